@@ -1,0 +1,277 @@
+/**
+ * A set of prefixes of one family, each with a small dense id, in typed arrays: open addressing with linear probing, no object
+ * per prefix. Owners keep their own columns (best path, next hop, flags) in arrays indexed by the id.
+ */
+import { addressOctets, type Family } from './address.ts';
+import type { Prefix } from './prefix.ts';
+
+const EMPTY = -1;
+
+/** Called with the old ids' owner when columns must grow: new arrays must have room for `capacity` ids. */
+export type GrowListener = (capacity: number) => void;
+
+/**
+ * Prefix <-> id. Ids are 0..capacity-1 and are reused after `delete`. An IPv4 prefix is one 32-bit word, an IPv6 prefix four;
+ * words are passed as separate numbers (unsigned or signed, only the 32 bits matter), so that nothing is allocated.
+ */
+export class PrefixTable {
+  readonly family: Family;
+  readonly #wordsPerPrefix: 1 | 4;
+  #capacity: number;
+  /** network address words, `wordsPerPrefix` an id */
+  #words: Int32Array;
+  /** prefix length by id; 255 marks a free id */
+  #lengths: Uint8Array;
+  /** chain of free ids */
+  #nextFree: Int32Array;
+  #firstFree = EMPTY;
+  #used = 0;
+  #size = 0;
+  /** slot -> id or EMPTY; length is a power of two, at most half full */
+  #slots: Int32Array;
+  readonly #growListeners: GrowListener[] = [];
+
+  constructor(family: Family, initialCapacity = 1024) {
+    this.family = family;
+    this.#wordsPerPrefix = family === 'ipv4' ? 1 : 4;
+    this.#capacity = Math.max(16, initialCapacity);
+    this.#words = new Int32Array(this.#capacity * this.#wordsPerPrefix);
+    this.#lengths = new Uint8Array(this.#capacity).fill(255);
+    this.#nextFree = new Int32Array(this.#capacity);
+    this.#slots = new Int32Array(slotCount(this.#capacity)).fill(EMPTY);
+  }
+
+  /** Prefixes in the table. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Columns indexed by id need this many entries. */
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  /** One more than the highest id ever given out: the bound of a walk over all ids. */
+  get idLimit(): number {
+    return this.#used;
+  }
+
+  /** Registers a listener that enlarges its columns; it is called before an id beyond the old capacity is given out. */
+  onGrow(listener: GrowListener): void {
+    this.#growListeners.push(listener);
+  }
+
+  /** Whether the id stands for a prefix at present. */
+  has(id: number): boolean {
+    return id >= 0 && id < this.#used && this.#lengths[id] !== 255;
+  }
+
+  /** The prefix length of an id, 0..128. */
+  lengthOf(id: number): number {
+    return this.#lengths[id] ?? 255;
+  }
+
+  /** Word `index` (0, or 0..3 for IPv6) of an id's network address, as a signed 32-bit number. */
+  wordOf(id: number, index: number): number {
+    return this.#words[id * this.#wordsPerPrefix + index] ?? 0;
+  }
+
+  /** The id of a prefix, or -1. Host bits must be zero. For IPv4 pass w1..w3 as 0. */
+  find(length: number, w0: number, w1 = 0, w2 = 0, w3 = 0): number {
+    const slot = this.#slotOf(length, w0 | 0, w1 | 0, w2 | 0, w3 | 0);
+    return this.#slots[slot] ?? EMPTY;
+  }
+
+  /** The id of a prefix, which is added if it is not in the table yet. Host bits must be zero. */
+  intern(length: number, w0: number, w1 = 0, w2 = 0, w3 = 0): number {
+    let slot = this.#slotOf(length, w0 | 0, w1 | 0, w2 | 0, w3 | 0);
+    const found = this.#slots[slot] ?? EMPTY;
+    if (found !== EMPTY) return found;
+    let id = this.#firstFree;
+    if (id !== EMPTY) {
+      this.#firstFree = this.#nextFree[id] ?? EMPTY;
+    } else {
+      if (this.#used === this.#capacity) {
+        this.#grow();
+        slot = this.#slotOf(length, w0 | 0, w1 | 0, w2 | 0, w3 | 0);
+      }
+      id = this.#used++;
+    }
+    this.#lengths[id] = length;
+    const at = id * this.#wordsPerPrefix;
+    this.#words[at] = w0;
+    if (this.#wordsPerPrefix === 4) {
+      this.#words[at + 1] = w1;
+      this.#words[at + 2] = w2;
+      this.#words[at + 3] = w3;
+    }
+    this.#slots[slot] = id;
+    this.#size++;
+    return id;
+  }
+
+  /** Removes an id; it may be given out again. Does nothing if it is not in use. */
+  delete(id: number): void {
+    if (!this.has(id)) return;
+    const mask = this.#slots.length - 1;
+    let slot = this.#slotOf(
+      this.lengthOf(id),
+      this.wordOf(id, 0),
+      this.#wordsPerPrefix === 4 ? this.wordOf(id, 1) : 0,
+      this.#wordsPerPrefix === 4 ? this.wordOf(id, 2) : 0,
+      this.#wordsPerPrefix === 4 ? this.wordOf(id, 3) : 0,
+    );
+    this.#lengths[id] = 255;
+    this.#nextFree[id] = this.#firstFree;
+    this.#firstFree = id;
+    this.#size--;
+    // Backward-shift deletion keeps probe runs whole without tombstones.
+    let hole = slot;
+    for (;;) {
+      slot = (slot + 1) & mask;
+      const moved = this.#slots[slot] ?? EMPTY;
+      if (moved === EMPTY) break;
+      const home = this.#hashOfId(moved) & mask;
+      if (((slot - home) & mask) >= ((slot - hole) & mask)) {
+        this.#slots[hole] = moved;
+        hole = slot;
+      }
+    }
+    this.#slots[hole] = EMPTY;
+  }
+
+  /** The id of a prefix value, or -1. */
+  findPrefix(prefix: Prefix): number {
+    const view = new DataView(prefix.bytes.buffer, prefix.bytes.byteOffset, prefix.bytes.length);
+    if (this.#wordsPerPrefix === 1) return this.find(prefix.length, view.getInt32(0));
+    return this.find(prefix.length, view.getInt32(0), view.getInt32(4), view.getInt32(8), view.getInt32(12));
+  }
+
+  /** As `intern`, for a prefix value. */
+  internPrefix(prefix: Prefix): number {
+    const view = new DataView(prefix.bytes.buffer, prefix.bytes.byteOffset, prefix.bytes.length);
+    if (this.#wordsPerPrefix === 1) return this.intern(prefix.length, view.getInt32(0));
+    return this.intern(
+      prefix.length,
+      view.getInt32(0),
+      view.getInt32(4),
+      view.getInt32(8),
+      view.getInt32(12),
+    );
+  }
+
+  /** The prefix value of an id (allocates). */
+  prefixOf(id: number): Prefix {
+    const bytes = new Uint8Array(addressOctets(this.family));
+    this.writeAddress(id, bytes, 0);
+    return { family: this.family, bytes, length: this.lengthOf(id) };
+  }
+
+  /** Writes the 4 or 16 octets of an id's network address into `target` at `offset`. */
+  writeAddress(id: number, target: Uint8Array, offset: number): void {
+    for (let i = 0; i < this.#wordsPerPrefix; i++) {
+      const word = this.wordOf(id, i);
+      target[offset + 4 * i] = word >>> 24;
+      target[offset + 4 * i + 1] = word >>> 16;
+      target[offset + 4 * i + 2] = word >>> 8;
+      target[offset + 4 * i + 3] = word;
+    }
+  }
+
+  /**
+   * The id of the longest prefix of at most `maxLength` bits that holds the address given by its words and satisfies `accept`,
+   * or -1. It costs up to `maxLength + 1` hash look-ups.
+   */
+  longestMatch(
+    maxLength: number,
+    w0: number,
+    w1: number,
+    w2: number,
+    w3: number,
+    accept?: (id: number) => boolean,
+  ): number {
+    for (let length = maxLength; length >= 0; length--) {
+      const id = this.find(
+        length,
+        maskWord(w0, length),
+        maskWord(w1, length - 32),
+        maskWord(w2, length - 64),
+        maskWord(w3, length - 96),
+      );
+      if (id !== EMPTY && (accept === undefined || accept(id))) return id;
+    }
+    return EMPTY;
+  }
+
+  #slotOf(length: number, w0: number, w1: number, w2: number, w3: number): number {
+    const mask = this.#slots.length - 1;
+    let slot = hash(length, w0, w1, w2, w3) & mask;
+    for (;;) {
+      const id = this.#slots[slot] ?? EMPTY;
+      if (id === EMPTY) return slot;
+      if (this.#lengths[id] === length) {
+        const at = id * this.#wordsPerPrefix;
+        if (
+          this.#words[at] === w0 &&
+          (this.#wordsPerPrefix === 1 ||
+            (this.#words[at + 1] === w1 && this.#words[at + 2] === w2 && this.#words[at + 3] === w3))
+        ) {
+          return slot;
+        }
+      }
+      slot = (slot + 1) & mask;
+    }
+  }
+
+  #hashOfId(id: number): number {
+    if (this.#wordsPerPrefix === 1) return hash(this.lengthOf(id), this.wordOf(id, 0), 0, 0, 0);
+    return hash(
+      this.lengthOf(id),
+      this.wordOf(id, 0),
+      this.wordOf(id, 1),
+      this.wordOf(id, 2),
+      this.wordOf(id, 3),
+    );
+  }
+
+  #grow(): void {
+    this.#capacity *= 2;
+    const words = new Int32Array(this.#capacity * this.#wordsPerPrefix);
+    words.set(this.#words);
+    this.#words = words;
+    const lengths = new Uint8Array(this.#capacity).fill(255);
+    lengths.set(this.#lengths);
+    this.#lengths = lengths;
+    const nextFree = new Int32Array(this.#capacity);
+    nextFree.set(this.#nextFree);
+    this.#nextFree = nextFree;
+    this.#slots = new Int32Array(slotCount(this.#capacity)).fill(EMPTY);
+    const mask = this.#slots.length - 1;
+    for (let id = 0; id < this.#used; id++) {
+      if (this.#lengths[id] === 255) continue;
+      let slot = this.#hashOfId(id) & mask;
+      while (this.#slots[slot] !== EMPTY) slot = (slot + 1) & mask;
+      this.#slots[slot] = id;
+    }
+    for (const listener of this.#growListeners) listener(this.#capacity);
+  }
+}
+
+/** Clears the bits of a 32-bit word after the first `bits` (any integer: 0 or less clears all, 32 or more none). */
+export function maskWord(word: number, bits: number): number {
+  if (bits <= 0) return 0;
+  return bits >= 32 ? word | 0 : word & (-1 << (32 - bits));
+}
+
+function slotCount(capacity: number): number {
+  return 2 ** Math.ceil(Math.log2(capacity * 2));
+}
+
+// Multiply and fold (the finaliser constants of MurmurHash3, public domain); neighbouring prefixes must not share probe runs.
+function hash(length: number, w0: number, w1: number, w2: number, w3: number): number {
+  let h = Math.imul(w0 ^ (length * 0x9e3779b1), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 15) ^ w1, 0xc2b2ae35);
+  h = Math.imul(h ^ (h >>> 13) ^ w2, 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 16) ^ w3, 0xc2b2ae35);
+  return h ^ (h >>> 15);
+}
