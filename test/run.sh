@@ -1,0 +1,73 @@
+#!/bin/sh
+# `npm test`: installs what is missing, then runs every check in turn. A stage that fails does not stop the later ones.
+# Closes with one line `N passed, N failed` over everything; exits 0 only if nothing failed.
+# Usage: sh test/run.sh [STAGE...]   stages: types lint unit dataplane interop faults (default: all)
+set -u
+root=$(cd -- "$(dirname -- "$0")/.." && pwd -P) || exit 1
+cd -- "$root" || exit 1
+begin=$(date +%s)
+sh lab/setup.sh test || { echo '0 passed, 1 failed'; exit 1; }
+
+# The tools' `env node` finds the pinned Node there.
+PATH=$root/node_modules/.bin:$PATH
+export PATH
+counts=$(mktemp) || exit 1
+trap 'rm -f "$counts"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+passed=0
+failed=0
+failures=
+
+title() { printf '\n=== %s\n' "$*"; }
+
+record() { # NAME EXIT-STATUS PASSED FAILED
+  passed=$((passed + $3))
+  failed=$((failed + $4))
+  if [ "$2" -ne 0 ] && [ "$4" -eq 0 ]; then failed=$((failed + 1)); fi
+  if [ "$2" -ne 0 ] || [ "$4" -ne 0 ]; then failures="$failures $1"; fi
+}
+
+check() { # NAME TITLE COMMAND...: counts as one test
+  name=$1
+  title "$2"
+  shift 2
+  if "$@"; then record "$name" 0 1 0; else record "$name" 1 0 1; fi
+}
+
+tests() { # NAME MINUTES: the mocha tests in test/NAME
+  if [ -z "$(find "test/$1" -name '*.test.ts' 2>/dev/null | head -n 1)" ]; then
+    title "$1: no test file in test/$1"
+    return
+  fi
+  title "$1 tests"
+  : >"$counts"
+  OCICAT_TEST_COUNTS=$counts timeout --foreground -k 10 "$2m" \
+    mocha --reporter test/tools/reporter.mjs "test/$1/**/*.test.ts" </dev/null
+  status=$?
+  [ "$status" -ne 124 ] || echo "the $1 tests did not end within $2 minutes" >&2
+  # No counts: mocha ended before it could run the tests (a file that does not load, a crash).
+  read -r ran_passed ran_failed <"$counts" || { ran_passed=0 ran_failed=1; [ "$status" -ne 0 ] || status=1; }
+  record "$1" "$status" "$ran_passed" "$ran_failed"
+}
+
+stage() {
+  case $1 in
+    types) check types 'type check' tsc --noEmit ;;
+    lint) check lint 'format and lint' biome check . ;;
+    unit) tests unit 5 ;;
+    dataplane | interop | faults) tests "$1" 8 ;;
+    *) echo "test/run.sh: no stage named $1 (types lint unit dataplane interop faults)" >&2; record "$1" 2 0 1 ;;
+  esac
+}
+
+[ "$#" -gt 0 ] || set -- types lint unit dataplane interop faults
+for name in "$@"; do stage "$name"; done
+
+seconds=$(($(date +%s) - begin))
+printf '\n'
+[ -z "$failures" ] || printf 'failed:%s\n' "$failures"
+printf 'took %d min %d s\n' $((seconds / 60)) $((seconds % 60))
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
