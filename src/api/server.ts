@@ -1,0 +1,207 @@
+/**
+ * HTTP over a Unix socket: a small router, JSON in and out, lists as JSON lines with back-pressure.
+ * The socket is root-only (0600); a stale socket file of a dead agent is taken over, a live one is an error.
+ */
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { connect } from 'node:net';
+import { dirname } from 'node:path';
+import { ApiError, PROBLEM_STATUS, type Problem, problem } from './problem.ts';
+
+const MAX_BODY_BYTES = 16 * 1024 * 1024;
+const REQUEST_TIMEOUT_MS = 60_000;
+
+/** What a handler is given. */
+export interface ApiRequest {
+  /** decoded path segments that the route's `:names` matched */
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: URLSearchParams;
+  /** parsed JSON body, undefined when there is none */
+  readonly body: unknown;
+  /** aborted when the client goes away */
+  readonly signal: AbortSignal;
+}
+
+/** A handler's answer: a JSON value, or rows that are streamed as JSON lines. */
+export type ApiReply =
+  | { readonly json: unknown }
+  | { readonly rows: Iterable<unknown> | AsyncIterable<unknown> };
+
+export type ApiHandler = (request: ApiRequest) => ApiReply | Promise<ApiReply>;
+
+/** `GET /v1/endpoints/:namespace/:name` -> handler */
+export type ApiRoutes = Readonly<Record<string, ApiHandler>>;
+
+interface CompiledRoute {
+  readonly method: string;
+  readonly segments: readonly string[];
+  readonly handler: ApiHandler;
+}
+
+/** The API server. Handlers never see a socket; errors they throw become `Problem` answers. */
+export class ApiServer {
+  readonly #server: Server;
+  readonly #routes: readonly CompiledRoute[];
+  readonly #onInternalError: (error: unknown) => void;
+  #socketPath: string | undefined;
+
+  constructor(routes: ApiRoutes, onInternalError: (error: unknown) => void) {
+    this.#onInternalError = onInternalError;
+    this.#routes = Object.entries(routes).map(([pattern, handler]) => {
+      const [method = '', path = ''] = pattern.split(' ');
+      return { method, segments: path.split('/').slice(1), handler };
+    });
+    this.#server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
+      void this.#serve(request, response);
+    });
+  }
+
+  /** Listens on the socket path. Throws when another process serves it. */
+  async listen(socketPath: string): Promise<void> {
+    mkdirSync(dirname(socketPath), { recursive: true, mode: 0o755 });
+    if (await isServed(socketPath)) {
+      throw new Error(`${socketPath} is served by another process: is an agent running already?`);
+    }
+    rmSync(socketPath, { force: true });
+    const previousMask = process.umask(0o177);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#server.once('error', reject);
+        this.#server.listen(socketPath, () => {
+          this.#server.removeListener('error', reject);
+          resolve();
+        });
+      });
+    } finally {
+      process.umask(previousMask);
+    }
+    chmodSync(socketPath, 0o600);
+    this.#socketPath = socketPath;
+  }
+
+  /** Stops listening; running requests get one second. */
+  async close(): Promise<void> {
+    if (this.#socketPath === undefined) return;
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeIdleConnections();
+    const force = setTimeout(() => this.#server.closeAllConnections(), 1000);
+    await closed;
+    clearTimeout(force);
+    this.#socketPath = undefined;
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const abort = new AbortController();
+    response.on('close', () => abort.abort());
+    try {
+      const url = new URL(request.url ?? '/', 'http://agent');
+      const { handler, params } = this.#match(request.method ?? 'GET', url.pathname);
+      const body = await readBody(request);
+      const reply = await handler({ params, query: url.searchParams, body, signal: abort.signal });
+      if ('rows' in reply) await streamRows(response, reply.rows, abort.signal);
+      else sendJson(response, 200, reply.json);
+    } catch (error) {
+      const answer = this.#toProblem(error);
+      if (response.headersSent) response.destroy();
+      else sendJson(response, PROBLEM_STATUS[answer.code], { error: answer });
+    }
+  }
+
+  #toProblem(error: unknown): Problem {
+    if (error instanceof ApiError) return error.problem;
+    this.#onInternalError(error);
+    const message = error instanceof Error ? error.message : String(error);
+    return { code: 'internal', message, hint: 'This is a fault of the agent; its log has the details.' };
+  }
+
+  #match(method: string, path: string): { handler: ApiHandler; params: Record<string, string> } {
+    const segments = path.split('/').slice(1).map(decodeURIComponent);
+    for (const route of this.#routes) {
+      if (route.method !== method || route.segments.length !== segments.length) continue;
+      const params: Record<string, string> = {};
+      const fits = route.segments.every((expected, index) => {
+        const given = segments[index] ?? '';
+        if (!expected.startsWith(':')) return expected === given;
+        params[expected.slice(1)] = given;
+        return given !== '';
+      });
+      if (fits) return { handler: route.handler, params };
+    }
+    throw problem('not-found', `the agent has no ${method} ${path}`, {
+      hint: 'Are the command and the agent of the same version?',
+    });
+  }
+}
+
+async function readBody(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request) {
+    if (!Buffer.isBuffer(chunk)) continue;
+    size += chunk.length;
+    if (size > MAX_BODY_BYTES)
+      throw problem('too-large', `the request is larger than ${MAX_BODY_BYTES} octets`);
+    chunks.push(chunk);
+  }
+  if (size === 0) return undefined;
+  try {
+    const parsed: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    return parsed;
+  } catch {
+    throw problem('invalid', 'the request body is not JSON');
+  }
+}
+
+function sendJson(response: ServerResponse, status: number, value: unknown): void {
+  const text = JSON.stringify(value);
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(text),
+  });
+  response.end(text);
+}
+
+// Rows are produced only as fast as the client reads, and the event loop is given back every few hundred rows.
+async function streamRows(
+  response: ServerResponse,
+  rows: Iterable<unknown> | AsyncIterable<unknown>,
+  signal: AbortSignal,
+): Promise<void> {
+  response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+  let pending = '';
+  let count = 0;
+  const flush = async (): Promise<void> => {
+    const drained = response.write(pending);
+    pending = '';
+    if (!drained && !signal.aborted) {
+      await new Promise<void>((resolve) => {
+        const done = (): void => {
+          response.removeListener('drain', done);
+          signal.removeEventListener('abort', done);
+          resolve();
+        };
+        response.once('drain', done);
+        signal.addEventListener('abort', done);
+      });
+    } else await new Promise<void>((resolve) => setImmediate(resolve));
+  };
+  for await (const row of rows) {
+    if (signal.aborted) return;
+    pending += `${JSON.stringify(row)}\n`;
+    if (++count % 256 === 0) await flush();
+  }
+  response.end(pending);
+}
+
+function isServed(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(socketPath);
+    const finish = (served: boolean): void => {
+      socket.destroy();
+      resolve(served);
+    };
+    socket.setTimeout(1000, () => finish(true));
+    socket.once('connect', () => finish(true));
+    socket.once('error', () => finish(false));
+  });
+}
