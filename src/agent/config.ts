@@ -1,0 +1,144 @@
+/**
+ * The agent's bootstrap configuration: only what is needed before the store opens. Everything else is a resource.
+ * Order of precedence: OCICAT_* variables, the file, defaults.
+ */
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { LineCounter, parseDocument } from 'yaml';
+import { z } from 'zod';
+
+/** Where the file is looked for when `--config` is not given; it may be absent. */
+export const DEFAULT_CONFIG_FILE = '/etc/ocicat/agent.yaml';
+export const DEFAULT_SOCKET_PATH = '/run/ocicat/api.sock';
+export const DEFAULT_STORE_PATH = '/var/lib/ocicat/store';
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
+
+const NODE_NAME = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+
+const schema = z.strictObject({
+  nodeName: z
+    .string()
+    .regex(NODE_NAME, 'must be lower-case letters, digits, - and ., as in a host name')
+    .max(253)
+    .optional(),
+  store: z
+    .strictObject({
+      kind: z.literal('file', 'only the embedded store (file) is supported').default('file'),
+      path: z.string().startsWith('/', 'must be an absolute path').default(DEFAULT_STORE_PATH),
+    })
+    .prefault({}),
+  socket: z.string().startsWith('/', 'must be an absolute path').max(107).default(DEFAULT_SOCKET_PATH),
+  log: z
+    .strictObject({
+      level: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
+      format: z.enum(['json', 'pretty'], 'must be json or pretty').default('json'),
+    })
+    .prefault({}),
+});
+
+/** The bootstrap configuration, complete. */
+export interface AgentConfig {
+  readonly nodeName: string;
+  readonly store: { readonly kind: 'file'; readonly path: string };
+  readonly socket: string;
+  readonly log: { readonly level: (typeof LOG_LEVELS)[number]; readonly format: 'json' | 'pretty' };
+}
+
+/** The configuration cannot be used; the message names file or variable, path, reason. */
+export class ConfigError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'ConfigError';
+  }
+}
+
+const VARIABLES: Readonly<Record<string, readonly string[]>> = {
+  OCICAT_NODE_NAME: ['nodeName'],
+  OCICAT_STORE: ['store', 'kind'],
+  OCICAT_STORE_PATH: ['store', 'path'],
+  OCICAT_SOCKET: ['socket'],
+  OCICAT_LOG_LEVEL: ['log', 'level'],
+  OCICAT_LOG_FORMAT: ['log', 'format'],
+};
+
+/** The names of the variables that `readConfig` knows. */
+export const CONFIG_VARIABLES: readonly string[] = Object.keys(VARIABLES);
+
+/**
+ * Reads the configuration. `file` undefined means the default path, which may be absent; a file that was named must exist.
+ * Throws `ConfigError`.
+ */
+export function readConfig(
+  file: string | undefined,
+  environment: Readonly<Record<string, string | undefined>>,
+): AgentConfig {
+  const path = file ?? environment['OCICAT_CONFIG'] ?? DEFAULT_CONFIG_FILE;
+  const required = file !== undefined || environment['OCICAT_CONFIG'] !== undefined;
+  const raw = readFile(path, required);
+  const origin = new Map<string, string>();
+  for (const [variable, keys] of Object.entries(VARIABLES)) {
+    const value = environment[variable];
+    if (value === undefined) continue;
+    setPath(raw, keys, value);
+    origin.set(keys.join('.'), variable);
+  }
+  for (const variable of Object.keys(environment)) {
+    if (/^OCICAT_/.test(variable) && variable !== 'OCICAT_CONFIG' && !(variable in VARIABLES)) {
+      throw new ConfigError(
+        `unknown variable ${variable}; known are OCICAT_CONFIG, ${CONFIG_VARIABLES.join(', ')}`,
+      );
+    }
+  }
+  const parsed = schema.safeParse(raw);
+  if (!parsed.success) {
+    const faults = parsed.error.issues.map((issue) => {
+      const where = issue.path.join('.');
+      return `${origin.get(where) ?? `${path}: ${where || 'document'}`}: ${issue.message}`;
+    });
+    throw new ConfigError(faults.join('\n'));
+  }
+  const nodeName = parsed.data.nodeName ?? hostname().toLowerCase();
+  if (!NODE_NAME.test(nodeName)) {
+    throw new ConfigError(`the host name "${nodeName}" cannot be a node name; set nodeName in ${path}`);
+  }
+  return { ...parsed.data, nodeName };
+}
+
+function readFile(path: string, required: boolean): Record<string, unknown> {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    if (missing && !required) return {};
+    throw new ConfigError(
+      `${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines });
+  const fault = document.errors[0];
+  if (fault !== undefined)
+    throw new ConfigError(`${path}:${lines.linePos(fault.pos[0]).line}: ${fault.message}`);
+  const value: unknown = document.toJS();
+  if (value === null || value === undefined) return {};
+  if (!isRecord(value)) throw new ConfigError(`${path}: must hold a mapping such as "nodeName: host1"`);
+  return value;
+}
+
+function setPath(target: Record<string, unknown>, keys: readonly string[], value: string): void {
+  let at = target;
+  for (const key of keys.slice(0, -1)) {
+    const next = at[key];
+    const child = isRecord(next) ? next : {};
+    at[key] = child;
+    at = child;
+  }
+  const last = keys.at(-1);
+  if (last !== undefined) at[last] = value;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

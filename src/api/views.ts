@@ -1,0 +1,193 @@
+/**
+ * What the API answers, as plain JSON: stable camelCase keys, addresses and prefixes as canonical text, times as epoch milliseconds.
+ */
+import type { Family } from '../net/address.ts';
+
+/** How serious something that `status` shows is. */
+export type Severity = 'error' | 'warning' | 'info';
+
+/** Something the operator should know, and what to do about it. */
+export interface Finding {
+  readonly severity: Severity;
+  /** stable word for scripts: `no-pool`, `foreign-drop`, `bgp-port-busy` ... */
+  readonly code: string;
+  readonly message: string;
+  /** a command or the YAML that cures it */
+  readonly remedy?: string;
+}
+
+/** A candidate of address autodetection. */
+export interface AddressCandidate {
+  readonly interface: string;
+  readonly address: string;
+  readonly family: Family;
+  readonly chosen: boolean;
+  readonly reason: string;
+}
+
+/** `GET /v1/status` */
+export interface StatusView {
+  readonly node: string;
+  readonly version: string;
+  readonly pid: number;
+  readonly startedAt: number;
+  readonly ready: boolean;
+  readonly routerId?: string;
+  readonly asNumber?: number;
+  readonly addresses: Readonly<Partial<Record<Family, string>>>;
+  readonly addressCandidates: readonly AddressCandidate[];
+  readonly store: { readonly kind: string; readonly path: string; readonly inSync: boolean };
+  readonly bgp: {
+    readonly listening: boolean;
+    readonly port: number;
+    readonly peers: number;
+    readonly established: number;
+    /** RFC 4724: the families whose route selection still waits for End-of-RIB */
+    readonly deferral: readonly Family[];
+    readonly locRib: Readonly<Record<Family, number>>;
+  };
+  readonly fib: {
+    readonly desired: number;
+    readonly pending: number;
+    readonly failed: number;
+    readonly mtu?: number;
+  };
+  readonly policy: {
+    readonly backend: string;
+    readonly endpointsReady: number;
+    readonly policies: number;
+    readonly sets: number;
+    readonly pending: boolean;
+  };
+  readonly endpoints: number;
+  readonly blocks: readonly string[];
+  readonly findings: readonly Finding[];
+}
+
+/** `GET /v1/bgp/peers` row */
+export interface PeerView {
+  readonly name: string;
+  readonly resource: string;
+  readonly address: string;
+  readonly asNumber: number;
+  readonly localAs: number;
+  readonly kind: 'ebgp' | 'ibgp';
+  readonly state: string;
+  readonly since: number;
+  readonly establishedAt?: number;
+  readonly routerId?: string;
+  readonly localAddress?: string;
+  readonly holdTimeSec?: number;
+  readonly keepaliveTimeSec?: number;
+  readonly policy: { readonly import: string; readonly export: string };
+  readonly capabilities: { readonly sent: readonly string[]; readonly received: readonly string[] };
+  readonly families: Readonly<Record<Family, PeerFamilyView>>;
+  readonly counters: Readonly<Record<string, number>>;
+  readonly lastReset?: { readonly at: number; readonly direction: string; readonly text: string };
+  readonly lastError?: string;
+  readonly nextConnectAt?: number;
+  readonly outputQueuedOctets: number;
+  readonly gracefulRestart: {
+    readonly peerCapable: boolean;
+    readonly peerRestartTimeSec?: number;
+    readonly peerFamilies: readonly Family[];
+    readonly helperUntil?: number;
+  };
+}
+
+export interface PeerFamilyView {
+  readonly negotiated: boolean;
+  readonly received: number;
+  readonly accepted: number;
+  readonly filtered: number;
+  readonly advertised: number;
+  readonly stale: number;
+  readonly endOfRibReceived: boolean;
+  readonly endOfRibSent: boolean;
+}
+
+/** `GET /v1/bgp/routes` row: one path */
+export interface PathRow {
+  readonly prefix: string;
+  readonly family: Family;
+  readonly best: boolean;
+  readonly multipath: boolean;
+  readonly stale: boolean;
+  readonly valid: boolean;
+  /** why it takes no part in the decision */
+  readonly unusable?: string;
+  readonly policyNote?: string;
+  /** why the best is best, or what this one lost by */
+  readonly reason?: string;
+  /** 'local' or the peer's name */
+  readonly from: string;
+  readonly fromRouterId?: string;
+  readonly nextHop?: string;
+  readonly linkLocalNextHop?: string;
+  readonly origin: 'igp' | 'egp' | 'incomplete';
+  readonly asPath: string;
+  readonly med?: number;
+  readonly localPref?: number;
+  readonly communities: readonly string[];
+  readonly largeCommunities: readonly string[];
+  readonly extendedCommunities: readonly string[];
+  readonly originatorId?: string;
+  readonly clusterList?: readonly string[];
+  readonly atomicAggregate: boolean;
+  readonly aggregator?: string;
+  readonly receivedAt: number;
+}
+
+/** `GET /v1/routes` row: a route that we want beside what the kernel has */
+export interface FibRouteView {
+  readonly prefix: string;
+  readonly family: Family;
+  readonly kind: string;
+  /** endpoint, block, bgp, or foreign */
+  readonly source: string;
+  /** installed, pending, failed, unresolved, conflict, stale, foreign */
+  readonly state: string;
+  readonly nextHops: readonly string[];
+  /** what the kernel holds for the prefix, in words */
+  readonly kernel: string;
+  readonly metric: number;
+  readonly table: number;
+  readonly error?: string;
+}
+
+/** `GET /v1/endpoints` row */
+export interface EndpointView {
+  readonly name: string;
+  readonly namespace: string;
+  readonly interface: string;
+  readonly addresses: readonly string[];
+  readonly mac: string;
+  readonly mtu: number;
+  readonly netns: string;
+  /** up, pending, failed, gone */
+  readonly state: string;
+  readonly reason?: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly profiles: readonly string[];
+  readonly policies: readonly string[];
+}
+
+/** `POST /v1/endpoints` body */
+export interface EndpointRequest {
+  readonly name: string;
+  readonly namespace?: string;
+  readonly netns: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly ips?: readonly string[];
+  readonly interface?: string;
+  readonly profiles?: readonly string[];
+}
+
+/** One line of what `apply` or `delete` did. */
+export interface AppliedView {
+  readonly kind: string;
+  readonly name: string;
+  readonly namespace?: string;
+  readonly action: 'created' | 'updated' | 'unchanged' | 'deleted';
+  readonly warnings?: readonly string[];
+}
