@@ -6,11 +6,7 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
-
-/** Where the file is looked for when `--config` is not given; it may be absent. */
-export const DEFAULT_CONFIG_FILE = '/etc/ocicat/agent.yaml';
-export const DEFAULT_SOCKET_PATH = '/run/ocicat/api.sock';
-export const DEFAULT_STORE_PATH = '/var/lib/ocicat/store';
+import { DEFAULT_CONFIG_FILE, DEFAULT_SOCKET_PATH, DEFAULT_STORE_PATH } from './paths.ts';
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 

@@ -1,0 +1,85 @@
+/**
+ * The command line. Each command group registers itself here; what a command needs is loaded when it runs, so that `--help` and
+ * completion stay quick.
+ */
+import { Command, CommanderError } from 'commander';
+import { AgentUnreachable } from '../api/client.ts';
+import { ApiError, type Problem } from '../api/problem.ts';
+import { VERSION } from '../version.ts';
+import { registerAgent } from './commands/agent.ts';
+import { registerBgp } from './commands/bgp.ts';
+import { registerEndpoints } from './commands/endpoints.ts';
+import { registerResources } from './commands/resources.ts';
+import { registerRoutes } from './commands/routes.ts';
+import { registerStatus } from './commands/status.ts';
+import { registerTools } from './commands/tools.ts';
+import { CommandFailure, EXIT, makeContext } from './context.ts';
+import { processTerminal, type Terminal } from './output/emit.ts';
+import { paint, type Tone } from './output/table.ts';
+
+/** Parses the arguments (without node and script), runs the command, and resolves with the exit code. Never rejects. */
+export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
+  const program = new Command('ocicat')
+    .description('Direct routing for containers on bare metal: agent, BGP, routes, policy.')
+    .version(VERSION, '-V, --version')
+    .option('--socket <path>', 'socket of the agent (default: $OCICAT_SOCKET or /run/ocicat/api.sock)')
+    .showHelpAfterError('(see --help)')
+    .enablePositionalOptions()
+    .configureOutput({ writeOut: terminal.out, writeErr: terminal.err })
+    .exitOverride();
+  const context = makeContext(terminal, () => program.opts<{ socket?: string }>().socket);
+  registerAgent(program, context);
+  registerStatus(program, context);
+  registerBgp(program, context);
+  registerRoutes(program, context);
+  registerEndpoints(program, context);
+  registerResources(program, context);
+  registerTools(program, context);
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return Number(process.exitCode ?? EXIT.ok);
+  } catch (error) {
+    return explain(error, terminal);
+  }
+}
+
+// One place turns errors into a sentence, a hint and an exit code.
+function explain(error: unknown, terminal: Terminal): number {
+  const say = (tone: Tone, text: string): void => terminal.err(`${paint(text, tone, terminal.colour)}\n`);
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  if (error instanceof CommandFailure) {
+    if (error.message !== '') say('bad', `ocicat: ${error.message}`);
+    if (error.hint !== undefined) say('dim', error.hint);
+    return error.exitCode;
+  }
+  if (error instanceof AgentUnreachable) {
+    say('bad', `ocicat: ${error.message}`);
+    say(
+      'dim',
+      'Is it running? Start it with "ocicat agent" (as root), or name its socket with --socket or OCICAT_SOCKET.',
+    );
+    return EXIT.unreachable;
+  }
+  if (error instanceof ApiError) {
+    say('bad', `ocicat: ${error.problem.message}`);
+    for (const line of detailLines(error.problem)) terminal.err(`${line}\n`);
+    if (error.problem.hint !== undefined) say('dim', error.problem.hint);
+    return error.problem.code === 'invalid' ? EXIT.usage : EXIT.failure;
+  }
+  say('bad', `ocicat: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  return EXIT.failure;
+}
+
+function detailLines(problem: Problem): string[] {
+  return (problem.details ?? []).map((detail) => {
+    const where = [
+      detail.file,
+      detail.document === undefined ? undefined : `document ${detail.document}`,
+      detail.kind === undefined ? undefined : `${detail.kind} ${detail.name ?? '?'}`,
+      detail.path,
+    ].filter((part) => part !== undefined && part !== '');
+    return `  ${where.join(': ')}: ${detail.reason}`;
+  });
+}
+
+process.exitCode = await run(process.argv.slice(2), processTerminal());
