@@ -1,0 +1,156 @@
+/**
+ * Files of resources: YAML with several documents, JSON, lists. Reading collects every error with its document and path; writing
+ * gives YAML that people like to read.
+ */
+import { parseAllDocuments, type ScalarTag, stringify } from 'yaml';
+import type { ResourceKey } from './metadata-types.ts';
+import { readResource } from './registry.ts';
+import { isMap, type Problem } from './schema.ts';
+import type { Resource } from './types.ts';
+import { keyOf } from './types.ts';
+
+/** One resource of a file, read or refused. A `List` gives one of these for each item, all with the same document number. */
+export interface ParsedDocument {
+  readonly file: string;
+  /** 1.. within the file; empty documents do not count */
+  readonly document: number;
+  /** as far as they could be read */
+  readonly kind?: string;
+  readonly name?: string;
+  readonly namespace?: string;
+  /** present exactly when `errors` is empty */
+  readonly resource?: Resource;
+  readonly errors: readonly Problem[];
+}
+
+/** A file is refused beyond this many octets; it bounds what one bad file can cost. */
+export const MAX_FILE_OCTETS = 64 * 1024 * 1024;
+
+// Calico reads YAML 1.1 booleans; the rest of YAML 1.1 (octal, base 60) would misread port ranges.
+const oldBooleans = (test: RegExp, value: boolean): ScalarTag => ({
+  tag: 'tag:yaml.org,2002:bool',
+  default: true,
+  test,
+  resolve: () => value,
+  identify: () => false,
+});
+
+/**
+ * Reads a file's text. Never throws: syntax errors, duplicate keys and everything that `readResource` refuses are in `errors`
+ * of the document in question, path first.
+ */
+export function parseDocuments(text: string, file: string): readonly ParsedDocument[] {
+  const documents = parseAllDocuments(text, {
+    uniqueKeys: true,
+    merge: true,
+    strict: true,
+    prettyErrors: true,
+    customTags: (tags) => [
+      ...tags,
+      oldBooleans(/^(?:yes|Yes|YES|on|On|ON)$/, true),
+      oldBooleans(/^(?:no|No|NO|off|Off|OFF)$/, false),
+    ],
+  });
+  if (!Array.isArray(documents)) return [];
+  const out: ParsedDocument[] = [];
+  let number = 0;
+  for (const each of documents) {
+    if (each.contents === null && each.errors.length === 0) continue;
+    number++;
+    const [error] = each.errors;
+    if (error !== undefined) {
+      out.push({ file, document: number, errors: [{ path: '', reason: yamlError(error) }] });
+      continue;
+    }
+    let value: unknown;
+    try {
+      value = each.toJS({ maxAliasCount: 100 });
+    } catch (thrown) {
+      const reason = thrown instanceof Error ? thrown.message : String(thrown);
+      out.push({ file, document: number, errors: [{ path: '', reason: `cannot be read: ${reason}` }] });
+      continue;
+    }
+    if (value === null || value === undefined) {
+      number--;
+      continue;
+    }
+    for (const item of itemsOf(value)) out.push(readDocument(item.value, item.path, file, number));
+  }
+  return out;
+}
+
+function yamlError(error: {
+  readonly message: string;
+  readonly linePos?: readonly [{ line: number; col: number }, ...unknown[]] | undefined;
+}): string {
+  const [headline = ''] = error.message.split('\n');
+  const at = error.linePos?.[0];
+  const plain = headline.replace(/ at line \d+, column \d+:?$/, '');
+  return at === undefined ? `YAML: ${plain}` : `YAML, line ${at.line}, column ${at.col}: ${plain}`;
+}
+
+/** The resources of a document: itself, the items of a `List` or of a list of one kind, or the elements of a plain list. */
+function itemsOf(value: unknown): readonly { readonly value: unknown; readonly path: string }[] {
+  if (Array.isArray(value)) return value.map((each: unknown, index) => ({ value: each, path: `[${index}]` }));
+  if (isMap(value) && typeof value['kind'] === 'string' && value['kind'].endsWith('List')) {
+    const kind = value['kind'].slice(0, -'List'.length);
+    const items = value['items'];
+    if (Array.isArray(items)) {
+      return items.map((each: unknown, index) => ({
+        value: kind !== '' && isMap(each) ? { apiVersion: value['apiVersion'], kind, ...each } : each,
+        path: `items[${index}]`,
+      }));
+    }
+  }
+  return [{ value, path: '' }];
+}
+
+function readDocument(value: unknown, prefix: string, file: string, document: number): ParsedDocument {
+  const meta = isMap(value) && isMap(value['metadata']) ? value['metadata'] : {};
+  const named = {
+    ...(isMap(value) && typeof value['kind'] === 'string' ? { kind: value['kind'] } : {}),
+    ...(typeof meta['name'] === 'string' || typeof meta['name'] === 'number'
+      ? { name: String(meta['name']) }
+      : {}),
+    ...(typeof meta['namespace'] === 'string' ? { namespace: meta['namespace'] } : {}),
+  };
+  const result = readResource(value);
+  if (result.ok) return { file, document, ...named, resource: result.resource, errors: [] };
+  const errors = result.errors.map(({ path, reason }) => ({
+    path: prefix === '' ? path : path === '' ? prefix : `${prefix}.${path}`,
+    reason,
+  }));
+  return { file, document, ...named, errors };
+}
+
+/** One line for a person: file, document, resource, path, reason. */
+export function formatProblem(parsed: ParsedDocument, problem: Problem): string {
+  const what = parsed.kind === undefined ? '' : ` (${parsed.kind}${parsed.name ? ` ${parsed.name}` : ''})`;
+  const where = problem.path === '' ? '' : ` ${problem.path}:`;
+  return `${parsed.file}: document ${parsed.document}${what}:${where} ${problem.reason}`;
+}
+
+/** YAML of one resource: apiVersion, kind, metadata, spec, status, in the order of the schema. Ends in a newline. */
+export function serialiseResource(resource: Resource): string {
+  return stringify(ordered(resource), { lineWidth: 0, singleQuote: false });
+}
+
+/** YAML of several resources, separated by `---`. */
+export function serialiseResources(resources: readonly Resource[]): string {
+  return resources.map(serialiseResource).join('---\n');
+}
+
+function ordered(resource: Resource): object {
+  const { apiVersion, kind, metadata, spec, status } = resource;
+  return { apiVersion, kind, metadata, spec, ...(status === undefined ? {} : { status }) };
+}
+
+/** The name of a resource's file in the embedded store, without folder: `[<namespace>.]<name>.yaml`. */
+export function resourceFileName(key: ResourceKey): string {
+  return key.namespace === undefined ? `${key.name}.yaml` : `${key.namespace}.${key.name}.yaml`;
+}
+
+/** Path of a resource's file relative to the store's root: `<kind>/[<namespace>.]<name>.yaml`. */
+export function resourcePath(resource: Resource): string {
+  return `${resource.kind}/${resourceFileName(keyOf(resource))}`;
+}
