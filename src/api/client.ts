@@ -25,11 +25,18 @@ export class ApiClient {
     this.socketPath = socketPath;
   }
 
-  /** GET, POST, PUT or DELETE; resolves with the JSON answer, rejects with `ApiError` or `AgentUnreachable`. */
-  async call(method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown): Promise<unknown> {
+  /**
+   * GET, POST, PUT or DELETE; resolves with the JSON answer, rejects with `ApiError` or `AgentUnreachable`.
+   * `Answer` is the view that `src/api/views.ts` documents for the path; agent and client are of one version.
+   */
+  async call<Answer>(
+    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+    path: string,
+    body?: unknown,
+  ): Promise<Answer> {
     const response = await this.#send(method, path, body);
     const text = await readAll(response);
-    let value: unknown;
+    let value: Answer;
     try {
       value = JSON.parse(text);
     } catch {
@@ -42,12 +49,14 @@ export class ApiClient {
     return value;
   }
 
-  /** GET of a list, row by row. */
-  async *rows(path: string): AsyncGenerator<unknown> {
+  /** GET of a list, row by row; `Row` as for `call`. */
+  async *rows<Row>(path: string): AsyncGenerator<Row> {
     const response = await this.#send('GET', path, undefined);
     if (response.statusCode !== 200) throw new ApiError(toProblem(JSON.parse(await readAll(response))));
     for await (const line of createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY })) {
-      if (line !== '') yield JSON.parse(line);
+      if (line === '') continue;
+      const row: Row = JSON.parse(line);
+      yield row;
     }
     if (!response.complete)
       throw new ApiError({ code: 'internal', message: `the agent broke off while answering ${path}` });

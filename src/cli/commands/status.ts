@@ -35,7 +35,7 @@ async function readStatus(context: CommandContext, waitMs: number): Promise<Stat
   const deadline = Date.now() + waitMs;
   for (;;) {
     try {
-      return (await context.client().call('GET', '/v1/status')) as StatusView;
+      return await context.client().call<StatusView>('GET', '/v1/status');
     } catch (error) {
       if (!(error instanceof AgentUnreachable) || Date.now() >= deadline) throw error;
       await delay(RETRY_MS);

@@ -1,0 +1,140 @@
+/** `ocicat apply|get|delete`: Calico resources. Text goes to the agent as it is, so that its rules decide. */
+import type { Command } from 'commander';
+import type { AppliedView } from '../../api/views.ts';
+import { KINDS, kindByName, kindInfo } from '../../model/kinds.ts';
+import { type CommandContext, CommandFailure, EXIT } from '../context.ts';
+import { readInputs } from '../input.ts';
+import { emit, type OutputForm, outputOption } from '../output/emit.ts';
+import { paint, renderTable } from '../output/table.ts';
+import { resourceColumns } from './resource-columns.ts';
+
+/** A resource as the API answers it. */
+export interface ResourceJson {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string; readonly [key: string]: unknown };
+  readonly spec?: Readonly<Record<string, unknown>>;
+}
+
+export function registerResources(program: Command, context: CommandContext): void {
+  program
+    .command('apply')
+    .description('create or change resources from YAML or JSON; all of them or none')
+    .option('-f, --filename <path>', 'file, folder or - for standard input (repeatable)', collect, [])
+    .addOption(outputOption())
+    .addHelpText('after', '\nExit code: 2 when a resource is invalid; then nothing is applied.')
+    .action(async (options: { filename: string[]; output: OutputForm }) => {
+      const documents = await readInputs(options.filename);
+      const applied = await context.client().call<AppliedView[]>('POST', '/v1/apply', { documents });
+      await showApplied(context, options.output, applied);
+    });
+  program
+    .command('get')
+    .description('show resources')
+    .argument('<kind>', `such as ${KINDS.map((kind) => kindInfo(kind).plural).join(', ')}`)
+    .argument('[name]')
+    .option('--namespace <name>', 'namespace of a namespaced kind')
+    .addOption(outputOption())
+    .action((kind: string, name: string | undefined, options: { namespace?: string; output: OutputForm }) =>
+      get(context, kind, name, options),
+    );
+  program
+    .command('delete')
+    .description('delete resources')
+    .argument('[kind]')
+    .argument('[name...]')
+    .option('-f, --filename <path>', 'delete what the file, folder or - names (repeatable)', collect, [])
+    .option('--namespace <name>', 'namespace of a namespaced kind')
+    .addOption(outputOption())
+    .action(
+      async (
+        kind: string | undefined,
+        names: string[],
+        options: { filename: string[]; namespace?: string; output: OutputForm },
+      ) => {
+        const client = context.client();
+        if (options.filename.length > 0) {
+          const documents = await readInputs(options.filename);
+          await showApplied(
+            context,
+            options.output,
+            await client.call<AppliedView[]>('POST', '/v1/delete', { documents }),
+          );
+          return;
+        }
+        if (kind === undefined || names.length === 0)
+          throw new CommandFailure('name a kind and a resource, or give -f', EXIT.usage);
+        const info = kindInfo(resolveKind(kind));
+        const query =
+          options.namespace === undefined ? '' : `?namespace=${encodeURIComponent(options.namespace)}`;
+        const deleted: AppliedView[] = [];
+        for (const name of names) {
+          const path = `/v1/resources/${info.plural}/${encodeURIComponent(name)}${query}`;
+          deleted.push(await client.call<AppliedView>('DELETE', path));
+        }
+        await showApplied(context, options.output, deleted);
+      },
+    );
+}
+
+function collect(value: string, previous: readonly string[]): string[] {
+  return [...previous, value];
+}
+
+function resolveKind(text: string): (typeof KINDS)[number] {
+  const kind = kindByName(text);
+  if (kind === undefined) {
+    throw new CommandFailure(
+      `"${text}" is no kind that this version knows; known are ${KINDS.map((known) => kindInfo(known).plural).join(', ')}`,
+      EXIT.usage,
+    );
+  }
+  return kind;
+}
+
+async function showApplied(
+  context: CommandContext,
+  form: OutputForm,
+  applied: readonly AppliedView[],
+): Promise<void> {
+  await emit(context.terminal, form, applied, () =>
+    applied
+      .map((item) => {
+        const name = item.namespace === undefined ? item.name : `${item.namespace}/${item.name}`;
+        const tone = item.action === 'unchanged' ? 'dim' : 'good';
+        const warnings = (item.warnings ?? []).map(
+          (warning) => `  ${paint('warning:', 'warn', context.terminal.colour)} ${warning}\n`,
+        );
+        return `${item.kind} ${name} ${paint(item.action, tone, context.terminal.colour)}\n${warnings.join('')}`;
+      })
+      .join(''),
+  );
+}
+
+async function get(
+  context: CommandContext,
+  kindText: string,
+  name: string | undefined,
+  options: { namespace?: string; output: OutputForm },
+): Promise<void> {
+  const kind = resolveKind(kindText);
+  const info = kindInfo(kind);
+  const query = options.namespace === undefined ? '' : `?namespace=${encodeURIComponent(options.namespace)}`;
+  const client = context.client();
+  const { terminal } = context;
+  if (name !== undefined) {
+    const path = `/v1/resources/${info.plural}/${encodeURIComponent(name)}${query}`;
+    const resource = await client.call<ResourceJson>('GET', path);
+    await emit(terminal, options.output, resource, (wide) =>
+      renderTable(resourceColumns(kind, wide), [resource], terminal.colour),
+    );
+    return;
+  }
+  const resources = await client.call<ResourceJson[]>('GET', `/v1/resources/${info.plural}${query}`);
+  const list = { apiVersion: 'projectcalico.org/v3', kind: `${kind}List`, items: resources };
+  await emit(terminal, options.output, list, (wide) =>
+    resources.length === 0
+      ? `No ${info.plural}.\n`
+      : renderTable(resourceColumns(kind, wide), resources, terminal.colour),
+  );
+}

@@ -1,0 +1,51 @@
+/** `ocicat routes`: what we want in the kernel beside what it has. */
+import type { Command } from 'commander';
+import type { FibRouteView } from '../../api/views.ts';
+import type { CommandContext } from '../context.ts';
+import { type OutputForm, outputOption } from '../output/emit.ts';
+import { showList } from '../output/rows.ts';
+import type { Cell, Column } from '../output/table.ts';
+
+export function registerRoutes(program: Command, context: CommandContext): void {
+  program
+    .command('routes')
+    .description('routes that we want beside what the kernel has')
+    .argument('[prefix]', 'a prefix, or an address for its longest match')
+    .addOption(outputOption())
+    .addHelpText('after', '\nExit code: 1 when nothing matches.')
+    .action(async (prefix: string | undefined, options: { output: OutputForm }) => {
+      const query = prefix === undefined ? '' : `?prefix=${encodeURIComponent(prefix)}`;
+      await showList<FibRouteView>(context, context.client(), {
+        path: `/v1/routes${query}`,
+        form: options.output,
+        columns,
+        nothing: prefix === undefined ? 'no routes' : `no route of ours covers ${prefix}`,
+        summary: (count) => `${count} routes`,
+      });
+    });
+}
+
+const STATE_TONE: Readonly<Record<string, 'good' | 'bad' | 'warn' | 'dim'>> = {
+  installed: 'good',
+  pending: 'warn',
+  stale: 'warn',
+  foreign: 'dim',
+};
+
+function columns(wide: boolean): Column<FibRouteView>[] {
+  const state = (row: FibRouteView): Cell => ({ text: row.state, tone: STATE_TONE[row.state] ?? 'bad' });
+  const base: Column<FibRouteView>[] = [
+    { title: 'Prefix', cell: (row) => row.prefix },
+    { title: 'Source', cell: (row) => row.source },
+    { title: 'Desired', cell: (row) => (row.kind === 'unicast' ? row.nextHops.join(', ') : row.kind) },
+    { title: 'State', cell: state },
+    { title: 'Kernel', cell: (row) => row.kernel },
+    { title: 'Error', cell: (row) => row.error ?? '' },
+  ];
+  if (!wide) return base;
+  return [
+    ...base,
+    { title: 'Metric', align: 'right', cell: (row) => String(row.metric) },
+    { title: 'Table', align: 'right', cell: (row) => String(row.table) },
+  ];
+}

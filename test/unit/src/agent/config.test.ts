@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ConfigError, readConfig } from '../../../../src/agent/config.ts';
+
+describe('src/agent/config', () => {
+  let folder: string;
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'ocicat-config-'));
+  });
+  after(() => rmSync(folder, { recursive: true }));
+
+  const read = (text: string, environment: Record<string, string> = {}): ReturnType<typeof readConfig> => {
+    const file = join(folder, 'agent.yaml');
+    writeFileSync(file, text);
+    return readConfig(file, environment);
+  };
+
+  it('has defaults for everything but the name', () => {
+    assert.deepEqual(read('nodeName: h1\n'), {
+      nodeName: 'h1',
+      store: { kind: 'file', path: '/var/lib/ocicat/store' },
+      socket: '/run/ocicat/api.sock',
+      log: { level: 'info', format: 'json' },
+    });
+  });
+
+  it('lets a variable win over the file', () => {
+    assert.equal(read('nodeName: h1\nlog: {level: debug}\n', { OCICAT_LOG_LEVEL: 'warn' }).log.level, 'warn');
+  });
+
+  it('does without the default file, not without a named one', () => {
+    assert.throws(() => readConfig(join(folder, 'absent.yaml'), {}), ConfigError);
+  });
+
+  const faults: [string, string, Record<string, string>, RegExp][] = [
+    ['an unknown key', 'nodename: h1\n', {}, /agent\.yaml: document: .*nodename/],
+    ['a bad level', 'log: {level: loud}\n', {}, /agent\.yaml: log\.level: must be one of/],
+    ['a bad variable value', '', { OCICAT_LOG_LEVEL: 'loud' }, /OCICAT_LOG_LEVEL: must be one of/],
+    ['an unknown variable', '', { OCICAT_LOGLEVEL: 'info' }, /unknown variable OCICAT_LOGLEVEL/],
+    ['a relative socket', 'socket: api.sock\n', {}, /socket: must be an absolute path/],
+    ['broken YAML', 'nodeName: [\n', {}, /agent\.yaml:\d+: /],
+    ['a list', '- 1\n', {}, /must hold a mapping/],
+    ['a bad node name', 'nodeName: Host_1\n', {}, /nodeName: must be lower-case/],
+    ['a store of a later version', 'store: {kind: etcd}\n', {}, /store\.kind: only the embedded store/],
+  ];
+  for (const [name, text, environment, message] of faults) {
+    it(`refuses ${name}`, () => assert.throws(() => read(text, environment), message));
+  }
+});
