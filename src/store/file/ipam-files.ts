@@ -1,0 +1,186 @@
+/** The IPAM documents of a file store: `ipam/<kind>/<name>.json`, one document a file, read once at the start and written through. */
+import { readdir, readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { AlreadyExists, DocumentDamaged, NotFound, RevisionConflict } from '../errors.ts';
+import {
+  familyOfCidr,
+  formatIpamJson,
+  formatIpamKey,
+  IPAM_KINDS,
+  type IpamDocuments,
+  type IpamKey,
+  type IpamKeyOf,
+  type IpamKind,
+  parseIpamDocument,
+  parseIpamJson,
+} from '../ipam-documents.ts';
+import type { AnyIpamEntry, IpamEntry, IpamEvent, IpamFilter, IpamStore } from '../ipam-store.ts';
+import { KeyedMutex } from '../keyed-mutex.ts';
+import type { Revision, Subscription } from '../types.ts';
+import { type AtomicFiles, type ContentHash, contentHash, errorCode } from './atomic-files.ts';
+import type { EventHub } from './event-hub.ts';
+import { IPAM_FOLDER, ipamFile } from './names.ts';
+import { isSameRevision, type RevisionCounter } from './revision-counter.ts';
+
+type Entries = { readonly [K in IpamKind]: Map<string, IpamEntry<K>> };
+
+/** What this class works with. */
+export interface IpamFilesOptions {
+  readonly root: string;
+  readonly files: AtomicFiles;
+  readonly revisions: RevisionCounter;
+  readonly hub: EventHub;
+}
+
+/** The IPAM side of the file store. */
+export class IpamFiles implements IpamStore {
+  readonly #options: IpamFilesOptions;
+  /** by `formatIpamKey` */
+  readonly #entries: Entries = { block: new Map(), affinity: new Map(), handle: new Map(), config: new Map() };
+  /** file -> reason */
+  readonly #damaged = new Map<string, string>();
+  readonly #listeners = new Set<(event: IpamEvent) => void>();
+  readonly #mutex = new KeyedMutex();
+
+  constructor(options: IpamFilesOptions) {
+    this.#options = options;
+  }
+
+  /** Reads every document. Damaged ones are reported and stay as they are. Rejects with a system error. */
+  async load(): Promise<void> {
+    for (const kind of IPAM_KINDS) {
+      const folder = join(this.#options.root, IPAM_FOLDER, kind);
+      const names = await readdir(folder);
+      for (const name of names) await this.#loadFile(kind, `${IPAM_FOLDER}/${kind}/${name}`);
+    }
+  }
+
+  async get<K extends IpamKind>(key: IpamKeyOf<K>): Promise<IpamEntry<K> | undefined> {
+    const file = fileOf(key);
+    const reason = this.#damaged.get(file);
+    if (reason !== undefined) throw new DocumentDamaged(file, reason);
+    return this.#mapOf(key.kind).get(nameOf(key));
+  }
+
+  async list<K extends IpamKind>(kind: K, filter: IpamFilter = {}): Promise<readonly IpamEntry<K>[]> {
+    return Array.from(this.#mapOf(kind).values()).filter(({ key }) => matches(key, filter));
+  }
+
+  async create<K extends IpamKind>(key: IpamKeyOf<K>, value: IpamDocuments[K]): Promise<IpamEntry<K>> {
+    const file = fileOf(key);
+    return await this.#mutex.run(file, async () => {
+      if (this.#damaged.has(file) || this.#mapOf(key.kind).has(nameOf(key))) throw new AlreadyExists(nameOf(key));
+      const swap = await this.#options.files.create(file, encode(key, value));
+      if (swap.ok) return this.#accept(key, value, swap.hash);
+      await this.#loadFile(key.kind, file);
+      throw new AlreadyExists(nameOf(key));
+    });
+  }
+
+  async update<K extends IpamKind>(
+    key: IpamKeyOf<K>,
+    value: IpamDocuments[K],
+    expected: Revision,
+  ): Promise<IpamEntry<K>> {
+    const file = fileOf(key);
+    return await this.#mutex.run(file, async () => {
+      const hash = this.#hashToReplace(key, expected);
+      const swap = await this.#options.files.replace(file, encode(key, value), hash);
+      if (swap.ok) return this.#accept(key, value, swap.hash);
+      throw await this.#changedOnDisk(key, expected);
+    });
+  }
+
+  async delete(key: IpamKey, expected: Revision): Promise<void> {
+    const file = ipamFile(key);
+    await this.#mutex.run(file, async () => {
+      const hash = this.#hashToReplace(key, expected);
+      const swap = await this.#options.files.remove(file, hash);
+      if (!swap.ok) throw await this.#changedOnDisk(key, expected);
+      this.#forget(key);
+    });
+  }
+
+  watch(listener: (event: IpamEvent) => void): Subscription {
+    let isOpen = true;
+    queueMicrotask(() => {
+      if (!isOpen) return;
+      for (const entry of this.#all()) listener({ type: 'upsert', entry });
+      listener({ type: 'in-sync' });
+      if (isOpen) this.#listeners.add(listener);
+    });
+    return {
+      close: () => {
+        isOpen = false;
+        this.#listeners.delete(listener);
+      },
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#listeners.clear();
+    await this.#mutex.idle();
+  }
+
+  async #loadFile<K extends IpamKind>(kind: K, file: string): Promise<void> {
+    let content: Buffer;
+    try {
+      content = await readFile(join(this.#options.root, file));
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') return;
+      throw error;
+    }
+    const decoded = decode(kind, file, content);
+    if (decoded.ok) {
+      this.#damaged.delete(file);
+      this.#options.hub.solve(file);
+      this.#accept(decoded.key, decoded.value, contentHash(content));
+      return;
+    }
+    this.#damaged.set(file, decoded.reason);
+    this.#options.hub.report({
+      location: file,
+      reasons: [`${decoded.reason}; its addresses stay taken: restore the file from a backup, or remove it when nothing uses its addresses, and restart the agent`],
+    });
+  }
+
+  #accept<K extends IpamKind>(key: IpamKeyOf<K>, value: IpamDocuments[K], hash: ContentHash): IpamEntry<K> {
+    const entry: IpamEntry<K> = { key, value, revision: this.#options.revisions.next(hash) };
+    this.#mapOf(key.kind).set(nameOf(key), entry);
+    const event: IpamEvent = { type: 'upsert', entry: anyEntry(entry) };
+    for (const listener of this.#listeners) listener(event);
+    return entry;
+  }
+
+  #forget(key: IpamKey): void {
+    this.#entries[key.kind].delete(formatIpamKey(key));
+    for (const listener of this.#listeners) listener({ type: 'delete', key });
+  }
+
+  async #changedOnDisk<K extends IpamKind>(key: IpamKeyOf<K>, expected: Revision): Promise<RevisionConflict> {
+    this.#mapOf(key.kind).delete(nameOf(key));
+    await this.#loadFile(key.kind, fileOf(key));
+    const actual = this.#mapOf(key.kind).get(nameOf(key))?.revision;
+    if (actual === undefined) this.#forget(anyKey(key));
+    return new RevisionConflict(nameOf(key), expected, actual, `its file ${fileOf(key)} was changed from outside`);
+  }
+
+  #hashToReplace<K extends IpamKind>(key: IpamKeyOf<K>, expected: Revision): ContentHash {
+    const file = fileOf(key);
+    const reason = this.#damaged.get(file);
+    if (reason !== undefined) throw new DocumentDamaged(file, reason);
+    const entry = this.#mapOf(key.kind).get(nameOf(key));
+    if (entry === undefined) throw new NotFound(nameOf(key));
+    if (!isSameRevision(entry.revision, expected)) throw new RevisionConflict(nameOf(key), expected, entry.revision);
+    return entry.revision.slice(entry.revision.indexOf('-') + 1);
+  }
+
+  #mapOf<K extends IpamKind>(kind: K): Map<string, IpamEntry<K>> {
+    const map: Map<string, IpamEntry<K>> = this.#entries[kind];
+    return map;
+  }
+
+  *#all(): Generator<AnyIpamEntry> {
+    for (const kind of IPAM_KINDS) for (const entry of this.#entries[kind].values()) yield anyEntry(entry);
+  }
+}

@@ -1,0 +1,46 @@
+/**
+ * Copies of the last valid content of every resource file, so that an invalid edit keeps the last good version in force across a restart
+ * too. A copy names its own hash; a copy that a power failure tore is no copy.
+ */
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { contentHash, errorCode } from './atomic-files.ts';
+import { INTERNAL_FOLDER } from './names.ts';
+
+/** Keeps one copy a file. File names are relative to the store's root. */
+export class LastGood {
+  readonly #folder: string;
+
+  constructor(root: string) {
+    this.#folder = join(root, INTERNAL_FOLDER, 'good');
+  }
+
+  /** Not synced: a copy that is lost costs a fallback, never a resource. */
+  async save(file: string, content: Uint8Array): Promise<void> {
+    const path = join(this.#folder, file);
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    const temporary = `${path}.new`;
+    await writeFile(temporary, Buffer.concat([Buffer.from(`${contentHash(content)}\n`), content]), {
+      mode: 0o600,
+    });
+    await rename(temporary, path);
+  }
+
+  /** The copy of a file's last valid content, or undefined. */
+  async load(file: string): Promise<Uint8Array | undefined> {
+    let copy: Buffer;
+    try {
+      copy = await readFile(join(this.#folder, file));
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+    const end = copy.indexOf('\n');
+    const content = copy.subarray(end + 1);
+    return copy.toString('latin1', 0, Math.max(0, end)) === contentHash(content) ? content : undefined;
+  }
+
+  async forget(file: string): Promise<void> {
+    await rm(join(this.#folder, file), { force: true });
+  }
+}

@@ -1,0 +1,188 @@
+/**
+ * The documents of IPAM and their JSON, in the shape in which Calico keeps them under `/calico/ipam/v2/` in etcd, so that both may
+ * work on one store. Fields that are not known here are kept when a document is changed by spreading it.
+ */
+import { z } from 'zod';
+import type { Family } from '../net/address.ts';
+
+/** Who holds an allocation. */
+export interface AllocationAttribute {
+  readonly handle_id: string | null;
+  /** for people: `node`, `namespace`, `pod` or `endpoint`, `type`, `timestamp` */
+  readonly secondary: Readonly<Record<string, string>> | null;
+}
+
+/** A block of addresses. `allocations` has one entry an ordinal: null when free, else an index into `attributes`. */
+export interface BlockDocument {
+  readonly cidr: string;
+  /** `host:NAME`, or null when the block belongs to no host */
+  readonly affinity: string | null;
+  readonly allocations: readonly (number | null)[];
+  /** free ordinals, the one to be given out next first */
+  readonly unallocated: readonly number[];
+  readonly attributes: readonly AllocationAttribute[];
+  /** starts at a time in nanoseconds, more than 2^53, and grows by one with each write */
+  readonly sequenceNumber: bigint;
+  /** ordinal -> sequence number of the block when the ordinal was allocated */
+  readonly sequenceNumberForAllocation: Readonly<Record<string, bigint>>;
+  readonly deleted: boolean;
+}
+
+/** How far a host's claim to a block has come. Only `confirmed` counts for ownership and routes. */
+export type AffinityState = 'pending' | 'confirmed' | 'pendingDeletion';
+
+/** A host's claim to a block. */
+export interface AffinityDocument {
+  readonly state: AffinityState;
+  readonly deleted: boolean;
+}
+
+/** Index from a handle to the blocks that hold its addresses: CIDR -> number of addresses. */
+export interface HandleDocument {
+  readonly block: Readonly<Record<string, number>>;
+  readonly deleted: boolean;
+}
+
+/** Settings of IPAM for the whole store. */
+export interface IpamConfigDocument {
+  readonly strict_affinity: boolean;
+  readonly auto_allocate_blocks: boolean;
+  /** 0: no limit of its own (Calico then stops at 20) */
+  readonly maxBlocksPerHost: number;
+}
+
+/** Document type by kind. */
+export interface IpamDocuments {
+  block: BlockDocument;
+  affinity: AffinityDocument;
+  handle: HandleDocument;
+  config: IpamConfigDocument;
+}
+
+/** The fields that name a document, by kind. CIDRs are canonical text. */
+export interface IpamKeyFields {
+  block: { readonly cidr: string };
+  affinity: { readonly host: string; readonly cidr: string };
+  handle: { readonly id: string };
+  config: Readonly<Record<never, never>>;
+}
+
+/** The kinds of IPAM documents. */
+export type IpamKind = keyof IpamDocuments;
+
+/** All kinds of IPAM documents. */
+export const IPAM_KINDS: readonly IpamKind[] = ['block', 'affinity', 'handle', 'config'];
+
+/** The key of a document of kind `K`. */
+export type IpamKeyOf<K extends IpamKind> = { readonly kind: K } & IpamKeyFields[K];
+
+/** The key of any document, discriminated by `kind`. */
+export type IpamKey = { [K in IpamKind]: IpamKeyOf<K> }[IpamKind];
+
+/** `block/10.0.0.0/26`, `affinity/host-a/10.0.0.0/26`, `handle/ID`, `config`: unique, for map keys and messages. */
+export function formatIpamKey(key: IpamKey): string {
+  switch (key.kind) {
+    case 'block':
+      return `block/${key.cidr}`;
+    case 'affinity':
+      return `affinity/${key.host}/${key.cidr}`;
+    case 'handle':
+      return `handle/${key.id}`;
+    case 'config':
+      return 'config';
+  }
+}
+
+/** The family of a CIDR in canonical text. */
+export function familyOfCidr(cidr: string): Family {
+  return cidr.includes(':') ? 'ipv6' : 'ipv4';
+}
+
+const unsigned = z.union([z.bigint(), z.int().nonnegative().transform(BigInt)]);
+
+const attribute = z.looseObject({
+  handle_id: z.string().nullable().default(null),
+  secondary: z.record(z.string(), z.string()).nullable().default(null),
+});
+
+const block = z.looseObject({
+  cidr: z.string(),
+  affinity: z.string().nullable().default(null),
+  allocations: z.array(z.int().nonnegative().nullable()),
+  unallocated: z.array(z.int()),
+  attributes: z.array(attribute),
+  sequenceNumber: unsigned.default(0n),
+  sequenceNumberForAllocation: z
+    .record(z.string(), unsigned)
+    .nullish()
+    .transform((map) => map ?? {}),
+  deleted: z.boolean().default(false),
+});
+
+const affinity = z.looseObject({
+  state: z.enum(['pending', 'confirmed', 'pendingDeletion']),
+  deleted: z.boolean().default(false),
+});
+
+const handle = z.looseObject({
+  block: z.record(z.string(), z.int().nonnegative()),
+  deleted: z.boolean().default(false),
+});
+
+// Go leaves out what is false or 0.
+const config = z.looseObject({
+  strict_affinity: z.boolean().default(false),
+  auto_allocate_blocks: z.boolean().default(false),
+  maxBlocksPerHost: z.int().nonnegative().default(0),
+});
+
+const SCHEMAS: { readonly [K in IpamKind]: z.ZodType<IpamDocuments[K]> } = {
+  block,
+  affinity,
+  handle,
+  config,
+};
+
+/** A document, or why it is none. */
+export type ParsedDocument<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly reason: string };
+
+/** Checks the shape of a document that was read with `parseIpamJson`. */
+export function parseIpamDocument<K extends IpamKind>(
+  kind: K,
+  json: unknown,
+): ParsedDocument<IpamDocuments[K]> {
+  const schema: z.ZodType<IpamDocuments[K]> = SCHEMAS[kind];
+  const result = schema.safeParse(json);
+  if (result.success) return { ok: true, value: result.data };
+  const reasons = result.error.issues.map(
+    (issue) => `${issue.path.join('.') || 'document'}: ${issue.message}`,
+  );
+  return { ok: false, reason: reasons.join('; ') };
+}
+
+/** JSON.parse that keeps integers beyond 2^53 exact, as bigint. Throws a SyntaxError. */
+export function parseIpamJson(text: string): unknown {
+  return JSON.parse(text, exactInteger);
+}
+
+/** JSON.stringify that writes bigint as plain digits. */
+export function formatIpamJson(value: unknown): string {
+  return JSON.stringify(value, (_key, member: unknown) =>
+    typeof member === 'bigint' ? rawJson(String(member)) : member,
+  );
+}
+
+function exactInteger(_key: string, value: unknown, context?: { readonly source?: string }): unknown {
+  if (typeof value !== 'number' || Number.isSafeInteger(value)) return value;
+  const source = context?.source ?? '';
+  return /^-?\d+$/.test(source) ? BigInt(source) : value;
+}
+
+// JSON.rawJSON (ECMAScript proposal "JSON.parse source text access", in V8 since 11.4) is not in the compiler's library yet.
+const rawJson: (text: string) => unknown = (() => {
+  const candidate: unknown = Reflect.get(JSON, 'rawJSON');
+  if (typeof candidate !== 'function') throw new Error('this runtime has no JSON.rawJSON');
+  return (text) => Reflect.apply(candidate, JSON, [text]);
+})();
