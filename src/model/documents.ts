@@ -132,7 +132,7 @@ export function formatProblem(parsed: ParsedDocument, problem: Problem): string 
 
 /** YAML of one resource: apiVersion, kind, metadata, spec, status, in the order of the schema. Ends in a newline. */
 export function serialiseResource(resource: Resource): string {
-  return stringify(ordered(resource), { lineWidth: 0, singleQuote: false });
+  return stringify(ordered(resource), { lineWidth: 0, compat: 'yaml-1.1' });
 }
 
 /** YAML of several resources, separated by `---`. */
