@@ -59,38 +59,46 @@ export interface IpamDocuments {
   config: IpamConfigDocument;
 }
 
-/** The fields that name a document, by kind. CIDRs are canonical text. */
-export interface IpamKeyFields {
-  block: { readonly cidr: string };
-  affinity: { readonly host: string; readonly cidr: string };
-  handle: { readonly id: string };
-  config: Readonly<Record<never, never>>;
-}
-
 /** The kinds of IPAM documents. */
 export type IpamKind = keyof IpamDocuments;
 
 /** All kinds of IPAM documents. */
 export const IPAM_KINDS: readonly IpamKind[] = ['block', 'affinity', 'handle', 'config'];
 
-/** The key of a document of kind `K`. */
-export type IpamKeyOf<K extends IpamKind> = { readonly kind: K } & IpamKeyFields[K];
+/** The key of a document of kind `K`. Make it with the functions below. */
+export interface IpamKey<K extends IpamKind = IpamKind> {
+  readonly kind: K;
+  /** block: its CIDR; affinity: `HOST/CIDR`; handle: its id; config: `default` */
+  readonly name: string;
+}
 
-/** The key of any document, discriminated by `kind`. */
-export type IpamKey = { [K in IpamKind]: IpamKeyOf<K> }[IpamKind];
+/** The key of a block; the CIDR is canonical text. */
+export function blockKey(cidr: string): IpamKey<'block'> {
+  return { kind: 'block', name: cidr };
+}
 
-/** `block/10.0.0.0/26`, `affinity/host-a/10.0.0.0/26`, `handle/ID`, `config`: unique, for map keys and messages. */
+/** The key of a host's claim to a block. A host name holds no slash. */
+export function affinityKey(host: string, cidr: string): IpamKey<'affinity'> {
+  return { kind: 'affinity', name: `${host}/${cidr}` };
+}
+
+/** The key of a handle. */
+export function handleKey(id: string): IpamKey<'handle'> {
+  return { kind: 'handle', name: id };
+}
+
+/** The key of the only configuration document. */
+export const CONFIG_KEY: IpamKey<'config'> = { kind: 'config', name: 'default' };
+
+/** Host and CIDR of an affinity's key. */
+export function affinityParts(key: IpamKey<'affinity'>): { readonly host: string; readonly cidr: string } {
+  const slash = key.name.indexOf('/');
+  return { host: key.name.slice(0, slash), cidr: key.name.slice(slash + 1) };
+}
+
+/** `block 10.0.0.0/26`, `affinity host-a/10.0.0.0/26`, `handle ID`: unique, for map keys and messages. */
 export function formatIpamKey(key: IpamKey): string {
-  switch (key.kind) {
-    case 'block':
-      return `block/${key.cidr}`;
-    case 'affinity':
-      return `affinity/${key.host}/${key.cidr}`;
-    case 'handle':
-      return `handle/${key.id}`;
-    case 'config':
-      return 'config';
-  }
+  return `${key.kind} ${key.name}`;
 }
 
 /** The family of a CIDR in canonical text. */

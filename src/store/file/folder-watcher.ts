@@ -83,7 +83,10 @@ export class FolderWatcher {
     const nowMs = performance.now();
     const settling = this.#settling.get(file);
     if (settling === undefined) {
-      this.#settling.set(file, { firstMs: nowMs, timer: setTimeout(() => void this.#settled(file), SETTLE_MS) });
+      this.#settling.set(file, {
+        firstMs: nowMs,
+        timer: setTimeout(() => void this.#settled(file), SETTLE_MS),
+      });
     } else if (nowMs - settling.firstMs < MAX_SETTLE_MS) {
       settling.timer.refresh();
     }
@@ -155,9 +158,7 @@ export class FolderWatcher {
     if (this.#isClosed) return;
     const stats = this.#rootStats();
     if (stats?.ino !== this.#rootInode) {
-      this.#lost(
-        `the store folder ${this.#root} was moved, removed or replaced: put it back, or restart the agent`,
-      );
+      this.#lost(this.#rootGone());
       return;
     }
     if (name !== null && !this.#folders.includes(name)) {
@@ -203,9 +204,7 @@ export class FolderWatcher {
   #recover(): void {
     this.#retry = undefined;
     if (this.#rootStats()?.ino !== this.#rootInode) {
-      this.#lost(
-        `the store folder ${this.#root} was moved, removed or replaced: put it back, or restart the agent`,
-      );
+      this.#lost(this.#rootGone());
       return;
     }
     this.start();

@@ -1,20 +1,20 @@
 /** The IPAM documents of a file store: `ipam/<kind>/<name>.json`, one document a file, read once at the start and written through. */
 import { readdir, readFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { AlreadyExists, DocumentDamaged, NotFound, RevisionConflict } from '../errors.ts';
 import {
+  affinityParts,
   familyOfCidr,
   formatIpamJson,
   formatIpamKey,
   IPAM_KINDS,
   type IpamDocuments,
   type IpamKey,
-  type IpamKeyOf,
   type IpamKind,
   parseIpamDocument,
   parseIpamJson,
 } from '../ipam-documents.ts';
-import type { AnyIpamEntry, IpamEntry, IpamEvent, IpamFilter, IpamStore } from '../ipam-store.ts';
+import type { IpamEntry, IpamEvent, IpamFilter, IpamStore } from '../ipam-store.ts';
 import { KeyedMutex } from '../keyed-mutex.ts';
 import type { Revision, Subscription } from '../types.ts';
 import { type AtomicFiles, type ContentHash, contentHash, errorCode } from './atomic-files.ts';
@@ -36,7 +36,12 @@ export interface IpamFilesOptions {
 export class IpamFiles implements IpamStore {
   readonly #options: IpamFilesOptions;
   /** by `formatIpamKey` */
-  readonly #entries: Entries = { block: new Map(), affinity: new Map(), handle: new Map(), config: new Map() };
+  readonly #entries: Entries = {
+    block: new Map(),
+    affinity: new Map(),
+    handle: new Map(),
+    config: new Map(),
+  };
   /** file -> reason */
   readonly #damaged = new Map<string, string>();
   readonly #listeners = new Set<(event: IpamEvent) => void>();
@@ -55,34 +60,35 @@ export class IpamFiles implements IpamStore {
     }
   }
 
-  async get<K extends IpamKind>(key: IpamKeyOf<K>): Promise<IpamEntry<K> | undefined> {
-    const file = fileOf(key);
+  async get<K extends IpamKind>(key: IpamKey<K>): Promise<IpamEntry<K> | undefined> {
+    const file = ipamFile(key);
     const reason = this.#damaged.get(file);
     if (reason !== undefined) throw new DocumentDamaged(file, reason);
-    return this.#mapOf(key.kind).get(nameOf(key));
+    return this.#mapOf(key.kind).get(formatIpamKey(key));
   }
 
   async list<K extends IpamKind>(kind: K, filter: IpamFilter = {}): Promise<readonly IpamEntry<K>[]> {
     return Array.from(this.#mapOf(kind).values()).filter(({ key }) => matches(key, filter));
   }
 
-  async create<K extends IpamKind>(key: IpamKeyOf<K>, value: IpamDocuments[K]): Promise<IpamEntry<K>> {
-    const file = fileOf(key);
+  async create<K extends IpamKind>(key: IpamKey<K>, value: IpamDocuments[K]): Promise<IpamEntry<K>> {
+    const file = ipamFile(key);
     return await this.#mutex.run(file, async () => {
-      if (this.#damaged.has(file) || this.#mapOf(key.kind).has(nameOf(key))) throw new AlreadyExists(nameOf(key));
+      if (this.#damaged.has(file) || this.#mapOf(key.kind).has(formatIpamKey(key)))
+        throw new AlreadyExists(formatIpamKey(key));
       const swap = await this.#options.files.create(file, encode(key, value));
       if (swap.ok) return this.#accept(key, value, swap.hash);
       await this.#loadFile(key.kind, file);
-      throw new AlreadyExists(nameOf(key));
+      throw new AlreadyExists(formatIpamKey(key));
     });
   }
 
   async update<K extends IpamKind>(
-    key: IpamKeyOf<K>,
+    key: IpamKey<K>,
     value: IpamDocuments[K],
     expected: Revision,
   ): Promise<IpamEntry<K>> {
-    const file = fileOf(key);
+    const file = ipamFile(key);
     return await this.#mutex.run(file, async () => {
       const hash = this.#hashToReplace(key, expected);
       const swap = await this.#options.files.replace(file, encode(key, value), hash);
@@ -140,14 +146,16 @@ export class IpamFiles implements IpamStore {
     this.#damaged.set(file, decoded.reason);
     this.#options.hub.report({
       location: file,
-      reasons: [`${decoded.reason}; its addresses stay taken: restore the file from a backup, or remove it when nothing uses its addresses, and restart the agent`],
+      reasons: [
+        `${decoded.reason}; its addresses stay taken: restore the file from a backup, or remove it when nothing uses its addresses, and restart the agent`,
+      ],
     });
   }
 
-  #accept<K extends IpamKind>(key: IpamKeyOf<K>, value: IpamDocuments[K], hash: ContentHash): IpamEntry<K> {
+  #accept<K extends IpamKind>(key: IpamKey<K>, value: IpamDocuments[K], hash: ContentHash): IpamEntry<K> {
     const entry: IpamEntry<K> = { key, value, revision: this.#options.revisions.next(hash) };
-    this.#mapOf(key.kind).set(nameOf(key), entry);
-    const event: IpamEvent = { type: 'upsert', entry: anyEntry(entry) };
+    this.#mapOf(key.kind).set(formatIpamKey(key), entry);
+    const event: IpamEvent = { type: 'upsert', entry };
     for (const listener of this.#listeners) listener(event);
     return entry;
   }
@@ -157,21 +165,27 @@ export class IpamFiles implements IpamStore {
     for (const listener of this.#listeners) listener({ type: 'delete', key });
   }
 
-  async #changedOnDisk<K extends IpamKind>(key: IpamKeyOf<K>, expected: Revision): Promise<RevisionConflict> {
-    this.#mapOf(key.kind).delete(nameOf(key));
-    await this.#loadFile(key.kind, fileOf(key));
-    const actual = this.#mapOf(key.kind).get(nameOf(key))?.revision;
-    if (actual === undefined) this.#forget(anyKey(key));
-    return new RevisionConflict(nameOf(key), expected, actual, `its file ${fileOf(key)} was changed from outside`);
+  async #changedOnDisk<K extends IpamKind>(key: IpamKey<K>, expected: Revision): Promise<RevisionConflict> {
+    this.#mapOf(key.kind).delete(formatIpamKey(key));
+    await this.#loadFile(key.kind, ipamFile(key));
+    const actual = this.#mapOf(key.kind).get(formatIpamKey(key))?.revision;
+    if (actual === undefined) this.#forget(key);
+    return new RevisionConflict(
+      formatIpamKey(key),
+      expected,
+      actual,
+      `its file ${ipamFile(key)} was changed from outside`,
+    );
   }
 
-  #hashToReplace<K extends IpamKind>(key: IpamKeyOf<K>, expected: Revision): ContentHash {
-    const file = fileOf(key);
+  #hashToReplace<K extends IpamKind>(key: IpamKey<K>, expected: Revision): ContentHash {
+    const file = ipamFile(key);
     const reason = this.#damaged.get(file);
     if (reason !== undefined) throw new DocumentDamaged(file, reason);
-    const entry = this.#mapOf(key.kind).get(nameOf(key));
-    if (entry === undefined) throw new NotFound(nameOf(key));
-    if (!isSameRevision(entry.revision, expected)) throw new RevisionConflict(nameOf(key), expected, entry.revision);
+    const entry = this.#mapOf(key.kind).get(formatIpamKey(key));
+    if (entry === undefined) throw new NotFound(formatIpamKey(key));
+    if (!isSameRevision(entry.revision, expected))
+      throw new RevisionConflict(formatIpamKey(key), expected, entry.revision);
     return entry.revision.slice(entry.revision.indexOf('-') + 1);
   }
 
@@ -180,7 +194,45 @@ export class IpamFiles implements IpamStore {
     return map;
   }
 
-  *#all(): Generator<AnyIpamEntry> {
-    for (const kind of IPAM_KINDS) for (const entry of this.#entries[kind].values()) yield anyEntry(entry);
+  *#all(): Generator<IpamEntry> {
+    for (const kind of IPAM_KINDS) for (const entry of this.#entries[kind].values()) yield entry;
   }
+}
+
+/** The file's text: the key stands inside too, so that a copied or renamed file is noticed. */
+function encode<K extends IpamKind>(key: IpamKey<K>, value: IpamDocuments[K]): Uint8Array {
+  return Buffer.from(`${formatIpamJson({ kind: key.kind, name: key.name, value })}\n`);
+}
+
+type Decoded<K extends IpamKind> =
+  | { readonly ok: true; readonly key: IpamKey<K>; readonly value: IpamDocuments[K] }
+  | { readonly ok: false; readonly reason: string };
+
+function decode<K extends IpamKind>(kind: K, file: string, content: Uint8Array): Decoded<K> {
+  let json: unknown;
+  try {
+    json = parseIpamJson(Buffer.from(content).toString('utf8'));
+  } catch (error) {
+    return {
+      ok: false,
+      reason: `it is not JSON (${error instanceof Error ? error.message : String(error)})`,
+    };
+  }
+  if (typeof json !== 'object' || json === null || !('name' in json) || !('value' in json)) {
+    return { ok: false, reason: 'it has no name or value' };
+  }
+  const { name, value } = json;
+  if (typeof name !== 'string' || ipamFile({ kind, name }) !== file) {
+    return { ok: false, reason: `it holds the document of another name (${String(name)})` };
+  }
+  const parsed = parseIpamDocument(kind, value);
+  return parsed.ok ? { ok: true, key: { kind, name }, value: parsed.value } : parsed;
+}
+
+function matches(key: IpamKey, filter: IpamFilter): boolean {
+  if (key.kind === 'block') return filter.family === undefined || familyOfCidr(key.name) === filter.family;
+  if (key.kind !== 'affinity') return true;
+  const { host, cidr } = affinityParts({ kind: key.kind, name: key.name });
+  if (filter.host !== undefined && filter.host !== host) return false;
+  return filter.family === undefined || familyOfCidr(cidr) === filter.family;
 }

@@ -5,7 +5,7 @@
 import { KINDS, type Kind, kindInfo } from '../../model/kinds.ts';
 import type { ResourceKey } from '../../model/metadata-types.ts';
 import { NotStorable } from '../errors.ts';
-import type { IpamKey } from '../ipam-documents.ts';
+import { affinityParts, type IpamKey } from '../ipam-documents.ts';
 
 /** Folder of what the store keeps for itself. */
 export const INTERNAL_FOLDER = '.ocicat';
@@ -70,13 +70,14 @@ export function ipamFile(key: IpamKey): string {
 function ipamStem(key: IpamKey): string {
   switch (key.kind) {
     case 'block':
-      return key.cidr.replace('/', '-');
-    case 'affinity':
-      return `${encodeName(key.host)}@${key.cidr.replace('/', '-')}`;
+      return key.name.replace('/', '-');
+    case 'affinity': {
+      const { host, cidr } = affinityParts({ kind: key.kind, name: key.name });
+      return `${encodeName(host)}@${cidr.replace('/', '-')}`;
+    }
     case 'handle':
-      return encodeName(key.id);
     case 'config':
-      return 'config';
+      return encodeName(key.name);
   }
 }
 

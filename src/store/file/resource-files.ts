@@ -99,7 +99,8 @@ export class ResourceFiles {
     if (isEditorFile(file.slice(file.indexOf('/') + 1))) return true;
     const stats = lstatSync(join(this.#options.root, file), { bigint: true, throwIfNoEntry: false });
     const record = this.#records.get(file);
-    if (stats === undefined || record?.version === undefined) return stats === undefined && record === undefined;
+    if (stats === undefined || record?.version === undefined)
+      return stats === undefined && record === undefined;
     return isSameVersion(record.version, versionOf(stats));
   }
 
@@ -136,7 +137,8 @@ export class ResourceFiles {
     const file = resourceFile(key);
     await this.#mutex.run(file, async () => {
       const record = this.#records.get(file);
-      const revision = expected ?? this.#options.hub.problemAt(file)?.revision ?? record?.inForce?.stored.revision;
+      const revision =
+        expected ?? this.#options.hub.problemAt(file)?.revision ?? record?.inForce?.stored.revision;
       if (record === undefined || revision === undefined) throw new NotFound(formatKey(key));
       const hash = this.#hashToReplace(key, file, record, revision);
       const swap = await this.#options.files.remove(file, hash);
@@ -237,7 +239,12 @@ export class ResourceFiles {
     return stored;
   }
 
-  async #putInForce(file: string, record: FileRecord, resource: Resource, hash: ContentHash): Promise<Stored> {
+  async #putInForce(
+    file: string,
+    record: FileRecord,
+    resource: Resource,
+    hash: ContentHash,
+  ): Promise<Stored> {
     const stored: Stored = { resource, revision: this.#options.revisions.next(hash) };
     record.inForce = { stored, hash };
     this.#options.hub.emit(upsert(stored));
@@ -279,7 +286,11 @@ export class ResourceFiles {
     const problem = this.#options.hub.problemAt(file);
     if (record === undefined) throw new NotFound(formatKey(key));
     if (problem !== undefined) {
-      if (problem.revision !== undefined && isSameRevision(problem.revision, expected) && record.hash !== undefined) {
+      if (
+        problem.revision !== undefined &&
+        isSameRevision(problem.revision, expected) &&
+        record.hash !== undefined
+      ) {
         return record.hash;
       }
       const detail = `its file ${file} holds an invalid edit (${problem.reasons.join('; ')}): mend or remove the file first`;
@@ -293,7 +304,12 @@ export class ResourceFiles {
 
   #changedByHand(key: ResourceKey, file: string, expected: Revision): RevisionConflict {
     this.#options.lookAgain(file);
-    return new RevisionConflict(formatKey(key), expected, undefined, `its file ${file} was just changed by hand; read it again`);
+    return new RevisionConflict(
+      formatKey(key),
+      expected,
+      undefined,
+      `its file ${file} was just changed by hand; read it again`,
+    );
   }
 
   #encode(resource: Resource, key: ResourceKey): Uint8Array {
@@ -301,7 +317,9 @@ export class ResourceFiles {
     if (reasons.length > 0) throw new NotAdmitted(formatKey(key), reasons);
     const content = Buffer.from(this.#options.codec.encode(resource));
     if (content.length > MAX_FILE_OCTETS) {
-      throw new NotStorable(`${formatKey(key)} is too large: ${content.length} octets of at most ${MAX_FILE_OCTETS}`);
+      throw new NotStorable(
+        `${formatKey(key)} is too large: ${content.length} octets of at most ${MAX_FILE_OCTETS}`,
+      );
     }
     return content;
   }
@@ -338,7 +356,8 @@ export class ResourceFiles {
   *#others(key: ResourceKey): Generator<Resource> {
     const own = formatKey(key);
     for (const { inForce } of this.#records.values()) {
-      if (inForce !== undefined && formatKey(keyOf(inForce.stored.resource)) !== own) yield inForce.stored.resource;
+      if (inForce !== undefined && formatKey(keyOf(inForce.stored.resource)) !== own)
+        yield inForce.stored.resource;
     }
   }
 
@@ -348,11 +367,22 @@ export class ResourceFiles {
 }
 
 function upsert(stored: Stored): StoreEvent {
-  return { type: 'upsert', key: keyOf(stored.resource), resource: stored.resource, revision: stored.revision };
+  return {
+    type: 'upsert',
+    key: keyOf(stored.resource),
+    resource: stored.resource,
+    revision: stored.revision,
+  };
 }
 
 function newRecord(file: string): FileRecord {
-  return { key: canonicalKey(file), version: undefined, hash: undefined, inForce: undefined, isRefusedByOthers: false };
+  return {
+    key: canonicalKey(file),
+    version: undefined,
+    hash: undefined,
+    inForce: undefined,
+    isRefusedByOthers: false,
+  };
 }
 
 function canonicalKey(file: string): ResourceKey | undefined {
@@ -382,7 +412,9 @@ async function readResourceFile(path: string): Promise<Reading> {
       case 'ELOOP':
         return unreadable('symbolic links are not followed: put the file itself here');
       default:
-        return unreadable(`the file cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+        return unreadable(
+          `the file cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+        );
     }
   }
   try {
@@ -411,5 +443,7 @@ function versionOf(stats: { ino: bigint; size: bigint; mtimeNs: bigint; ctimeNs:
 }
 
 function isSameVersion(a: FileVersion, b: FileVersion): boolean {
-  return a.inode === b.inode && a.size === b.size && a.modifiedNs === b.modifiedNs && a.changedNs === b.changedNs;
+  return (
+    a.inode === b.inode && a.size === b.size && a.modifiedNs === b.modifiedNs && a.changedNs === b.changedNs
+  );
 }
