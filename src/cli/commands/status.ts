@@ -14,7 +14,11 @@ export function registerStatus(program: Command, context: CommandContext): void 
   program
     .command('status')
     .description('how the agent is doing, what is missing and what on this host gets in its way')
-    .option('--wait <time>', 'wait this long for the agent to answer, such as 30s', parseSeconds)
+    .option(
+      '--wait <time>',
+      'wait this long for the agent to answer without errors, such as 30s',
+      parseSeconds,
+    )
     .addOption(outputOption())
     .addHelpText(
       'after',
@@ -35,11 +39,12 @@ async function readStatus(context: CommandContext, waitMs: number): Promise<Stat
   const deadline = Date.now() + waitMs;
   for (;;) {
     try {
-      return await context.client().call<StatusView>('GET', '/v1/status');
+      const status = await context.client().call<StatusView>('GET', '/v1/status');
+      if (!hasErrors(status) || Date.now() >= deadline) return status;
     } catch (error) {
       if (!(error instanceof AgentUnreachable) || Date.now() >= deadline) throw error;
-      await delay(RETRY_MS);
     }
+    await delay(RETRY_MS);
   }
 }
 
