@@ -30,9 +30,12 @@ export function registerStatus(program: Command, context: CommandContext): void 
       await emit(terminal, options.output, status, (wide) =>
         render(status, wide, terminal.colour, terminal.now()),
       );
-      if (status.findings.some((finding) => finding.severity === 'error'))
-        throw new CommandFailure('', EXIT.failure);
+      if (hasErrors(status)) throw new CommandFailure('', EXIT.failure);
     });
+}
+
+function hasErrors(status: StatusView): boolean {
+  return status.findings.some((finding) => finding.severity === 'error');
 }
 
 async function readStatus(context: CommandContext, waitMs: number): Promise<StatusView> {
