@@ -72,3 +72,8 @@ const OUR_SET = /^oci[46]-/;
 export function isOurSetName(name: string): boolean {
   return OUR_SET.test(name);
 }
+
+/** The set that a kernel set of ours is the twin of. */
+export function setIdOfKernelName(name: string): SetId {
+  return name.replace(OUR_SET, '').replace(/:port$/, '');
+}

@@ -11,7 +11,7 @@ import type { ChainContent } from './rendered.ts';
 import type { EndpointPolicy, PolicyChange, PolicyId, PolicyRules, SetId } from './types.ts';
 import { endpointProblem, policyProblem } from './validate.ts';
 
-/** Chains to write (undefined: to delete) and endpoints touched by them, since the last drain. */
+/** Chains to write (undefined: to delete) since the last drain. */
 export interface ModelUpdate {
   readonly chains: ReadonlyMap<string, ChainContent | undefined>;
 }
@@ -97,10 +97,15 @@ export class PolicyModel {
     return this.#policiesOfSet.get(id) ?? new Set();
   }
 
+  /** Whether the endpoint is known and nothing is wrong with it. */
+  isUsable(id: string): boolean {
+    return this.#endpoints.has(id) && !this.#problems.has(`endpoint ${id}`);
+  }
+
   /** Every chain that a packet of the endpoint may pass, or undefined if it is unknown, in error, or its link is another's. */
   chainsOf(id: string): string[] | undefined {
     const entry = this.#endpoints.get(id);
-    if (entry === undefined || this.#problems.has(`endpoint ${id}`)) return undefined;
+    if (entry === undefined || !this.isUsable(id)) return undefined;
     const link = entry.endpoint.interfaceName;
     if (this.#linkOwners.get(link) !== id) return undefined;
     return [

@@ -1,0 +1,309 @@
+/** Our sets in the kernel: keeps them as desired by the fewest member changes, and leaves sets of others alone. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Family } from '../../src/net/address.ts';
+import type { CommandOutcome, CommandRunner } from '../command.ts';
+import { oneLine } from '../iptables/backend.ts';
+import type { KernelSetType } from '../rules/names.ts';
+import type { SetMember } from '../rules/types.ts';
+import { canonicalEntry, MemberSet } from './members.ts';
+import { parseIpsetSave, type SavedSet } from './save.ts';
+
+/** A set that is not as desired. Without a name: no set could be read or written. */
+export interface SetFailure {
+  readonly name: string | undefined;
+  readonly reason: string;
+}
+
+/** How sets are driven. */
+export interface KernelSetsOptions {
+  readonly run: CommandRunner;
+  /** capacity of new sets; a set that outgrows it is replaced by one of at least twice its need. Default 1048576, as Calico. */
+  readonly maxElem?: number;
+}
+
+interface DesiredSet {
+  readonly family: Family;
+  readonly type: KernelSetType;
+  members: MemberSet;
+  /** what the kernel holds differs by these entries; undefined: the set must be compared or made */
+  pending: { readonly add: Set<string>; readonly remove: Set<string> } | undefined;
+}
+
+interface Line {
+  readonly name: string;
+  readonly text: string;
+}
+
+const KERNEL_TYPES: Readonly<Record<KernelSetType, string>> = {
+  net: 'hash:net',
+  'ip-port': 'hash:ip,port',
+  'net-iface': 'hash:net,iface',
+};
+const DEFAULT_MAX_ELEM = 1_048_576;
+const TEMPORARY_PREFIX = 'oci4-:tmp';
+/** A set stays in use for a moment after the last rule that named it is gone. */
+const DESTROY_DELAYS_MS = [0, 10, 40];
+
+/** Owns all kernel sets of ours, of both families, by kernel name. Calls of its asynchronous methods must not overlap. */
+export class KernelSets {
+  readonly #run: CommandRunner;
+  readonly #maxElem: number;
+  readonly #desired = new Map<string, DesiredSet>();
+  readonly #dirty = new Set<string>();
+  readonly #failures = new Map<string | undefined, string>();
+  /** capacity of our sets that exist, by name; undefined: the kernel must be read */
+  #existing: Map<string, number> | undefined;
+  /** contents as read, until they have been compared */
+  #saved = new Map<string, SavedSet>();
+
+  constructor(options: KernelSetsOptions) {
+    this.#run = options.run;
+    this.#maxElem = options.maxElem ?? DEFAULT_MAX_ELEM;
+  }
+
+  /** Our sets in the kernel, as last read or written. */
+  get kernelCount(): number {
+    return this.#existing?.size ?? 0;
+  }
+
+  /** Makes a set desired with these members (of its family only), or replaces its members. */
+  upsert(name: string, family: Family, type: KernelSetType, members: Iterable<SetMember>): void {
+    const old = this.#desired.get(name);
+    const fresh = new MemberSet(family, type, members);
+    let pending: DesiredSet['pending'];
+    if (old?.pending) {
+      // The kernel holds the old members less what is pending of them.
+      const add = new Set<string>();
+      const remove = new Set(old.pending.remove);
+      for (const entry of fresh) {
+        remove.delete(entry);
+        if (!old.members.has(entry) || old.pending.add.has(entry) || old.pending.remove.has(entry)) {
+          add.add(entry);
+        }
+      }
+      for (const entry of old.members) if (!fresh.has(entry)) remove.add(entry);
+      pending = { add, remove };
+    }
+    this.#desired.set(name, { family, type, members: fresh, pending });
+    this.#dirty.add(name);
+  }
+
+  /** Adds and removes members. Does nothing if the set is not desired. */
+  change(name: string, added: Iterable<SetMember>, removed: Iterable<SetMember>): void {
+    const set = this.#desired.get(name);
+    if (set === undefined) return;
+    for (const [step, members] of [
+      ['remove', removed],
+      ['add', added],
+    ] as const) {
+      for (const member of members) {
+        for (const entry of set.members.change(step, set.type, member)) {
+          set.pending?.[step].add(entry);
+          set.pending?.[step === 'add' ? 'remove' : 'add'].delete(entry);
+        }
+      }
+    }
+    this.#dirty.add(name);
+  }
+
+  /** Makes a set no longer desired. It is destroyed by `destroyUnwanted`. */
+  remove(name: string): void {
+    if (this.#desired.delete(name)) this.#dirty.delete(name);
+  }
+
+  /** Forgets what the kernel is believed to hold: the next call reads it again. */
+  markDirty(): void {
+    this.#existing = undefined;
+  }
+
+  /** Whether the set stands in the kernel as desired, as far as is known. */
+  isProgrammed(name: string): boolean {
+    return (
+      this.#desired.has(name) &&
+      !this.#dirty.has(name) &&
+      !this.#failures.has(name) &&
+      !this.#failures.has(undefined)
+    );
+  }
+
+  /** Reads the kernel and returns the names of sets that are not as desired, and of ours that nobody desires. Writes nothing. */
+  async check(): Promise<string[]> {
+    const problem = await this.#read();
+    if (problem !== undefined) {
+      this.#failures.set(undefined, problem);
+      return [];
+    }
+    const drifted = [...this.#desired.keys()].filter((name) => this.#lines(name, 'full').length > 0);
+    return [...drifted, ...this.#unwanted()];
+  }
+
+  /**
+   * Makes and changes sets as desired, in one restore; destroys none. `base` only makes sets that are missing. A set that the kernel
+   * refuses is left out, listed, and tried again at the next call.
+   */
+  async apply(mode: 'base' | 'full'): Promise<readonly SetFailure[]> {
+    const refused = new Map<string, string>();
+    /** sets are written one by one after a failure that does not tell its line */
+    let oneByOne = false;
+    for (const name of this.#failures.keys()) if (name !== undefined) this.#dirty.add(name);
+    this.#failures.clear();
+    for (;;) {
+      if (this.#existing === undefined) {
+        const problem = await this.#read();
+        if (problem !== undefined) {
+          this.#failures.set(undefined, problem);
+          break;
+        }
+      }
+      let names = [...this.#dirty].filter((name) => this.#desired.has(name) && !refused.has(name));
+      let lines = names.flatMap((name) => this.#lines(name, mode));
+      const [first] = lines;
+      if (first === undefined) {
+        this.#commit(names, mode);
+        break;
+      }
+      if (oneByOne) {
+        names = [first.name];
+        lines = lines.filter((line) => line.name === first.name);
+      }
+      const outcome = await this.#restore(lines, ['-exist']);
+      if (outcome.status === 0) {
+        this.#commit(names, mode);
+        continue;
+      }
+      // Lines before the refused one may or may not have taken effect.
+      this.#existing = undefined;
+      const failed = failedLine(outcome, lines);
+      if (failed !== undefined) refused.set(failed.name, `${reasonOf(outcome)}: ${failed.text}`);
+      else if (oneByOne) refused.set(first.name, reasonOf(outcome));
+      else oneByOne = true;
+    }
+    for (const [name, reason] of refused) this.#failures.set(name, reason);
+    return [...this.#failures].map(([name, reason]) => ({ name, reason }));
+  }
+
+  /** Destroys our sets that nobody desires. Those still in use by a rule are returned. */
+  async destroyUnwanted(): Promise<readonly SetFailure[]> {
+    let failures: SetFailure[] = [];
+    for (const delayMs of DESTROY_DELAYS_MS) {
+      if (delayMs > 0) await delay(delayMs);
+      failures = [];
+      let names = this.#unwanted();
+      while (names.length > 0) {
+        const lines = names.map((name) => ({ name, text: `destroy ${name}` }));
+        const outcome = await this.#restore(lines, []);
+        const failed = outcome.status === 0 ? undefined : failedLine(outcome, lines);
+        if (outcome.status !== 0 && failed === undefined) {
+          return [{ name: undefined, reason: reasonOf(outcome) }];
+        }
+        const end = failed === undefined ? lines.length : lines.indexOf(failed);
+        for (const { name } of lines.slice(0, end)) this.#existing?.delete(name);
+        if (failed !== undefined) {
+          if (/does not exist/.test(outcome.stderr)) this.#existing?.delete(failed.name);
+          else failures.push({ name: failed.name, reason: `${reasonOf(outcome)}: ${failed.text}` });
+        }
+        names = names.slice(end + 1);
+      }
+      if (failures.length === 0) break;
+    }
+    return failures;
+  }
+
+  #unwanted(): string[] {
+    return [...(this.#existing?.keys() ?? [])].filter((name) => !this.#desired.has(name));
+  }
+
+  async #read(): Promise<string | undefined> {
+    const outcome = await this.#run('ipset', ['save']);
+    if (outcome.status !== 0) return `ipset save: ${reasonOf(outcome)}`;
+    this.#saved = parseIpsetSave(outcome.stdout);
+    this.#existing = new Map([...this.#saved].map(([name, set]) => [name, set.maxElem]));
+    for (const [name, set] of this.#desired) {
+      set.pending = this.#compare(set, this.#saved.get(name));
+      this.#dirty.add(name);
+    }
+    return undefined;
+  }
+
+  #compare(set: DesiredSet, saved: SavedSet | undefined): DesiredSet['pending'] {
+    if (saved === undefined || saved.type !== KERNEL_TYPES[set.type]) return undefined;
+    if (saved.family !== (set.family === 'ipv4' ? 'inet' : 'inet6')) return undefined;
+    const remove = new Set<string>();
+    const found = new Set<string>();
+    for (const printed of saved.entries) {
+      const entry = set.members.has(printed) ? printed : canonicalEntry(set.family, printed);
+      if (set.members.has(entry)) found.add(entry);
+      else remove.add(printed);
+    }
+    const add = new Set<string>();
+    for (const entry of set.members) if (!found.has(entry)) add.add(entry);
+    return { add, remove };
+  }
+
+  /** Restore lines that make a set as desired. */
+  #lines(name: string, mode: 'base' | 'full'): Line[] {
+    const set = this.#desired.get(name);
+    if (set === undefined) return [];
+    const capacity = this.#existing?.get(name);
+    const line = (text: string): Line => ({ name, text });
+    const fill = (target: string) => [...set.members].map((entry) => line(`add ${target} ${entry}`));
+
+    if (capacity === undefined) return [line(this.#createText(name, set)), ...fill(name)];
+    if (mode === 'base') return [];
+    if (set.pending === undefined) {
+      // A stranger under our name, of another type: it cannot be swapped with ours.
+      return [line(`destroy ${name}`), line(this.#createText(name, set)), ...fill(name)];
+    }
+    if (set.members.size > capacity) {
+      const temporary = TEMPORARY_PREFIX;
+      return [
+        line(this.#createText(temporary, set)),
+        line(`flush ${temporary}`),
+        ...fill(temporary),
+        line(`swap ${temporary} ${name}`),
+        line(`destroy ${temporary}`),
+      ];
+    }
+    return [
+      ...[...set.pending.remove].map((entry) => line(`del ${name} ${entry}`)),
+      ...[...set.pending.add].map((entry) => line(`add ${name} ${entry}`)),
+    ];
+  }
+
+  #createText(name: string, set: DesiredSet): string {
+    const family = set.family === 'ipv4' ? 'inet' : 'inet6';
+    return `create ${name} ${KERNEL_TYPES[set.type]} family ${family} maxelem ${this.#capacityFor(set)}`;
+  }
+
+  #capacityFor(set: DesiredSet): number {
+    let capacity = this.#maxElem;
+    while (capacity < set.members.size) capacity *= 2;
+    return capacity;
+  }
+
+  #commit(names: readonly string[], mode: 'base' | 'full'): void {
+    for (const name of names) {
+      const set = this.#desired.get(name);
+      const capacity = this.#existing?.get(name);
+      if (set === undefined || (mode === 'base' && capacity !== undefined)) continue;
+      const isNew = capacity === undefined || set.pending === undefined || set.members.size > capacity;
+      if (isNew) this.#existing?.set(name, this.#capacityFor(set));
+      set.pending = { add: new Set(), remove: new Set() };
+      this.#dirty.delete(name);
+    }
+    this.#saved = new Map();
+  }
+
+  #restore(lines: readonly Line[], args: readonly string[]): Promise<CommandOutcome> {
+    return this.#run('ipset', ['restore', ...args], `${lines.map((line) => line.text).join('\n')}\n`);
+  }
+}
+
+function failedLine(outcome: CommandOutcome, lines: readonly Line[]): Line | undefined {
+  const number = /Error in line (\d+)/.exec(outcome.stderr)?.[1];
+  return number === undefined ? undefined : lines[Number(number) - 1];
+}
+
+function reasonOf(outcome: CommandOutcome): string {
+  return oneLine(outcome.stderr || outcome.stdout || `status ${outcome.status}`);
+}

@@ -1,0 +1,462 @@
+/**
+ * Enforces policy in the kernel: takes changes, keeps chains and sets of both families as desired, and tells which endpoints are
+ * protected, so that their links may come up. Order: sets, then rules (each table in one restore), then deletion of sets.
+ */
+
+import { FAMILIES, type Family } from '../src/net/address.ts';
+import { type CommandRunner, commandRunner } from './command.ts';
+import { KernelSets } from './ipset/kernel-sets.ts';
+import { memberFamily } from './ipset/members.ts';
+import { chainsInOtherBackend, detectBackend, type IptablesBackend } from './iptables/backend.ts';
+import { Table } from './iptables/table.ts';
+import {
+  DIRECTIONS,
+  kernelSetName,
+  policyChainName,
+  SOURCE_SET_ID,
+  setIdOfKernelName,
+} from './rules/names.ts';
+import { DEFAULT_RULES_OPTIONS, type RulesOptions } from './rules/options.ts';
+import { PolicyModel } from './rules/policy-model.ts';
+import { renderStaticTables, type TableName } from './rules/static-chains.ts';
+import type { EndpointPolicy, PolicyChange, SetId, SetType } from './rules/types.ts';
+
+export interface PolicyProgrammerOptions {
+  /** default: runs the tools in this process's network namespace */
+  readonly run?: CommandRunner;
+  readonly rules?: Partial<RulesOptions>;
+  /** `auto` (default) asks the host's `iptables`; keep the answer that `start` gives and pass it the next time */
+  readonly backend?: IptablesBackend | 'auto';
+  /** capacity of new sets, default 1048576 */
+  readonly maxSetElem?: number;
+  /** how long a restore waits for the lock of the legacy backend, default 10 */
+  readonly lockWaitSec?: number;
+}
+
+/** Something that is not as desired. */
+export interface PolicyFailure {
+  /** `policy ID`, `endpoint ID`, `set NAME`, `chain NAME (ipv4 filter)`, `table ipv6 raw`, `sets` */
+  readonly subject: string;
+  readonly reason: string;
+}
+
+export interface StartResult {
+  readonly backend: IptablesBackend;
+  /** what a person should put right, each with its cure */
+  readonly warnings: readonly string[];
+}
+
+export interface ApplyResult {
+  /** `waiting-for-sync`: nothing was written, since `markInSync` has not been called */
+  readonly state: 'applied' | 'failing' | 'waiting-for-sync';
+  readonly failures: readonly PolicyFailure[];
+  /** endpoints that became ready by this call */
+  readonly becameReady: readonly string[];
+  /** endpoints that are not ready */
+  readonly notReady: readonly string[];
+  /** lines of iptables-restore input that took effect, all tables */
+  readonly linesWritten: number;
+  /** call `apply` again after this time: doubles with each failing call, 100 ms to 30 s */
+  readonly retryAfterMs?: number;
+  /** call `check` after this time: 5 s after a write, doubling with each check that finds nothing to 180 s */
+  readonly checkAfterMs: number;
+}
+
+export interface CheckResult extends ApplyResult {
+  /** `chain NAME (ipv4 filter)`, `set NAME`: what someone else had changed and is now put right unless it is among the failures */
+  readonly drift: readonly string[];
+}
+
+/** For status and metrics. */
+export interface PolicyStatus {
+  readonly backend: IptablesBackend | undefined;
+  readonly inSync: boolean;
+  readonly endpoints: number;
+  readonly readyEndpoints: number;
+  readonly policies: number;
+  readonly sets: number;
+  readonly kernelSets: number;
+  readonly tables: readonly {
+    readonly family: Family;
+    readonly table: TableName;
+    readonly chains: number;
+    readonly restoreCalls: number;
+    readonly busy: number;
+  }[];
+  readonly failures: readonly PolicyFailure[];
+  readonly lastApplyMs: number | undefined;
+}
+
+const FIRST_RETRY_MS = 100;
+const MAX_RETRY_MS = 30_000;
+const FIRST_CHECK_MS = 5_000;
+const MAX_CHECK_MS = 180_000;
+
+/** Owns the policy state of this host. All methods may be called at any time; kernel work is done one call after the other. */
+export class PolicyProgrammer {
+  readonly #options: PolicyProgrammerOptions;
+  readonly #run: CommandRunner;
+  readonly #model: PolicyModel;
+  readonly #sets: KernelSets;
+  readonly #setTypes = new Map<SetId, SetType>();
+  /** entries of the source set by endpoint, and how many endpoints have each */
+  readonly #sources = new Map<string, readonly string[]>();
+  readonly #sourceCounts = new Map<string, number>();
+  #tables: readonly Table[] = [];
+  #backend: IptablesBackend | undefined;
+  #inSync = false;
+
+  readonly #queue: PolicyChange[] = [];
+  #isWorking = false;
+  #work: Promise<unknown> = Promise.resolve();
+  #nextApply: Promise<ApplyResult> | undefined;
+
+  readonly #ready = new Set<string>();
+  /** endpoints to look at after the next apply: changed, or not ready before */
+  readonly #waiting = new Set<string>();
+  #failures: readonly PolicyFailure[] = [];
+  #retryMs = FIRST_RETRY_MS;
+  #checkMs = FIRST_CHECK_MS;
+  #lastApplyMs: number | undefined;
+
+  /** Throws a RangeError when the mark mask has fewer than five bits. */
+  constructor(options: PolicyProgrammerOptions = {}) {
+    this.#options = options;
+    this.#run = options.run ?? commandRunner();
+    this.#model = new PolicyModel({ ...DEFAULT_RULES_OPTIONS, ...options.rules });
+    this.#sets = new KernelSets({
+      run: this.#run,
+      ...(options.maxSetElem === undefined ? {} : { maxElem: options.maxSetElem }),
+    });
+    for (const family of FAMILIES) {
+      this.#sets.upsert(kernelSetName(family, 'net-iface', SOURCE_SET_ID), family, 'net-iface', []);
+    }
+  }
+
+  /**
+   * Puts the static drops in place before anything else: what comes from or goes to a workload link without policy is dropped.
+   * Chains and sets of an earlier run are left as they are until `markInSync`. Throws when the drops could not be placed: make no
+   * workload link then, and call it again.
+   */
+  start(): Promise<StartResult> {
+    return this.#exclusively(async () => {
+      const { backend = 'auto' } = this.#options;
+      this.#backend ??= backend === 'auto' ? await detectBackend(this.#run) : backend;
+      const chosen = this.#backend;
+      if (this.#tables.length === 0) this.#tables = this.#makeTables(chosen);
+      const failures: PolicyFailure[] = (await this.#sets.apply('base')).map(setFailure);
+      const results = await Promise.all(
+        this.#tables.map(async (table) => tableFailures(table, (await table.apply('base')).failures)),
+      );
+      failures.push(...results.flat());
+      this.#failures = failures;
+      if (failures.length > 0) {
+        const list = failures.map(({ subject, reason }) => `${subject}: ${reason}`).join('; ');
+        throw new Error(`the static policy rules could not be placed: ${list}`);
+      }
+      const leftovers = await chainsInOtherBackend(this.#run, chosen);
+      const warnings =
+        leftovers.length === 0
+          ? []
+          : [
+              `chains of ours stand in the other iptables backend too and are enforced there (${leftovers.slice(0, 3).join(', ')}` +
+                `${leftovers.length > 3 ? ', ...' : ''}): this host was switched to ${chosen}; remove them there, or switch back`,
+            ];
+      return { backend: chosen, warnings };
+    });
+  }
+
+  /** Takes in changes, in order. An endpoint that is changed is not ready until the next `apply` has put it into the kernel. */
+  enqueue(changes: Iterable<PolicyChange>): void {
+    for (const change of changes) {
+      if (change.kind === 'endpoint-upsert') {
+        this.#ready.delete(change.id);
+        this.#waiting.add(change.id);
+      } else if (change.kind === 'endpoint-remove') {
+        this.#ready.delete(change.id);
+        this.#waiting.delete(change.id);
+      }
+      this.#queue.push(change);
+    }
+    // While the drivers work their state must not change under them.
+    if (!this.#isWorking) this.#takeIn();
+  }
+
+  /** The store has told everything: from now on `apply` writes, and what nobody wants is swept away. */
+  markInSync(): void {
+    this.#inSync = true;
+  }
+
+  /** Puts all changes into the kernel. Calls that wait for their turn share one run. */
+  apply(): Promise<ApplyResult> {
+    this.#nextApply ??= this.#exclusively(() => {
+      this.#nextApply = undefined;
+      return this.#applyNow();
+    });
+    return this.#nextApply;
+  }
+
+  /** Reads everything back from the kernel and puts right what someone else changed. */
+  check(): Promise<CheckResult> {
+    return this.#exclusively(async () => {
+      const drift: string[] = [];
+      if (this.#inSync) {
+        // Changes not applied yet would look like drift.
+        await this.#applyNow();
+        drift.push(...(await this.#sets.check()).map((name) => `set ${name}`));
+        const tables = await Promise.all(
+          this.#tables.map(async (table) => (await table.check()).map((chain) => chainSubject(table, chain))),
+        );
+        drift.push(...tables.flat());
+      }
+      const checkMs = this.#checkMs;
+      const result = await this.#applyNow();
+      if (drift.length === 0) this.#checkMs = Math.min(checkMs * 2, MAX_CHECK_MS);
+      return { ...result, checkAfterMs: this.#checkMs, drift };
+    });
+  }
+
+  /** Whether the endpoint's chains, as last told, are in the kernel in both families. */
+  isReady(endpointId: string): boolean {
+    return this.#ready.has(endpointId);
+  }
+
+  /** For status: what is in force and what is failing. */
+  inspect(): PolicyStatus {
+    return {
+      backend: this.#backend,
+      inSync: this.#inSync,
+      endpoints: [...this.#model.endpointIds()].length,
+      readyEndpoints: this.#ready.size,
+      policies: this.#model.policyCount,
+      sets: this.#model.setCount,
+      kernelSets: this.#sets.kernelCount,
+      tables: this.#tables.map((table) => ({
+        family: table.family,
+        table: table.name,
+        chains: table.chainCount,
+        ...table.counters,
+      })),
+      failures: this.#failures,
+      lastApplyMs: this.#lastApplyMs,
+    };
+  }
+
+  #makeTables(backend: IptablesBackend): Table[] {
+    const { lockWaitSec } = this.#options;
+    const options = { backend, run: this.#run, ...(lockWaitSec === undefined ? {} : { lockWaitSec }) };
+    return renderStaticTables(this.#model.context).map((table) => new Table(table, options));
+  }
+
+  #exclusively<T>(task: () => Promise<T>): Promise<T> {
+    const run = async () => {
+      this.#isWorking = true;
+      try {
+        return await task();
+      } finally {
+        this.#isWorking = false;
+        this.#takeIn();
+      }
+    };
+    const result = this.#work.then(run, run);
+    this.#work = result.catch(() => undefined);
+    return result;
+  }
+
+  #takeIn(): void {
+    for (const change of this.#queue) {
+      this.#model.change(change);
+      this.#changeSets(change);
+    }
+    this.#queue.length = 0;
+  }
+
+  #changeSets(change: PolicyChange): void {
+    switch (change.kind) {
+      case 'set-upsert': {
+        this.#removeSet(change.id, change.type);
+        this.#setTypes.set(change.id, change.type);
+        for (const family of FAMILIES) {
+          const members = [...change.members].filter((member) => memberFamily(member) === family);
+          this.#sets.upsert(kernelSetName(family, change.type, change.id), family, change.type, members);
+        }
+        return;
+      }
+      case 'set-delta': {
+        const type = this.#setTypes.get(change.id);
+        if (type === undefined) return;
+        for (const family of FAMILIES) {
+          const ofFamily = (member: string) => memberFamily(member) === family;
+          const added = change.added.filter(ofFamily);
+          const removed = change.removed.filter(ofFamily);
+          if (added.length + removed.length > 0) {
+            this.#sets.change(kernelSetName(family, type, change.id), added, removed);
+          }
+        }
+        return;
+      }
+      case 'set-remove':
+        this.#removeSet(change.id, undefined);
+        return;
+      case 'endpoint-upsert':
+        this.#setSources(change.id, change.endpoint);
+        return;
+      case 'endpoint-remove':
+        this.#setSources(change.id, undefined);
+        return;
+      case 'policy-upsert':
+      case 'policy-remove':
+        return;
+    }
+  }
+
+  /** Removes the kernel sets of a set unless they are of the type that stays. */
+  #removeSet(id: SetId, staying: SetType | undefined): void {
+    const type = this.#setTypes.get(id);
+    if (type === undefined || type === staying) return;
+    this.#setTypes.delete(id);
+    for (const family of FAMILIES) this.#sets.remove(kernelSetName(family, type, id));
+  }
+
+  #setSources(id: string, endpoint: EndpointPolicy | undefined): void {
+    const isUsable = endpoint !== undefined && this.#model.isUsable(id);
+    const fresh = isUsable
+      ? [...new Set(endpoint.addresses)].map((address) => `${address},${endpoint.interfaceName}`)
+      : [];
+    const added: string[] = [];
+    const removed: string[] = [];
+    for (const entry of fresh) {
+      const count = this.#sourceCounts.get(entry) ?? 0;
+      this.#sourceCounts.set(entry, count + 1);
+      if (count === 0) added.push(entry);
+    }
+    for (const entry of this.#sources.get(id) ?? []) {
+      const count = (this.#sourceCounts.get(entry) ?? 0) - 1;
+      if (count > 0) {
+        this.#sourceCounts.set(entry, count);
+      } else {
+        this.#sourceCounts.delete(entry);
+        removed.push(entry);
+      }
+    }
+    if (fresh.length > 0) this.#sources.set(id, fresh);
+    else this.#sources.delete(id);
+    for (const family of FAMILIES) {
+      const ofFamily = (entry: string) => memberFamily(entry) === family;
+      const name = kernelSetName(family, 'net-iface', SOURCE_SET_ID);
+      this.#sets.change(name, added.filter(ofFamily), removed.filter(ofFamily));
+    }
+  }
+
+  async #applyNow(): Promise<ApplyResult> {
+    if (!this.#inSync || this.#tables.length === 0) {
+      return {
+        state: 'waiting-for-sync',
+        failures: this.#failures,
+        becameReady: [],
+        notReady: [...this.#waiting],
+        linesWritten: 0,
+        checkAfterMs: this.#checkMs,
+      };
+    }
+    const startedAt = performance.now();
+    this.#takeIn();
+    // Endpoints that change from here on are looked at after the next run.
+    const waiting = [...this.#waiting];
+    for (const [chain, content] of this.#model.drain().chains) {
+      for (const table of this.#tables) {
+        if (table.name !== 'filter') continue;
+        if (content) table.setChain(chain, content[table.family]);
+        else table.removeChain(chain);
+      }
+    }
+
+    const failures: PolicyFailure[] = [...this.#model.problems];
+    const setFailures = await this.#sets.apply('full');
+    failures.push(...setFailures.map(setFailure));
+    const blocked = this.#chainsUsing(setFailures.flatMap(({ name }) => (name === undefined ? [] : [name])));
+    const results = await Promise.all(
+      this.#tables.map(async (table) => ({ table, ...(await table.apply('full', blocked)) })),
+    );
+    for (const { table, failures: list } of results) failures.push(...tableFailures(table, list));
+    failures.push(...(await this.#sets.destroyUnwanted()).map(setFailure));
+
+    const linesWritten = results.reduce((sum, result) => sum + result.linesWritten, 0);
+    const becameReady = this.#updateReady(waiting);
+    this.#failures = failures;
+    this.#lastApplyMs = performance.now() - startedAt;
+    if (linesWritten > 0) this.#checkMs = FIRST_CHECK_MS;
+    const base = {
+      failures,
+      becameReady,
+      notReady: [...this.#waiting],
+      linesWritten,
+      checkAfterMs: this.#checkMs,
+    };
+    // What the model finds wrong is put right by another change, not by trying again.
+    if (failures.length === this.#model.problems.length) {
+      this.#retryMs = FIRST_RETRY_MS;
+      return { state: failures.length === 0 ? 'applied' : 'failing', ...base };
+    }
+    const retryAfterMs = this.#retryMs;
+    this.#retryMs = Math.min(retryAfterMs * 2, MAX_RETRY_MS);
+    return { state: 'failing', ...base, retryAfterMs };
+  }
+
+  /** Policy chains that name one of the kernel sets: they wait until the sets are right. */
+  #chainsUsing(kernelNames: readonly string[]): Map<string, string> {
+    const chains = new Map<string, string>();
+    for (const name of kernelNames) {
+      for (const policy of this.#model.policiesOfSet(setIdOfKernelName(name))) {
+        for (const direction of DIRECTIONS) {
+          chains.set(policyChainName(direction, policy), `set ${name} is not in the kernel as desired`);
+        }
+      }
+    }
+    return chains;
+  }
+
+  #updateReady(candidates: readonly string[]): string[] {
+    const changedMeanwhile = new Set(this.#queue.flatMap((change) => ('id' in change ? [change.id] : [])));
+    const becameReady: string[] = [];
+    for (const id of candidates) {
+      if (changedMeanwhile.has(id) || !this.#isProgrammed(id)) continue;
+      this.#ready.add(id);
+      this.#waiting.delete(id);
+      becameReady.push(id);
+    }
+    return becameReady;
+  }
+
+  #isProgrammed(id: string): boolean {
+    const chains = this.#model.chainsOf(id);
+    if (chains === undefined) return false;
+    const sourcesAreSet = FAMILIES.every((family) =>
+      this.#sets.isProgrammed(kernelSetName(family, 'net-iface', SOURCE_SET_ID)),
+    );
+    return (
+      sourcesAreSet &&
+      this.#tables.every(
+        (table) => table.name !== 'filter' || chains.every((chain) => table.isProgrammed(chain)),
+      )
+    );
+  }
+}
+
+function setFailure({ name, reason }: { name: string | undefined; reason: string }): PolicyFailure {
+  return { subject: name === undefined ? 'sets' : `set ${name}`, reason };
+}
+
+function chainSubject(table: Table, chain: string): string {
+  return `chain ${chain} (${table.family} ${table.name})`;
+}
+
+function tableFailures(
+  table: Table,
+  failures: readonly { readonly chain: string | undefined; readonly reason: string }[],
+): PolicyFailure[] {
+  return failures.map(({ chain, reason }) => ({
+    subject: chain === undefined ? `table ${table.family} ${table.name}` : chainSubject(table, chain),
+    reason,
+  }));
+}
