@@ -1,0 +1,208 @@
+/**
+ * BGP messages over a channel. Reading: whole messages are handed over where they lie in the receive buffer, only one that a read cut in
+ * two is copied. Writing: control messages first, then whatever the puller has, one buffer at a time and only when the kernel took the last one, so
+ * that a slow peer holds up nothing but itself and nothing queues up for it.
+ */
+import { nextFrame } from '../wire/frame.ts';
+import { HEADER_OCTETS, MAX_EXTENDED_MESSAGE_OCTETS, MESSAGE_TYPE } from '../wire/registry.ts';
+import type { NotificationError } from '../wire/types.ts';
+import type { Channel } from './channel.ts';
+
+/** NOTIFICATION, then close: time for the peer to read it. */
+const DRAIN_MS = 1000;
+/** One write: some messages of the longest kind, or one extended message. */
+const OUTPUT_OCTETS = MAX_EXTENDED_MESSAGE_OCTETS + 1;
+/** Control messages that wait behind a write; whoever sends more to a stuck peer has a bug. */
+const CONTROL_QUEUE_MAX = 64;
+
+/** Output buffers that no stream is writing from. */
+const spareBuffers: Uint8Array[] = [];
+const SPARE_MAX = 16;
+
+export interface MessageHandlers {
+  /** `octets[start..end)` is one whole message, its body from `bodyStart`; valid during the call */
+  onMessage(type: number, octets: Uint8Array, start: number, bodyStart: number, end: number): void;
+  /** the stream cannot be understood from here on; nothing more is read */
+  onFrameError(error: NotificationError, reason: string, octets: Uint8Array): void;
+  /** the peer is gone */
+  onClose(reason: string): void;
+  /** the kernel took what was written: there is room for more */
+  onWritable(): void;
+  /** whether reading may go on after this chunk; if not, `resumeReading` is waited for */
+  mayRead(): boolean;
+}
+
+/** Writes whole messages at `offset` and returns how many octets; 0 when there is nothing to send. */
+export type Puller = (target: Uint8Array, offset: number) => number;
+
+export interface MessageCounts {
+  received: number;
+  sent: number;
+  updatesReceived: number;
+  updatesSent: number;
+}
+
+export class MessageStream {
+  readonly channel: Channel;
+  readonly counts: MessageCounts = { received: 0, sent: 0, updatesReceived: 0, updatesSent: 0 };
+  readonly #handlers: MessageHandlers;
+  /** the front of a message whose rest has not come yet */
+  #partial = new Uint8Array(4096);
+  #partialOctets = 0;
+  #extendedMessage = false;
+  readonly #control: Uint8Array[] = [];
+  #writing = 0;
+  #closed = false;
+
+  constructor(channel: Channel, handlers: MessageHandlers) {
+    this.channel = channel;
+    this.#handlers = handlers;
+  }
+
+  /** Octets that were given to the kernel and not taken yet, and control messages behind them. */
+  get queuedOctets(): number {
+    return this.#control.reduce((sum, frame) => sum + frame.length, this.#writing);
+  }
+
+  /** Whether a write is under way. */
+  get isBacklogged(): boolean {
+    return this.#writing > 0;
+  }
+
+  /** Starts reading. */
+  start(): void {
+    this.channel.start({
+      onData: (octets) => this.#receive(octets),
+      onClose: (reason) => {
+        if (this.#closed) return;
+        this.#closed = true;
+        this.#handlers.onClose(reason);
+      },
+    });
+  }
+
+  /** RFC 8654 was negotiated: longer messages may come. */
+  allowExtendedMessages(): void {
+    this.#extendedMessage = true;
+    const larger = new Uint8Array(MAX_EXTENDED_MESSAGE_OCTETS);
+    larger.set(this.#partial.subarray(0, this.#partialOctets));
+    this.#partial = larger;
+  }
+
+  resumeReading(): void {
+    if (!this.#closed) this.channel.resume();
+  }
+
+  /** Sends a message that does not wait for the puller's. KEEPALIVEs that would stand one behind the other count once. */
+  send(message: Uint8Array): void {
+    if (this.#closed) return;
+    const last = this.#control.at(-1);
+    const isKeepalive = message[HEADER_OCTETS - 1] === MESSAGE_TYPE.keepalive;
+    if (isKeepalive && last?.[HEADER_OCTETS - 1] === MESSAGE_TYPE.keepalive) return;
+    if (this.#control.length >= CONTROL_QUEUE_MAX) return;
+    this.#control.push(message);
+    this.pump(undefined);
+  }
+
+  /** Writes one buffer full if the last was taken. Returns whether it wrote. */
+  pump(pull: Puller | undefined): boolean {
+    if (this.#closed || this.#writing > 0) return false;
+    if (pull === undefined && this.#control.length === 0) return false;
+    const buffer = spareBuffers.pop() ?? new Uint8Array(OUTPUT_OCTETS);
+    let octets = 0;
+    for (let frame = this.#control[0]; frame !== undefined; frame = this.#control[0]) {
+      if (octets + frame.length > buffer.length) break;
+      buffer.set(frame, octets);
+      octets += frame.length;
+      this.#control.shift();
+    }
+    if (pull !== undefined) octets += pull(buffer, octets);
+    if (octets === 0) {
+      keepSpare(buffer);
+      return false;
+    }
+    this.#countSent(buffer, octets);
+    this.#writing = octets;
+    this.channel.write(buffer.subarray(0, octets), () => {
+      keepSpare(buffer);
+      this.#writing = 0;
+      if (this.#closed) return;
+      this.pump(undefined);
+      this.#handlers.onWritable();
+    });
+    return true;
+  }
+
+  /**
+   * Sends `last`, if given, and closes: half-closes and drains for 1 s at most, for closing with input unread makes the kernel send a
+   * reset, and the peer never reads why. Without `last` it closes at once.
+   */
+  close(last: Uint8Array | undefined): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (last === undefined) {
+      this.channel.destroy();
+      return;
+    }
+    this.counts.sent += 1;
+    this.channel.write(last, () => {});
+    this.channel.finish(DRAIN_MS);
+  }
+
+  #receive(octets: Uint8Array): void {
+    let at = 0;
+    while (!this.#closed && this.#partialOctets > 0 && at < octets.length) {
+      at = this.#completePartial(octets, at);
+    }
+    if (!this.#closed && this.#partialOctets === 0) this.#frames(octets, at, octets.length);
+    if (!this.#closed && !this.#handlers.mayRead()) this.channel.pause();
+  }
+
+  /** Moves as much to the partial message as it lacks, and hands it over when it is whole. Returns where to go on. */
+  #completePartial(octets: Uint8Array, at: number): number {
+    const have = this.#partialOctets;
+    const length =
+      have < HEADER_OCTETS ? HEADER_OCTETS : ((this.#partial[16] ?? 0) << 8) | (this.#partial[17] ?? 0);
+    const taken = Math.min(length - have, octets.length - at);
+    this.#partial.set(octets.subarray(at, at + taken), have);
+    this.#partialOctets = 0;
+    this.#frames(this.#partial, 0, have + taken);
+    return at + taken;
+  }
+
+  /** Hands over the whole messages in `octets[start..end)` and keeps what is left. */
+  #frames(octets: Uint8Array, start: number, end: number): void {
+    let at = start;
+    while (at < end && !this.#closed) {
+      const frame = nextFrame(octets, at, end, this.#extendedMessage);
+      if (frame.kind === 'error') {
+        this.#handlers.onFrameError(frame.error, frame.reason, octets.subarray(at, end));
+        return;
+      }
+      if (frame.kind === 'incomplete') {
+        if (octets === this.#partial) this.#partial.copyWithin(0, at, end);
+        else this.#partial.set(octets.subarray(at, end));
+        this.#partialOctets = end - at;
+        return;
+      }
+      this.counts.received += 1;
+      if (frame.type === MESSAGE_TYPE.update) this.counts.updatesReceived += 1;
+      this.#handlers.onMessage(frame.type, octets, at, frame.bodyStart, frame.end);
+      at = frame.end;
+    }
+  }
+
+  #countSent(buffer: Uint8Array, octets: number): void {
+    for (let at = 0; at + HEADER_OCTETS <= octets; ) {
+      const length = ((buffer[at + 16] ?? 0) << 8) | (buffer[at + 17] ?? 0);
+      if (length < HEADER_OCTETS) return;
+      this.counts.sent += 1;
+      if (buffer[at + 18] === MESSAGE_TYPE.update) this.counts.updatesSent += 1;
+      at += length;
+    }
+  }
+}
+
+function keepSpare(buffer: Uint8Array): void {
+  if (spareBuffers.length < SPARE_MAX) spareBuffers.push(buffer);
+}
