@@ -22,6 +22,10 @@ export interface DecodeContext {
   readonly families: PerFamily<boolean>;
   /** RFC 8950: IPv4 NLRI may come with an IPv6 next hop */
   readonly extendedNextHop: boolean;
+  /** RFC 4271 6.3: routes from an external peer whose AS_PATH does not start with its AS are withdrawn. Off when absent, as in BIRD */
+  readonly enforceFirstAs?: boolean;
+  /** RFC 9774 3: routes whose AS_PATH holds an AS_SET are withdrawn. Off when absent, as BIRD and FRR 8 accept sets */
+  readonly rejectAsSets?: boolean;
 }
 
 /** What a NOTIFICATION carries, RFC 4271 4.5. `data` may be empty. */
@@ -56,7 +60,7 @@ export interface NlriRange {
 /**
  * Path attributes in canonical form, the key by which they are interned:
  * octet 0 is the next hop's length (0, 4, 16, or 32 for global + link-local), then the next hop, then the attributes in ascending
- * order of code in wire form: flags normalised (optional/transitive as registered, Partial kept, Extended Length only if longer than
+ * order of code in wire form: flags normalised (optional/transitive as registered, Partial kept where it may be set, Extended Length only if longer than
  * 255 octets), AS_PATH with 4-octet AS numbers (AS4_PATH merged, RFC 6793 4.2.3), AGGREGATOR likewise; without NEXT_HOP,
  * MP_REACH_NLRI, MP_UNREACH_NLRI, AS4_PATH, AS4_AGGREGATOR and whatever was discarded. Unknown optional transitive attributes stay, with
  * Partial set; unknown optional non-transitive ones are left out.
@@ -183,7 +187,10 @@ export interface OpenMessage {
   readonly holdTimeSec: number;
   /** unsigned 32-bit */
   readonly routerId: number;
+  /** in the order received; with `parametersError` those before the damage */
   readonly capabilities: readonly Capability[];
+  /** the optional parameters are malformed (2/0) or of an unknown type (2/4): `validateOpen` reports it in its turn */
+  readonly parametersError?: { readonly error: NotificationError; readonly reason: string };
 }
 
 /** A message other than UPDATE, decoded; or the reset that it deserves. */

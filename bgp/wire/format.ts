@@ -1,0 +1,69 @@
+/** Words for attribute values as people write them, for logs, tables and JSON. */
+import { COMMUNITY, MESSAGE_TYPE } from './registry.ts';
+import type { AsPathSegment, LargeCommunity } from './types.ts';
+
+const MESSAGE_NAMES: Readonly<Record<number, string>> = {
+  [MESSAGE_TYPE.open]: 'open',
+  [MESSAGE_TYPE.update]: 'update',
+  [MESSAGE_TYPE.notification]: 'notification',
+  [MESSAGE_TYPE.keepalive]: 'keepalive',
+  [MESSAGE_TYPE.routeRefresh]: 'route-refresh',
+};
+
+/** `open`, `update`, `notification`, `keepalive`, `route-refresh`; undefined for other types. */
+export function messageTypeName(type: number): string | undefined {
+  return MESSAGE_NAMES[type];
+}
+
+/** `64512 65001 {64513,64514} (65100) [65101,65102]`: sets in braces, confederation sequences in parentheses, their sets in brackets. */
+export function formatAsPath(segments: readonly AsPathSegment[]): string {
+  return segments
+    .map(({ type, asNumbers }) => {
+      if (type === 'sequence') return asNumbers.join(' ');
+      if (type === 'set') return `{${asNumbers.join(',')}}`;
+      return type === 'confed-sequence' ? `(${asNumbers.join(' ')})` : `[${asNumbers.join(',')}]`;
+    })
+    .join(' ');
+}
+
+const COMMUNITY_NAMES: ReadonlyMap<number, string> = new Map([
+  [COMMUNITY.gracefulShutdown, 'graceful-shutdown'],
+  [COMMUNITY.acceptOwn, 'accept-own'],
+  [COMMUNITY.llgrStale, 'llgr-stale'],
+  [COMMUNITY.noLlgr, 'no-llgr'],
+  [COMMUNITY.blackhole, 'blackhole'],
+  [COMMUNITY.noExport, 'no-export'],
+  [COMMUNITY.noAdvertise, 'no-advertise'],
+  [COMMUNITY.noExportSubconfed, 'no-export-subconfed'],
+  [COMMUNITY.noPeer, 'no-peer'],
+]);
+
+/** `65001:100`, or the name of a well-known community. */
+export function formatCommunity(value: number): string {
+  return COMMUNITY_NAMES.get(value >>> 0) ?? `${value >>> 16}:${value & 0xffff}`;
+}
+
+/** `65001:1:2` (RFC 8092 5) */
+export function formatLargeCommunity({ global, local1, local2 }: LargeCommunity): string {
+  return `${global}:${local1}:${local2}`;
+}
+
+const EXTENDED_SUBTYPES: Readonly<Record<number, string>> = { 2: 'rt', 3: 'soo' };
+
+/** `rt:65001:100`, `soo:192.0.2.1:7` (RFC 4360 3, RFC 5668); other kinds as `0x` and 16 hexadecimal digits. */
+export function formatExtendedCommunity(value: bigint): string {
+  const raw = `0x${value.toString(16).padStart(16, '0')}`;
+  const type = Number(value >> 56n);
+  const name = EXTENDED_SUBTYPES[Number((value >> 48n) & 0xffn)];
+  if (name === undefined) return raw;
+  const high32 = Number((value >> 16n) & 0xffffffffn);
+  const low16 = Number(value & 0xffffn);
+  if (type === 0) return `${name}:${high32 >>> 16}:${Number(value & 0xffffffffn)}`;
+  if (type === 1) return `${name}:${formatRouterId(high32)}:${low16}`;
+  return type === 2 ? `${name}:${high32}:${low16}` : raw;
+}
+
+/** A BGP identifier (or cluster id), unsigned 32-bit, as a dotted quad. */
+export function formatRouterId(id: number): string {
+  return `${id >>> 24}.${(id >>> 16) & 255}.${(id >>> 8) & 255}.${id & 255}`;
+}

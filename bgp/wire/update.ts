@@ -1,0 +1,173 @@
+/**
+ * UPDATE: RFC 4271 4.3 and 6.3 as revised by RFC 7606, MP_REACH_NLRI and MP_UNREACH_NLRI of RFC 4760. One pass over the attributes notes
+ * where each stands and what is wrong with it; then the verdict; then, for a good message, the attribute key.
+ */
+import { isMartianNextHop } from './attribute-checks.ts';
+import { KeyBuilder } from './attribute-key.ts';
+import { AttributeScan } from './attribute-scan.ts';
+import { uint16 } from './bytes.ts';
+import { Findings, finding } from './findings.ts';
+import { type MpReach, readMpReach, readMpUnreach } from './multiprotocol.ts';
+import { nlriProblem } from './nlri.ts';
+import { notification } from './notification.ts';
+import { ATTRIBUTE, ERROR, HEADER_OCTETS, MAX_EXTENDED_MESSAGE_OCTETS, UPDATE_ERROR } from './registry.ts';
+import type { DecodeContext, DecodedUpdate, NlriRange, ReachRun, Verdict } from './types.ts';
+
+// Decoding is synchronous and keeps nothing between calls, so all sessions share the scratch space.
+const scan = new AttributeScan();
+const keys = new KeyBuilder();
+
+const NO_RANGES: readonly NlriRange[] = [];
+const NO_RUNS: readonly ReachRun[] = [];
+
+const BAD_NETWORK = UPDATE_ERROR.invalidNetworkField;
+const MARTIAN_NEXT_HOP = finding(
+  'treat-as-withdraw',
+  UPDATE_ERROR.invalidNextHop,
+  'the next hop is no address of a host',
+);
+const NO_ORIGIN = missing('ORIGIN');
+const NO_AS_PATH = missing('AS_PATH');
+const NO_NEXT_HOP = missing('NEXT_HOP');
+
+function missing(name: string) {
+  return finding('treat-as-withdraw', UPDATE_ERROR.missingWellKnownAttribute, `${name} is missing`);
+}
+
+/**
+ * Decodes the body of an UPDATE. Total: any octets give a verdict. The result borrows `body`: its ranges are offsets into it and hold as long
+ * as its octets do; attribute keys are copies.
+ */
+export function decodeUpdate(body: Uint8Array, context: DecodeContext): DecodedUpdate {
+  const withdrawnOctets = uint16(body, 0);
+  const attributesStart = 4 + withdrawnOctets;
+  const attributeOctets = uint16(body, 2 + withdrawnOctets);
+  const nlriStart = attributesStart + attributeOctets;
+  const lengthsFit = attributesStart <= body.length && nlriStart <= body.length;
+  // RFC 7606 3(b)
+  if (!lengthsFit || body.length > MAX_EXTENDED_MESSAGE_OCTETS - HEADER_OCTETS) {
+    return resetUpdate(body, {
+      kind: 'session-reset',
+      error: notification(ERROR.updateMessage, UPDATE_ERROR.malformedAttributeList),
+      reason: 'the withdrawn routes and attributes are longer than the message',
+    });
+  }
+
+  const findings = new Findings();
+  const bodyWithdrawn = readBodyNlri(body, 2, 2 + withdrawnOctets, context, findings, 'withdrawn routes');
+  scan.read(body, attributesStart, nlriStart, context, findings);
+  const bodyReach = readBodyNlri(body, nlriStart, body.length, context, findings, 'NLRI');
+
+  const unreachAt = scan.indexOf(ATTRIBUTE.mpUnreachNlri);
+  const reachAt = scan.indexOf(ATTRIBUTE.mpReachNlri);
+  const mpUnreach = unreachAt >= 0 ? readMpUnreach(body, scan, unreachAt, context, findings) : undefined;
+  const mpReach = reachAt >= 0 ? readMpReach(body, scan, reachAt, context, findings) : undefined;
+
+  const hasBodyNlri = nlriStart < body.length;
+  const hasReachable = hasBodyNlri || mpReach?.hasNlri === true;
+  if (hasReachable) checkMandatory(body, hasBodyNlri, findings);
+
+  const verdict = findings.verdict(hasReachable);
+  if (verdict.kind === 'session-reset') return resetUpdate(body, verdict);
+
+  const withdrawn = rangesOf(bodyWithdrawn, mpUnreach);
+  if (verdict.kind === 'treat-as-withdraw') {
+    return {
+      verdict,
+      body,
+      withdrawn: [...withdrawn, ...rangesOf(bodyReach, mpReach?.range)],
+      reach: NO_RUNS,
+      discarded: findings.discarded,
+      endOfRib: undefined,
+    };
+  }
+  return {
+    verdict,
+    body,
+    withdrawn,
+    reach: buildRuns(body, bodyReach, mpReach, context),
+    discarded: findings.discarded,
+    endOfRib: endOfRibOf(body, context, unreachAt),
+  };
+}
+
+/** The NLRI of a field of the message itself (IPv4 unicast); undefined if there is none or the family was not negotiated. */
+function readBodyNlri(
+  body: Uint8Array,
+  start: number,
+  end: number,
+  context: DecodeContext,
+  findings: Findings,
+  field: string,
+): NlriRange | undefined {
+  if (start === end || !context.families.ipv4) return undefined;
+  const addPath = context.addPathReceive.ipv4;
+  const problem = nlriProblem(body, start, end, 'ipv4', addPath);
+  if (problem !== undefined) {
+    // RFC 7606 5.3 and 3(j): what cannot be parsed cannot be withdrawn.
+    findings.add(finding('session-reset', BAD_NETWORK, `${field}: ${problem}`), 0);
+    return undefined;
+  }
+  return { family: 'ipv4', start, end, addPath };
+}
+
+/** RFC 7606 3(d); NEXT_HOP only matters to NLRI of the body (RFC 4760 3), and only then whether it is a host's (RFC 4271 6.3). */
+function checkMandatory(body: Uint8Array, hasBodyNlri: boolean, findings: Findings): void {
+  if (!scan.has(ATTRIBUTE.origin)) {
+    findings.add(NO_ORIGIN, ATTRIBUTE.origin, Uint8Array.of(ATTRIBUTE.origin));
+  }
+  if (!scan.has(ATTRIBUTE.asPath)) {
+    findings.add(NO_AS_PATH, ATTRIBUTE.asPath, Uint8Array.of(ATTRIBUTE.asPath));
+  }
+  if (!hasBodyNlri) return;
+  const nextHop = scan.indexOf(ATTRIBUTE.nextHop);
+  if (nextHop < 0) {
+    if (!scan.has(ATTRIBUTE.nextHop)) {
+      findings.add(NO_NEXT_HOP, ATTRIBUTE.nextHop, Uint8Array.of(ATTRIBUTE.nextHop));
+    }
+  } else if (isMartianNextHop(body, scan.start(nextHop), 4)) {
+    findings.add(MARTIAN_NEXT_HOP, ATTRIBUTE.nextHop, scan.octets(body, nextHop));
+  }
+}
+
+function buildRuns(
+  body: Uint8Array,
+  bodyReach: NlriRange | undefined,
+  mpReach: MpReach | undefined,
+  context: DecodeContext,
+): readonly ReachRun[] {
+  const mpRange = mpReach?.range;
+  if (bodyReach === undefined && mpRange === undefined) return NO_RUNS;
+  keys.build(body, scan, context);
+  const runs: ReachRun[] = [];
+  const nextHop = scan.indexOf(ATTRIBUTE.nextHop);
+  if (bodyReach !== undefined && nextHop >= 0) {
+    runs.push({ nlri: bodyReach, attributes: keys.withNextHop(body, scan.start(nextHop), 4) });
+  }
+  if (mpReach !== undefined && mpRange !== undefined) {
+    runs.push({
+      nlri: mpRange,
+      attributes: keys.withNextHop(body, mpReach.nextHopStart, mpReach.nextHopOctets),
+    });
+  }
+  return runs;
+}
+
+function rangesOf(first: NlriRange | undefined, second: NlriRange | undefined): readonly NlriRange[] {
+  if (first === undefined) return second === undefined ? NO_RANGES : [second];
+  return second === undefined ? [first] : [first, second];
+}
+
+/** RFC 4724 2: an empty UPDATE, or one with nothing but an MP_UNREACH_NLRI that names a family and no routes. */
+function endOfRibOf(body: Uint8Array, context: DecodeContext, unreachAt: number): DecodedUpdate['endOfRib'] {
+  if (body.length === 4) return context.families.ipv4 ? 'ipv4' : undefined;
+  if (unreachAt < 0 || scan.count !== 1 || scan.end(unreachAt) - scan.start(unreachAt) !== 3)
+    return undefined;
+  // The attribute must be all there is: no withdrawn routes before it, no NLRI after it.
+  if (uint16(body, 0) !== 0 || scan.end(unreachAt) !== body.length) return undefined;
+  return scan.familyAt(body, unreachAt, context);
+}
+
+function resetUpdate(body: Uint8Array, verdict: Verdict): DecodedUpdate {
+  return { verdict, body, withdrawn: NO_RANGES, reach: NO_RUNS, discarded: [], endOfRib: undefined };
+}
