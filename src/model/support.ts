@@ -35,15 +35,12 @@ const ignored = (path: string, reason: string, ...harmless: readonly unknown[]):
 
 const RULE_ROWS: readonly Row[] = ['spec.ingress[]', 'spec.egress[]'].flatMap((rule) => [
   refused(`${rule}.http`),
-  ...['source', 'destination'].flatMap((side) => [
-    refused(`${rule}.${side}.services`),
-    refused(`${rule}.${side}.serviceAccounts`),
-  ]),
+  refused(`${rule}.source.services`),
+  refused(`${rule}.destination.services`),
 ]);
 
 const POLICY_ROWS: readonly Row[] = [
   refused('spec.tier', 'default'),
-  refused('spec.serviceAccountSelector', 'all()'),
   ignored('spec.performanceHints', 'policies are prepared on the hosts that need them'),
   ...RULE_ROWS,
 ];
