@@ -1,0 +1,172 @@
+/** A router namespace with workloads and an outside host, and a policy programmer that works inside it. */
+import assert from 'node:assert/strict';
+import { type CommandRunner, commandRunner } from '../../fib/command.ts';
+import { PolicyProgrammer, type PolicyProgrammerOptions } from '../../fib/policy-programmer.ts';
+import type { EndpointPolicy, PolicyChange, Rule } from '../../fib/rules/types.ts';
+import { connect, createNetns, type Netns } from '../support/netns.ts';
+
+/** A command that the programmer ran. */
+export interface RecordedCommand {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly input: string;
+}
+
+/** One namespace attached by a routed link. */
+export interface Workload {
+  readonly netns: Netns;
+  readonly link: string;
+  readonly ipv4: string;
+  readonly ipv6: string;
+}
+
+export const GATEWAY_IPV6 = 'fe80::ecee:eeff:feee:eeee';
+
+/** The router, which is the host that enforces policy. */
+export class PolicyLab {
+  readonly router: Netns = createNetns();
+  readonly commands: RecordedCommand[] = [];
+  readonly run: CommandRunner;
+  #nextWorkload = 1;
+
+  constructor() {
+    const inner = commandRunner(['nsenter', `--net=${this.router.path}`]);
+    this.run = (command, args, input = '') => {
+      this.commands.push({ command, args, input });
+      return inner(command, args, input);
+    };
+    for (const key of ['net/ipv4/ip_forward', 'net/ipv6/conf/all/forwarding']) this.router.sysctl(key, 1);
+    withoutDad(this.router);
+  }
+
+  programmer(options: PolicyProgrammerOptions = {}): PolicyProgrammer {
+    return new PolicyProgrammer({ run: this.run, ...options });
+  }
+
+  /** Restore inputs since the last call. */
+  takeRestores(): RecordedCommand[] {
+    return this.commands.splice(0).filter(({ args, command }) => /restore/.test(command + args.join(' ')));
+  }
+
+  /** A namespace with one /32 and one /128 behind `link`, routed as the agent does it. */
+  addWorkload(link?: string): Workload {
+    const index = this.#nextWorkload++;
+    const netns = withoutDad(createNetns());
+    const name = link ?? `oci${index}`;
+    const ipv4 = `10.65.0.${index}`;
+    const ipv6 = `fd65::${index}`;
+    connect(
+      { netns: this.router, name, addresses: [] },
+      { netns, name: 'eth0', addresses: [`${ipv4}/32`, `${ipv6}/128`] },
+    );
+    const router = this.router;
+    router.sysctl(`net/ipv4/conf/${name}/proxy_arp`, 1);
+    router.run('ip', 'address', 'add', `${GATEWAY_IPV6}/64`, 'dev', name, 'nodad');
+    router.run('ip', 'route', 'add', `${ipv4}/32`, 'dev', name);
+    router.run('ip', 'route', 'add', `${ipv6}/128`, 'dev', name);
+    const mac = /link\/ether (\S+)/.exec(router.run('ip', 'link', 'show', name))?.[1] ?? '';
+    netns.sh('ip route add 169.254.1.1 dev eth0 scope link');
+    netns.sh(`ip neighbour add 169.254.1.1 lladdr ${mac} dev eth0 nud permanent`);
+    netns.sh('ip route add default via 169.254.1.1 dev eth0');
+    netns.sh(`ip -6 route add default via ${GATEWAY_IPV6} dev eth0`);
+    return { netns, link: name, ipv4, ipv6 };
+  }
+
+  /** A host beyond the router, reached by a link that is none of ours. */
+  addOutside(): Workload {
+    const netns = withoutDad(createNetns());
+    connect(
+      { netns: this.router, name: 'up0', addresses: ['192.0.2.1/24', '2001:db8::1/64'] },
+      { netns, name: 'eth0', addresses: ['192.0.2.9/24', '2001:db8::9/64'] },
+    );
+    netns.sh('ip route add default via 192.0.2.1');
+    netns.sh('ip -6 route add default via 2001:db8::1');
+    return { netns, link: 'up0', ipv4: '192.0.2.9', ipv6: '2001:db8::9' };
+  }
+}
+
+/** Duplicate address detection would hold back link-local addresses, and with them the first packets, for a second or two. */
+function withoutDad(netns: Netns): Netns {
+  netns.sysctl('net/ipv6/conf/default/accept_dad', 0);
+  return netns;
+}
+
+/** An endpoint-upsert with one default tier. */
+export function endpointUpsert(
+  workload: Workload,
+  policies: { readonly ingress?: readonly string[]; readonly egress?: readonly string[] } = {},
+  profiles: readonly string[] = [],
+  rest: Partial<EndpointPolicy> = {},
+): PolicyChange {
+  return {
+    kind: 'endpoint-upsert',
+    id: workload.link,
+    endpoint: {
+      interfaceName: workload.link,
+      adminUp: true,
+      tiers: [
+        {
+          name: 'default',
+          defaultAction: 'deny',
+          ingress: policies.ingress ?? [],
+          egress: policies.egress ?? [],
+        },
+      ],
+      profiles,
+      addresses: [`${workload.ipv4}/32`, `${workload.ipv6}/128`],
+      ...rest,
+    },
+  };
+}
+
+/** A policy-upsert. */
+export function policyUpsert(
+  id: string,
+  ingress: readonly Rule[] = [],
+  egress: readonly Rule[] = [],
+): PolicyChange {
+  return { kind: 'policy-upsert', id, rules: { ingress, egress } };
+}
+
+/** The profile that allows everything both ways. */
+export const ALLOW_ALL: PolicyChange = policyUpsert(
+  'profile/open',
+  [{ action: 'allow' }],
+  [{ action: 'allow' }],
+);
+
+/** Whether a ping gets an answer within a second. */
+export async function pings(from: Workload, address: string): Promise<boolean> {
+  const result = await from.netns.tryRunAsync('ping', '-c1', '-W1', '-n', address);
+  return result.status === 0;
+}
+
+/** Starts a TCP listener for both families that closes each connection at once. */
+export async function listen(on: Netns, ...ports: number[]): Promise<void> {
+  const child = on.spawn(
+    process.execPath,
+    '-e',
+    `const net = require('node:net');
+     const ports = ${JSON.stringify(ports)};
+     let left = ports.length;
+     for (const port of ports) net.createServer((s) => s.end()).listen(port, '::', () => { if (--left === 0) console.log('up'); });`,
+  );
+  await new Promise<void>((resolve, reject) => {
+    child.stdout?.once('data', () => resolve());
+    child.once('exit', (code) => reject(new Error(`listener ended with status ${code}`)));
+  });
+}
+
+/** Whether a TCP connection is made within a second. */
+export async function connects(from: Workload, address: string, port: number): Promise<boolean> {
+  const result = await from.netns.tryRunAsync('nc', '-z', '-w1', '-n', address, String(port));
+  return result.status === 0;
+}
+
+/** Applies and asserts that nothing failed. */
+export async function applied(programmer: PolicyProgrammer, ...changes: PolicyChange[]): Promise<void> {
+  programmer.enqueue(changes);
+  const result = await programmer.apply();
+  assert.deepEqual(result.failures, []);
+  assert.equal(result.state, 'applied');
+}
