@@ -1,8 +1,8 @@
 /**
- * Names of files. A resource stands in `<plural>/<name>.yaml`, or `<plural>/<namespace>.<name>.yaml` when its kind is namespaced
- * (a namespace holds no dot); the folder is the lower-case plural, as in etcd and on the command line: `ippools/lab4.yaml`.
+ * Names of files. A resource stands in `<kind>/<name>.yaml`, or `<kind>/<namespace>.<name>.yaml` when its kind is namespaced (a
+ * namespace holds no dot). The folder is the kind as it is written in the file: `IPPool/lab4.yaml`.
  */
-import { KINDS, type Kind, kindInfo } from '../../model/kinds.ts';
+import { isKind, type Kind, kindInfo } from '../../model/kinds.ts';
 import type { ResourceKey } from '../../model/metadata-types.ts';
 import { NotStorable } from '../errors.ts';
 import { affinityParts, type IpamKey } from '../ipam-documents.ts';
@@ -18,16 +18,14 @@ export const RESOURCE_SUFFIX = '.yaml';
 const MAX_FILE_NAME_OCTETS = 255;
 const SAFE = /^[A-Za-z0-9_.:@=+,*-]$/;
 
-const KIND_BY_FOLDER: ReadonlyMap<string, Kind> = new Map(KINDS.map((kind) => [kindInfo(kind).plural, kind]));
-
 /** The kind whose resources stand in a folder. */
 export function kindOfFolder(folder: string): Kind | undefined {
-  return KIND_BY_FOLDER.get(folder);
+  return isKind(folder) ? folder : undefined;
 }
 
 /** The folder of a kind. */
 export function folderOfKind(kind: Kind): string {
-  return kindInfo(kind).plural;
+  return kind;
 }
 
 /** The file of a resource, relative to the store's root. Throws `NotStorable` when the name is empty or too long for a file. */

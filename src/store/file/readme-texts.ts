@@ -3,8 +3,8 @@
 /** README of the store folder. */
 export const STORE_README = `This is the store of an Ocicat agent: one file per resource, in Calico's v3 YAML.
 
-  <kind in plural>/<name>.yaml                 ippools/lab4.yaml
-  <kind in plural>/<namespace>.<name>.yaml     networkpolicies/default.allow-web.yaml
+  <kind>/<name>.yaml                 IPPool/lab4.yaml
+  <kind>/<namespace>.<name>.yaml     NetworkPolicy/default.allow-web.yaml
 
 Edit, add or remove files with any editor; the running agent picks changes up at once. An invalid file changes
 nothing: the last good version stays in force, and "ocicat status" says what is wrong.
