@@ -113,6 +113,8 @@ export class AttributeCursor {
 /** What decoders take: the octets of a datagram and the bounds of one message's body. `MessageCursor` is one. */
 export interface MessageBody {
   readonly type: number;
+  /** NLM_F_* of its header */
+  readonly flags: number;
   readonly bytes: Uint8Array;
   readonly view: DataView;
   readonly bodyStart: number;

@@ -39,6 +39,9 @@ export interface BatchResult {
   readonly uncertain: boolean;
 }
 
+/** `interrupted`: something changed while the kernel walked, so entries may be missing or double; read it again. */
+export type DumpState = 'more' | 'done' | 'interrupted';
+
 /** Options of `NetlinkSocket.open`. */
 export interface NetlinkSocketOptions {
   /** path of the network namespace to open it in; default: the one we are in */
@@ -83,6 +86,7 @@ export class NetlinkSocket {
   /** reused by `request` and `dump` */
   readonly #writer = new MessageWriter(1024);
   #sequence = 1;
+  #dump: { what: string; sequence: number; interrupted: boolean } | undefined;
   #closed = false;
 
   private constructor(fd: number, portId: number, timeoutMs: number) {
@@ -156,9 +160,47 @@ export class NetlinkSocket {
   ): void {
     for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt++) {
       if (attempt > 0) onRestart();
-      if (this.#dumpOnce(what, write, onMessage)) return;
+      this.beginDump(what, write);
+      let state: DumpState = 'more';
+      while (state === 'more') state = this.stepDump(onMessage);
+      if (state === 'done') return;
     }
     throw new NetlinkError(what, EAGAIN, `the dump was interrupted ${DUMP_ATTEMPTS} times`);
+  }
+
+  /**
+   * Starts a dump that is read in steps, for owners that work in slices. Nothing else may be asked over this socket until `stepDump`
+   * returned something other than `more`, or threw.
+   */
+  beginDump(what: string, write: (writer: MessageWriter) => void): void {
+    this.#writer.reset();
+    write(this.#writer);
+    const bytes = this.#writer.bytes();
+    this.#dump = { what, sequence: this.#number(bytes, 1, NLM_F.DUMP), interrupted: false };
+    this.#send(bytes);
+  }
+
+  /** Reads one datagram (up to 32 KiB) of the dump that `beginDump` started. Throws a NetlinkError. */
+  stepDump(onMessage: (message: MessageBody) => void): DumpState {
+    const dump = this.#dump;
+    if (dump === undefined) throw new Error('stepDump without beginDump');
+    const cursor = this.#receive();
+    if (cursor === undefined) {
+      dump.interrupted = true;
+      return 'more';
+    }
+    while (cursor.next()) {
+      if (cursor.sequence !== dump.sequence) continue;
+      if (cursor.flags & NLM_F.DUMP_INTR) dump.interrupted = true;
+      if (cursor.type === NLMSG.DONE || cursor.type === NLMSG.ERROR) {
+        this.#dump = undefined;
+        const end = cursor.type === NLMSG.DONE ? decodeDone(cursor) : decodeVerdict(cursor, cursor.flags);
+        if (end !== undefined && end.errno !== 0) throw new NetlinkError(dump.what, end.errno, end.text);
+        return dump.interrupted ? 'interrupted' : 'done';
+      }
+      onMessage(cursor);
+    }
+    return 'more';
   }
 
   /** A dump collected into a list: `decode` makes an entry, or undefined to leave it out. */
@@ -176,34 +218,6 @@ export class NetlinkSocket {
       list.length = 0;
     });
     return list;
-  }
-
-  #dumpOnce(
-    what: string,
-    write: (writer: MessageWriter) => void,
-    onMessage: (message: MessageBody) => void,
-  ): boolean {
-    this.#writer.reset();
-    write(this.#writer);
-    const bytes = this.#writer.bytes();
-    const sequence = this.#number(bytes, 1, NLM_F.DUMP);
-    this.#send(bytes);
-    let interrupted = false;
-    for (;;) {
-      const cursor = this.#receive();
-      if (cursor === undefined) return false;
-      while (cursor.next()) {
-        if (cursor.sequence !== sequence) continue;
-        if (cursor.flags & NLM_F.DUMP_INTR) interrupted = true;
-        if (cursor.type === NLMSG.DONE || cursor.type === NLMSG.ERROR) {
-          const end = cursor.type === NLMSG.DONE ? decodeDone(cursor) : decodeVerdict(cursor, cursor.flags);
-          if (end !== undefined && end.errno !== 0) throw new NetlinkError(what, end.errno, end.text);
-          return !interrupted;
-        }
-        // After an interruption the rest is read only to empty the socket.
-        if (!interrupted) onMessage(cursor);
-      }
-    }
   }
 
   /** Fills in lengths' companions: sequence numbers, and the flags that every request needs. Returns the first sequence number. */

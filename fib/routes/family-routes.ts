@@ -1,0 +1,222 @@
+/**
+ * One family's routes in columns over a prefix table: what each source wants, what the kernel has, and which prefixes need work.
+ * A learned route costs 5 target ids and 5 octets of state, no object. Pure bookkeeping: `RouteTable` talks to the kernel.
+ */
+import type { Family } from '../../src/net/address.ts';
+import { PrefixTable } from '../../src/net/prefix-table.ts';
+import { ROUTE_SOURCES, type RouteSource } from './types.ts';
+
+/** Column value: no target. */
+export const NONE = -1;
+/** Kernel column: there may be a route of ours, we do not know which. */
+export const UNKNOWN = -2;
+
+export const FLAG = {
+  /** stands in a queue of work */
+  DIRTY: 1,
+  /** a foreign route holds the place */
+  BLOCKED: 2,
+  /** the kernel refused; `errno`, `attempts` and `text` say how */
+  FAILED: 4,
+  /** not desired, to be deleted (without it an undesired kernel route is a leftover) */
+  DOOMED: 8,
+  /** an interface of the target is down or gone */
+  WAITING: 16,
+  /** met during a resync */
+  SEEN: 32,
+  /** ours stands there in spite of the mirror of the kernel's state: replace instead of create */
+  FORCE: 64,
+} as const;
+
+/** Work first in, first out; every id is in it at most once, so it never holds more than the table's capacity. */
+class IdQueue {
+  #ids: Int32Array;
+  #head = 0;
+  #length = 0;
+
+  constructor(capacity: number) {
+    this.#ids = new Int32Array(capacity);
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  push(id: number): void {
+    if (this.#length === this.#ids.length) this.grow(2 * this.#ids.length);
+    this.#ids[(this.#head + this.#length) % this.#ids.length] = id;
+    this.#length++;
+  }
+
+  shift(): number {
+    const id = this.#ids[this.#head] ?? NONE;
+    this.#head = (this.#head + 1) % this.#ids.length;
+    this.#length--;
+    return id;
+  }
+
+  grow(capacity: number): void {
+    if (capacity <= this.#ids.length) return;
+    const ids = new Int32Array(capacity);
+    for (let i = 0; i < this.#length; i++) ids[i] = this.#ids[(this.#head + i) % this.#ids.length] ?? NONE;
+    this.#ids = ids;
+    this.#head = 0;
+  }
+}
+
+/** Columns of one family. Fields are typed arrays indexed by prefix id; they are replaced when the table grows. */
+export class FamilyRoutes {
+  readonly family: Family;
+  readonly table: PrefixTable;
+  endpoint: Int32Array;
+  block: Int32Array;
+  bgp: Int32Array;
+  /** what the kernel has of ours: a target id, NONE or UNKNOWN */
+  kernel: Int32Array;
+  flags: Uint8Array;
+  attempts: Uint8Array;
+  errno: Uint16Array;
+  /** index into the owner's list of kernel texts */
+  text: Uint16Array;
+  /** further routes of ours at a prefix, with another metric: target ids. Rare: after a change of metric */
+  readonly extras = new Map<number, number[]>();
+  readonly #urgent: IdQueue;
+  readonly #normal: IdQueue;
+
+  constructor(family: Family, initialCapacity = 1024) {
+    this.family = family;
+    this.table = new PrefixTable(family, initialCapacity);
+    const { capacity } = this.table;
+    this.endpoint = new Int32Array(capacity).fill(NONE);
+    this.block = new Int32Array(capacity).fill(NONE);
+    this.bgp = new Int32Array(capacity).fill(NONE);
+    this.kernel = new Int32Array(capacity).fill(NONE);
+    this.flags = new Uint8Array(capacity);
+    this.attempts = new Uint8Array(capacity);
+    this.errno = new Uint16Array(capacity);
+    this.text = new Uint16Array(capacity);
+    this.#urgent = new IdQueue(256);
+    this.#normal = new IdQueue(capacity);
+    this.table.onGrow((grown) => {
+      this.endpoint = growColumn(this.endpoint, grown);
+      this.block = growColumn(this.block, grown);
+      this.bgp = growColumn(this.bgp, grown);
+      this.kernel = growColumn(this.kernel, grown);
+      this.flags = growOctets(this.flags, grown);
+      this.attempts = growOctets(this.attempts, grown);
+      this.errno = growShorts(this.errno, grown);
+      this.text = growShorts(this.text, grown);
+      this.#normal.grow(grown);
+    });
+  }
+
+  /** The column of a source. */
+  columnOf(source: RouteSource): Int32Array {
+    return source === 'endpoint' ? this.endpoint : source === 'block' ? this.block : this.bgp;
+  }
+
+  /** The target that wins at a prefix, or NONE. */
+  desired(id: number): number {
+    const endpoint = this.endpoint[id] ?? NONE;
+    if (endpoint >= 0) return endpoint;
+    const block = this.block[id] ?? NONE;
+    return block >= 0 ? block : (this.bgp[id] ?? NONE);
+  }
+
+  /** The sources that want a prefix, in order of precedence. */
+  sourcesOf(id: number): RouteSource[] {
+    return ROUTE_SOURCES.filter((source) => (this.columnOf(source)[id] ?? NONE) >= 0);
+  }
+
+  /** What the kernel has of ours at a prefix: a target id, NONE or UNKNOWN. */
+  kernelAt(id: number): number {
+    return this.kernel[id] ?? NONE;
+  }
+
+  has(id: number, flag: number): boolean {
+    return ((this.flags[id] ?? 0) & flag) !== 0;
+  }
+
+  set(id: number, flag: number): void {
+    this.flags[id] = (this.flags[id] ?? 0) | flag;
+  }
+
+  clear(id: number, flag: number): void {
+    this.flags[id] = (this.flags[id] ?? 0) & ~flag;
+  }
+
+  /** Puts a prefix into the queue of work, once. Local routes go before learned ones. */
+  markDirty(id: number): void {
+    if (this.has(id, FLAG.DIRTY)) return;
+    this.set(id, FLAG.DIRTY);
+    const isLocal = (this.endpoint[id] ?? NONE) >= 0 || (this.block[id] ?? NONE) >= 0;
+    (isLocal ? this.#urgent : this.#normal).push(id);
+  }
+
+  /** Prefixes in the queue of work. */
+  get dirtyCount(): number {
+    return this.#urgent.length + this.#normal.length;
+  }
+
+  /** Takes the next prefix out of the queue of work, NONE if it is empty. */
+  nextDirty(): number {
+    const queue = this.#urgent.length > 0 ? this.#urgent : this.#normal;
+    if (queue.length === 0) return NONE;
+    const id = queue.shift();
+    this.clear(id, FLAG.DIRTY);
+    return id;
+  }
+
+  /** Sets what a source wants. Returns whether that changes what is to be in the kernel. */
+  setDesired(id: number, source: RouteSource, target: number): boolean {
+    const before = this.desired(id);
+    this.columnOf(source)[id] = target;
+    const after = this.desired(id);
+    if (after >= 0) this.clear(id, FLAG.DOOMED);
+    if (before === after) return false;
+    if (after < 0) this.set(id, FLAG.DOOMED);
+    this.forgetFailure(id);
+    this.markDirty(id);
+    return true;
+  }
+
+  forgetFailure(id: number): void {
+    this.clear(id, FLAG.FAILED | FLAG.BLOCKED | FLAG.WAITING);
+    this.attempts[id] = 0;
+    this.errno[id] = 0;
+    this.text[id] = 0;
+  }
+
+  /** Gives the prefix id back if nobody wants the prefix, the kernel has nothing there and no work waits. */
+  release(id: number): void {
+    if (
+      this.desired(id) >= 0 ||
+      this.kernelAt(id) !== NONE ||
+      this.has(id, FLAG.DIRTY) ||
+      this.extras.has(id)
+    ) {
+      return;
+    }
+    this.flags[id] = 0;
+    this.forgetFailure(id);
+    this.table.delete(id);
+  }
+}
+
+function growColumn(old: Int32Array, capacity: number): Int32Array {
+  const column = new Int32Array(capacity).fill(NONE);
+  column.set(old);
+  return column;
+}
+
+function growOctets(old: Uint8Array, capacity: number): Uint8Array {
+  const column = new Uint8Array(capacity);
+  column.set(old);
+  return column;
+}
+
+function growShorts(old: Uint16Array, capacity: number): Uint16Array {
+  const column = new Uint16Array(capacity);
+  column.set(old);
+  return column;
+}

@@ -1,0 +1,284 @@
+/**
+ * What the kernel has, kept by notifications: interfaces, addresses, foreign routes; and our own routes' changes handed on to their
+ * owner. It subscribes first and reads everything then, so nothing falls between. A lost notification leads to a new reading.
+ */
+import type { Family } from '../../src/net/address.ts';
+import { type AddressMessage, decodeAddress, writeAddressDump } from '../netlink/address-message.ts';
+import { decodeLink, type LinkMessage, writeLinkDump } from '../netlink/link-message.ts';
+import { NetlinkMonitor } from '../netlink/monitor.ts';
+import type { MessageBody } from '../netlink/reader.ts';
+import { AF_INET, AF_INET6, NLM_F, RTM, RTM_F_CLONED, RTNLGRP } from '../netlink/registry.ts';
+import { decodeRoute, RouteRecord, writeRouteDump } from '../netlink/route-message.ts';
+import { type DumpState, NetlinkSocket } from '../netlink/socket.ts';
+import type { MessageWriter } from '../netlink/writer.ts';
+import { ForeignRoutes } from './foreign-routes.ts';
+import { type Link, LinkTable } from './link-table.ts';
+import { DEFAULT_PROTOCOL, DEFAULT_TABLE } from './types.ts';
+
+const SLICE_MS = 4;
+const READ_ATTEMPTS = 5;
+const RETRY_FIRST_MS = 100;
+const RETRY_MAX_MS = 10_000;
+
+/** What `KernelWatch` tells. Records are valid only during the call. */
+export interface KernelListener {
+  /** A route of our protocol in our table is there (a change, or an entry of a reading), or is gone. */
+  ownRoute?(record: RouteRecord, isDeletion: boolean): void;
+  /** A foreign route in our table came, changed or went; the mirror is up to date. `isReplacement`: it took another's place. */
+  foreignRoute?(record: RouteRecord, isDeletion: boolean, isReplacement: boolean): void;
+  /** An interface or its addresses changed; not called during the first reading. */
+  link?(before: Link | undefined, after: Link | undefined): void;
+  /** A reading of everything begins (or begins anew), or has ended. */
+  readStart?(): void;
+  readEnd?(): void;
+  /** A batch of notifications has been handed over. */
+  drained?(): void;
+}
+
+/** Options of `KernelWatch.open`. */
+export interface KernelWatchOptions {
+  /** path of the network namespace; default: the one we are in */
+  readonly netns?: string | undefined;
+  /** our routing protocol number, default 171 */
+  readonly protocol?: number | undefined;
+  /** the table that our routes go to, default 254 (main) */
+  readonly table?: number | undefined;
+  /** called when a reading fails; it is tried again with back-off */
+  readonly onError?: ((error: unknown) => void) | undefined;
+}
+
+/** The kernel's state in one network namespace. */
+export class KernelWatch {
+  readonly protocol: number;
+  readonly table: number;
+  readonly links = new LinkTable();
+  /** foreign routes in our table */
+  readonly foreign: Readonly<Record<Family, ForeignRoutes>> = {
+    ipv4: new ForeignRoutes('ipv4'),
+    ipv6: new ForeignRoutes('ipv6'),
+  };
+  /** for requests and batches of routes; its own notifications are not heard */
+  readonly socket: NetlinkSocket;
+  readonly #dumpSocket: NetlinkSocket;
+  readonly #monitor: NetlinkMonitor;
+  readonly #listeners = new Set<KernelListener>();
+  readonly #record = new RouteRecord();
+  readonly #onError: (error: unknown) => void;
+  #isReading = false;
+  /** notifications were lost since the reading began */
+  #hasLost = false;
+  #isReady = false;
+  #isClosed = false;
+  #retryMs = RETRY_FIRST_MS;
+  #retryTimer: NodeJS.Timeout | undefined;
+
+  private constructor(options: KernelWatchOptions) {
+    this.protocol = options.protocol ?? DEFAULT_PROTOCOL;
+    this.table = options.table ?? DEFAULT_TABLE;
+    this.#onError = options.onError ?? (() => {});
+    this.socket = NetlinkSocket.open({ netns: options.netns });
+    this.#dumpSocket = NetlinkSocket.open({ netns: options.netns });
+    this.#monitor = NetlinkMonitor.open(
+      {
+        groups: [
+          RTNLGRP.LINK,
+          RTNLGRP.IPV4_IFADDR,
+          RTNLGRP.IPV6_IFADDR,
+          RTNLGRP.IPV4_ROUTE,
+          RTNLGRP.IPV6_ROUTE,
+        ],
+        netns: options.netns,
+        ignorePortId: this.socket.portId,
+      },
+      {
+        message: (message) => this.#take(message),
+        overrun: () => this.#reread(),
+        drained: () => {
+          for (const listener of this.#listeners) listener.drained?.();
+        },
+      },
+    );
+    this.links.onChange(({ before, after }) => {
+      this.#forgetSilentlyDeleted(before, after);
+      if (this.#isReady) for (const listener of this.#listeners) listener.link?.(before, after);
+    });
+  }
+
+  /** Opens the sockets. Add the listeners, then call `start`. Throws a NetlinkError. */
+  static open(options: KernelWatchOptions = {}): KernelWatch {
+    return new KernelWatch(options);
+  }
+
+  /** Reads everything for the first time, in slices. Rejects with a NetlinkError. */
+  async start(): Promise<void> {
+    await this.#readAll();
+  }
+
+  /** Whether everything has been read and nothing is known to have been missed. */
+  get isCurrent(): boolean {
+    return this.#isReady && !this.#isReading;
+  }
+
+  /** Calls the listener from now on; returns what ends that. */
+  listen(listener: KernelListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Takes all notifications that wait now. */
+  drain(): void {
+    this.#monitor.drain();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#retryTimer);
+    this.#monitor.close();
+    this.socket.close();
+    this.#dumpSocket.close();
+  }
+
+  /** Reads everything again: after an overrun, or when someone doubts. Returns at once. */
+  #reread(): void {
+    if (this.#isClosed) return;
+    if (this.#isReading) {
+      this.#hasLost = true;
+      return;
+    }
+    this.#readAll().then(
+      () => {
+        this.#retryMs = RETRY_FIRST_MS;
+      },
+      (error: unknown) => {
+        if (this.#isClosed) return;
+        this.#onError(error);
+        // Still not current; owners wait.
+        this.#isReading = true;
+        this.#retryTimer = setTimeout(() => {
+          this.#isReading = false;
+          this.#reread();
+        }, this.#retryMs);
+        this.#retryTimer.unref();
+        this.#retryMs = Math.min(2 * this.#retryMs, RETRY_MAX_MS);
+      },
+    );
+  }
+
+  async #readAll(): Promise<void> {
+    this.#isReading = true;
+    try {
+      for (let attempt = 1; ; attempt++) {
+        this.#hasLost = false;
+        const isConsistent = await this.#readOnce();
+        if (this.#isClosed) return;
+        this.#monitor.drain();
+        // On a table that never rests the last reading must do: the notifications since then are all known.
+        if ((isConsistent && !this.#hasLost) || attempt >= READ_ATTEMPTS) break;
+      }
+    } finally {
+      this.#isReading = false;
+    }
+    this.#isReady = true;
+    for (const listener of this.#listeners) listener.readEnd?.();
+  }
+
+  async #readOnce(): Promise<boolean> {
+    this.#monitor.drain();
+    let isConsistent = true;
+    const links: LinkMessage[] = [];
+    const addresses: AddressMessage[] = [];
+    const read = async (
+      what: string,
+      write: (writer: MessageWriter) => void,
+      take: (message: MessageBody) => void,
+    ): Promise<void> => {
+      this.#dumpSocket.beginDump(what, write);
+      let state: DumpState = 'more';
+      let sliceEnd = performance.now() + SLICE_MS;
+      while (state === 'more') {
+        state = this.#dumpSocket.stepDump(take);
+        if (state === 'more' && performance.now() > sliceEnd) {
+          await new Promise((resolve) => setImmediate(resolve));
+          if (this.#isClosed) return;
+          sliceEnd = performance.now() + SLICE_MS;
+        }
+      }
+      if (state === 'interrupted') isConsistent = false;
+    };
+    await read('read the interfaces', writeLinkDump, (message) => {
+      const link = decodeLink(message);
+      if (link !== undefined) links.push(link);
+    });
+    await read('read the addresses', writeAddressDump, (message) => {
+      const address = decodeAddress(message);
+      if (address !== undefined) addresses.push(address);
+    });
+    if (this.#isClosed) return false;
+    this.links.replaceAll(links, addresses);
+    for (const listener of this.#listeners) listener.readStart?.();
+    for (const [family, af] of [
+      ['ipv4', AF_INET],
+      ['ipv6', AF_INET6],
+    ] as const) {
+      this.foreign[family].clear();
+      await read(
+        `read the ${family} routes`,
+        (writer) => writeRouteDump(writer, RTM.GETROUTE, af, this.table, 0),
+        (message) => this.#takeRoute(message, false),
+      );
+    }
+    return isConsistent;
+  }
+
+  #take(message: MessageBody): void {
+    switch (message.type) {
+      case RTM.NEWROUTE:
+      case RTM.DELROUTE:
+        this.#takeRoute(message, message.type === RTM.DELROUTE);
+        break;
+      case RTM.NEWLINK:
+      case RTM.DELLINK: {
+        const link = decodeLink(message);
+        if (link === undefined) return;
+        if (message.type === RTM.NEWLINK) this.links.applyLink(link);
+        else this.links.removeLink(link.ifindex);
+        break;
+      }
+      case RTM.NEWADDR:
+      case RTM.DELADDR: {
+        const address = decodeAddress(message);
+        if (address === undefined) return;
+        if (message.type === RTM.NEWADDR) this.links.applyAddress(address);
+        else this.links.removeAddress(address);
+        break;
+      }
+    }
+  }
+
+  #takeRoute(message: MessageBody, isDeletion: boolean): void {
+    const record = this.#record;
+    if (!decodeRoute(message, record) || record.table !== this.table || record.flags & RTM_F_CLONED) return;
+    if (record.family !== AF_INET && record.family !== AF_INET6) return;
+    if (record.protocol === this.protocol) {
+      for (const listener of this.#listeners) listener.ownRoute?.(record, isDeletion);
+      return;
+    }
+    const foreign = this.foreign[record.family === AF_INET ? 'ipv4' : 'ipv6'];
+    const isReplacement = !isDeletion && (message.flags & NLM_F.REPLACE) !== 0;
+    if (isDeletion) foreign.remove(record);
+    else foreign.add(record, isReplacement);
+    for (const listener of this.#listeners) listener.foreignRoute?.(record, isDeletion, isReplacement);
+  }
+
+  /** The kernel flushes a device's IPv4 routes without a word when it goes down, away, or loses its last IPv4 address. */
+  #forgetSilentlyDeleted(before: Link | undefined, after: Link | undefined): void {
+    if (before !== undefined && losesIpv4(before, after)) this.foreign.ipv4.removeByInterface(before.ifindex);
+  }
+}
+
+/** Whether a change makes the kernel flush the interface's IPv4 routes. */
+export function losesIpv4(before: Link, after: Link | undefined): boolean {
+  if (after === undefined || (before.isUp && !after.isUp)) return true;
+  const had = before.addresses.some(({ address }) => address.family === 'ipv4');
+  return had && !after.addresses.some(({ address }) => address.family === 'ipv4');
+}

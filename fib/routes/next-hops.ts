@@ -1,0 +1,195 @@
+/**
+ * Next-hop tracking for learned routes: where a gateway address is to be found, by this machine's subnets and foreign kernel routes (never
+ * by our own routes), followed as links, addresses and routes come and go.
+ */
+import { type Address, addressesEqual, formatAddress, isLinkLocal } from '../../src/net/address.ts';
+import { prefixContainsAddress, prefixOf } from '../../src/net/prefix.ts';
+import { IFA_F } from '../netlink/registry.ts';
+import { longestMatch } from './inspect.ts';
+import type { KernelWatch } from './kernel-watch.ts';
+import type { RouteNextHop } from './types.ts';
+
+/** Why an address cannot be used as a next hop now. */
+export type UnreachableReason =
+  | 'no-route'
+  | 'own-address'
+  | 'link-down'
+  | 'interface-needed'
+  | 'rejected'
+  | 'default-route';
+
+/** Where an address is to be found. */
+export type NextHopResolution =
+  | {
+      readonly reachable: true;
+      /** `connected`: on a link of ours; `routed`: by a foreign route through a gateway */
+      readonly via: 'connected' | 'routed';
+      /** what to put into routes; more than one if the foreign route is multipath */
+      readonly nextHops: readonly RouteNextHop[];
+      /** of the route that it was found by; 0 for a connected subnet */
+      readonly metric: number;
+    }
+  | { readonly reachable: false; readonly reason: UnreachableReason };
+
+/** Options of a `NextHopTracker`. */
+export interface NextHopTrackerOptions {
+  /** whether a default route may serve, default true */
+  readonly viaDefault?: boolean | undefined;
+}
+
+/** A next hop somebody is interested in. */
+export interface TrackedNextHop {
+  /** the present answer; the listener is called whenever it changes */
+  readonly resolution: NextHopResolution;
+  /** ends the interest */
+  release(): void;
+}
+
+interface Interest {
+  readonly address: Address;
+  readonly ifindex: number;
+  resolution: NextHopResolution;
+  readonly listeners: Set<(resolution: NextHopResolution) => void>;
+}
+
+/** Resolves next hops against a `KernelWatch` and follows those that somebody tracks. */
+export class NextHopTracker {
+  readonly #kernel: KernelWatch;
+  readonly #viaDefault: boolean;
+  readonly #interests = new Map<string, Interest>();
+  readonly #stopListening: () => void;
+  #isStale = false;
+
+  constructor(kernel: KernelWatch, options: NextHopTrackerOptions = {}) {
+    this.#kernel = kernel;
+    this.#viaDefault = options.viaDefault ?? true;
+    this.#stopListening = kernel.listen({
+      link: () => {
+        this.#isStale = true;
+      },
+      foreignRoute: () => {
+        this.#isStale = true;
+      },
+      drained: () => this.#refresh(),
+      readEnd: () => {
+        this.#isStale = true;
+        this.#refresh();
+      },
+    });
+  }
+
+  /** Stops following the kernel. */
+  close(): void {
+    this.#stopListening();
+    this.#interests.clear();
+  }
+
+  /** Where an address is to be found now. An IPv6 link-local address needs the interface (0: none given). */
+  resolve(address: Address, ifindex = 0): NextHopResolution {
+    const { links, foreign } = this.#kernel;
+    if (links.owns(address)) return { reachable: false, reason: 'own-address' };
+    if (address.family === 'ipv6' && isLinkLocal(address)) {
+      if (ifindex === 0) return { reachable: false, reason: 'interface-needed' };
+      return links.get(ifindex)?.isRunning
+        ? connected(ifindex, address)
+        : { reachable: false, reason: 'link-down' };
+    }
+    const onLink = this.#connectedInterface(address, ifindex);
+    if (onLink !== undefined) return connected(onLink, address);
+    const routes = foreign[address.family];
+    const id = longestMatch(routes.table, address);
+    const [best] = id < 0 ? [] : routes.at(id);
+    if (best === undefined) return { reachable: false, reason: 'no-route' };
+    if (best.prefix.length === 0 && !this.#viaDefault) return { reachable: false, reason: 'default-route' };
+    if (best.kind !== 'unicast') return { reachable: false, reason: 'rejected' };
+    const usable = best.nextHops.filter((hop) => links.get(hop.ifindex)?.isRunning);
+    if (usable.length === 0) return { reachable: false, reason: 'link-down' };
+    const isRouted = usable.some((hop) => hop.gateway !== undefined);
+    return {
+      reachable: true,
+      via: isRouted ? 'routed' : 'connected',
+      nextHops: usable.map((hop) => {
+        // Without a gateway the route itself says that the address is on the link, also when no subnet does.
+        return hop.gateway === undefined ? { ...hop, gateway: address, onlink: true } : hop;
+      }),
+      metric: best.metric,
+    };
+  }
+
+  /** Follows an address until released; `onChange` is called after the answer changed, never during this call. */
+  track(
+    address: Address,
+    ifindex: number,
+    onChange: (resolution: NextHopResolution) => void,
+  ): TrackedNextHop {
+    const key = `${formatAddress(address)}%${ifindex}`;
+    let interest = this.#interests.get(key);
+    if (interest === undefined) {
+      interest = { address, ifindex, resolution: this.resolve(address, ifindex), listeners: new Set() };
+      this.#interests.set(key, interest);
+    }
+    const held = interest;
+    // A listener of its own, also when the same function is passed twice.
+    const listener = (resolution: NextHopResolution): void => onChange(resolution);
+    held.listeners.add(listener);
+    return {
+      get resolution() {
+        return held.resolution;
+      },
+      release: () => {
+        held.listeners.delete(listener);
+        if (held.listeners.size === 0 && this.#interests.get(key) === held) this.#interests.delete(key);
+      },
+    };
+  }
+
+  #connectedInterface(address: Address, ifindex: number): number | undefined {
+    let best: { ifindex: number; length: number } | undefined;
+    for (const link of this.#kernel.links.all()) {
+      if (!link.isRunning || (ifindex !== 0 && link.ifindex !== ifindex)) continue;
+      for (const own of link.addresses) {
+        if (own.address.family !== address.family || own.flags & (IFA_F.TENTATIVE | IFA_F.DADFAILED))
+          continue;
+        const isPeer = own.peer !== undefined && addressesEqual(own.peer, address);
+        const isHost = own.length === own.address.bytes.length * 8;
+        const subnet = prefixOf(own.peer ?? own.address, own.length);
+        if (!isPeer && (isHost || !prefixContainsAddress(subnet, address))) continue;
+        if (best === undefined || own.length > best.length)
+          best = { ifindex: link.ifindex, length: own.length };
+      }
+    }
+    return best?.ifindex;
+  }
+
+  #refresh(): void {
+    if (!this.#isStale || !this.#kernel.isCurrent) return;
+    this.#isStale = false;
+    for (const interest of [...this.#interests.values()]) {
+      const resolution = this.resolve(interest.address, interest.ifindex);
+      if (sameResolution(interest.resolution, resolution)) continue;
+      interest.resolution = resolution;
+      for (const listener of [...interest.listeners]) listener(resolution);
+    }
+  }
+}
+
+function connected(ifindex: number, gateway: Address): NextHopResolution {
+  return { reachable: true, via: 'connected', nextHops: [{ ifindex, gateway, weight: 1 }], metric: 0 };
+}
+
+function sameResolution(a: NextHopResolution, b: NextHopResolution): boolean {
+  if (!a.reachable || !b.reachable) return !a.reachable && !b.reachable && a.reason === b.reason;
+  return (
+    a.metric === b.metric &&
+    a.via === b.via &&
+    a.nextHops.length === b.nextHops.length &&
+    a.nextHops.every((hop, index) => sameNextHop(hop, b.nextHops[index]))
+  );
+}
+
+function sameNextHop(a: RouteNextHop, b: RouteNextHop | undefined): boolean {
+  if (b === undefined || a.ifindex !== b.ifindex || a.onlink !== b.onlink || a.weight !== b.weight)
+    return false;
+  if (a.gateway === undefined || b.gateway === undefined) return a.gateway === b.gateway;
+  return addressesEqual(a.gateway, b.gateway);
+}

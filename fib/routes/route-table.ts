@@ -1,0 +1,576 @@
+/**
+ * The desired routes of one kernel table and the work of making the kernel agree: plan, write in batches, verify by what the kernel
+ * answers and announces, adopt, sweep. It never writes over a route of another protocol.
+ *
+ * Key of a route in the kernel is (prefix, metric). Where a foreign route has ours, ours is not installed (`blocked`) until it is gone;
+ * with another metric both stand and the lower metric forwards. Both show in `conflicts`.
+ */
+import { addressesEqual, FAMILIES, type Family } from '../../src/net/address.ts';
+import type { Prefix } from '../../src/net/prefix.ts';
+import type { PrefixTable } from '../../src/net/prefix-table.ts';
+import type { Verdict } from '../netlink/error-message.ts';
+import { AF_INET, AF_INET6, NLM_F, RTM, RTN } from '../netlink/registry.ts';
+import { type RouteRecord, writeRoute, writeRouteDeletion } from '../netlink/route-message.ts';
+import { MessageWriter } from '../netlink/writer.ts';
+import { FamilyRoutes, FLAG, NONE, UNKNOWN } from './family-routes.ts';
+import { type KernelWatch, losesIpv4 } from './kernel-watch.ts';
+import type { Link } from './link-table.ts';
+import { RetryQueue } from './retry-queue.ts';
+import { TargetTable } from './targets.ts';
+import {
+  type ApplyResult,
+  DEFAULT_METRIC,
+  type RouteSource,
+  type RouteTarget,
+  type SweepScope,
+} from './types.ts';
+
+const BATCH_MESSAGES = 500;
+const EEXIST = 17;
+const ESRCH = 3;
+const MAX_TEXTS = 1000;
+
+/** What a message of a batch is for. */
+const OP = { CREATE: 0, REPLACE: 1, DELETE: 2, DELETE_EXTRA: 3 } as const;
+
+/** Options of a `RouteTable`. */
+export interface RouteTableOptions {
+  /** metric of routes whose target names none, default 1024 */
+  readonly metric?: number | undefined;
+  /** called when there is something for `apply` to do after there was nothing: schedule it */
+  readonly onWork?: (() => void) | undefined;
+  /** called when somebody else changed or deleted a route of ours; `apply` will put it right */
+  readonly onInterference?: ((prefix: Prefix) => void) | undefined;
+  /** milliseconds, monotonic; default performance.now */
+  readonly clock?: (() => number) | undefined;
+}
+
+/** Desired routes against one kernel table, both families. The table number and the protocol are those of the `KernelWatch`. */
+export class RouteTable {
+  readonly kernel: KernelWatch;
+  readonly targets: TargetTable;
+  readonly families: Readonly<Record<Family, FamilyRoutes>> = {
+    ipv4: new FamilyRoutes('ipv4'),
+    ipv6: new FamilyRoutes('ipv6'),
+  };
+  /** the kernel's words about refusals, by the index that `FamilyRoutes.text` holds */
+  readonly texts: string[] = [''];
+  readonly #options: RouteTableOptions;
+  readonly #clock: () => number;
+  readonly #retries: Readonly<Record<Family, RetryQueue>> = {
+    ipv4: new RetryQueue(),
+    ipv6: new RetryQueue(),
+  };
+  readonly #swept = { ipv4: { learned: false, local: false }, ipv6: { learned: false, local: false } };
+  readonly #writer = new MessageWriter(64 * 1024);
+  // One entry a message of the batch under way.
+  readonly #batchIds = new Int32Array(BATCH_MESSAGES + 8);
+  readonly #batchTargets = new Int32Array(BATCH_MESSAGES + 8);
+  readonly #batchOps = new Uint8Array(BATCH_MESSAGES + 8);
+  #batchCount = 0;
+  #hadWork = false;
+  #isReadingAll = false;
+  readonly #stopListening: () => void;
+
+  /** Create it before `kernel.start()`, so that it sees the routes that are there. */
+  constructor(kernel: KernelWatch, options: RouteTableOptions = {}) {
+    this.kernel = kernel;
+    this.#options = options;
+    this.#clock = options.clock ?? (() => performance.now());
+    this.targets = new TargetTable({
+      table: kernel.table,
+      protocol: kernel.protocol,
+      metric: options.metric ?? DEFAULT_METRIC,
+    });
+    this.#stopListening = kernel.listen({
+      ownRoute: (record, isDeletion) => this.#onOwnRoute(record, isDeletion),
+      foreignRoute: (record, isDeletion, isReplacement) =>
+        this.#onForeignRoute(record, isDeletion, isReplacement),
+      link: (before, after) => this.#onLink(before, after),
+      readStart: () => this.#onReadStart(),
+      readEnd: () => this.#onReadEnd(),
+      drained: () => this.#announceWork(),
+    });
+  }
+
+  /** Stops following the kernel; what is in the kernel stays. */
+  close(): void {
+    this.#stopListening();
+  }
+
+  /** Sets what `source` wants for a prefix. Throws a RangeError for an impossible target. */
+  setRoute(prefix: Prefix, source: RouteSource, target: RouteTarget): void {
+    const routes = this.families[prefix.family];
+    const targetId = this.targets.intern(target);
+    routes.setDesired(routes.table.internPrefix(prefix), source, targetId);
+    this.#changed();
+  }
+
+  /** Takes back what `source` wants for a prefix. Does nothing if it wants nothing. */
+  removeRoute(prefix: Prefix, source: RouteSource): void {
+    const routes = this.families[prefix.family];
+    const id = routes.table.findPrefix(prefix);
+    if (id < 0) return;
+    routes.setDesired(id, source, NONE);
+    routes.release(id);
+    this.#changed();
+  }
+
+  /**
+   * Hot path of learned routes: the prefix is an id of another table of the same family, the target one of `targets.pin`.
+   * Allocates nothing.
+   */
+  setLearned(from: PrefixTable, prefixId: number, targetId: number): void {
+    const routes = this.families[from.family];
+    const isIpv4 = from.family === 'ipv4';
+    const id = routes.table.intern(
+      from.lengthOf(prefixId),
+      from.wordOf(prefixId, 0),
+      isIpv4 ? 0 : from.wordOf(prefixId, 1),
+      isIpv4 ? 0 : from.wordOf(prefixId, 2),
+      isIpv4 ? 0 : from.wordOf(prefixId, 3),
+    );
+    routes.setDesired(id, 'bgp', targetId);
+    this.#changed();
+  }
+
+  /** Hot path: takes a learned route back. Does nothing if there is none. */
+  removeLearned(from: PrefixTable, prefixId: number): void {
+    const routes = this.families[from.family];
+    const isIpv4 = from.family === 'ipv4';
+    const id = routes.table.find(
+      from.lengthOf(prefixId),
+      from.wordOf(prefixId, 0),
+      isIpv4 ? 0 : from.wordOf(prefixId, 1),
+      isIpv4 ? 0 : from.wordOf(prefixId, 2),
+      isIpv4 ? 0 : from.wordOf(prefixId, 3),
+    );
+    if (id < 0) return;
+    routes.setDesired(id, 'bgp', NONE);
+    routes.release(id);
+    this.#changed();
+  }
+
+  /**
+   * Leftovers of an earlier life of this scope that nobody has asked for by now are not wanted: marks them for deletion, and from now
+   * on any that turn up. `local` are routes without a gateway (endpoints, blocks), `learned` the others.
+   */
+  sweep(family: Family, scope: SweepScope): void {
+    this.#swept[family][scope] = true;
+    const routes = this.families[family];
+    for (let id = 0; id < routes.table.idLimit; id++) {
+      if (routes.table.has(id) && routes.desired(id) < 0) this.#doomIfSwept(routes, id);
+    }
+    this.#changed();
+  }
+
+  /**
+   * Works off what needs writing in batches, for about `budgetMs`; one batch is done at least. Does nothing while the kernel's state is
+   * being read: `onWork` tells when that is over. Throws a NetlinkError if the kernel cannot be spoken to.
+   */
+  apply(budgetMs: number): ApplyResult {
+    const end = this.#clock() + budgetMs;
+    let written = 0;
+    let failed = 0;
+    let more = true;
+    while (more) {
+      this.kernel.drain();
+      if (!this.kernel.isCurrent) return this.#result(false, written, failed);
+      more = false;
+      for (const family of FAMILIES) {
+        const routes = this.families[family];
+        this.#retries[family].takeDue(this.#clock(), (id) => {
+          if (routes.has(id, FLAG.FAILED)) routes.markDirty(id);
+        });
+        if (routes.dirtyCount === 0) continue;
+        const result = this.#applyBatch(routes);
+        written += result.written;
+        failed += result.failed;
+        if (routes.dirtyCount > 0) more = true;
+      }
+      if (this.#clock() >= end) break;
+    }
+    this.targets.collect((mark) => {
+      for (const family of FAMILIES) markUsed(this.families[family], mark);
+    });
+    return this.#result(more, written, failed);
+  }
+
+  #result(more: boolean, written: number, failed: number): ApplyResult {
+    this.#hadWork = more;
+    const due = FAMILIES.map((family) => this.#retries[family].nextDueMs()).filter((at) => at !== undefined);
+    return due.length === 0
+      ? { more, written, failed }
+      : { more, written, failed, retryAtMs: Math.min(...due) };
+  }
+
+  #applyBatch(routes: FamilyRoutes): { written: number; failed: number } {
+    this.#writer.reset();
+    this.#batchCount = 0;
+    // Planned-away prefixes count too, so that a slice stays bounded.
+    for (let looked = 0; this.#batchCount < BATCH_MESSAGES && looked < 8 * BATCH_MESSAGES; looked++) {
+      const id = routes.nextDirty();
+      if (id === NONE) break;
+      this.#plan(routes, id);
+    }
+    const count = this.#batchCount;
+    if (count === 0) return { written: 0, failed: 0 };
+    const { failures, uncertain } = this.kernel.socket.batch(this.#writer, count);
+    let failed = 0;
+    for (let index = 0; index < count; index++) {
+      const id = this.#batchIds[index] ?? NONE;
+      const verdict = failures.get(index);
+      if (verdict !== undefined) {
+        if (this.#onRefusal(routes, id, index, verdict)) failed++;
+      } else if (uncertain) {
+        routes.kernel[id] = UNKNOWN;
+        routes.markDirty(id);
+      } else {
+        this.#onWritten(routes, id, index);
+      }
+    }
+    return { written: count - failures.size, failed };
+  }
+
+  #plan(routes: FamilyRoutes, id: number): void {
+    const wanted = routes.desired(id);
+    const kernel = routes.kernelAt(id);
+    routes.clear(id, FLAG.WAITING | FLAG.BLOCKED);
+    const extras = routes.extras.get(id);
+    if (wanted < 0) {
+      if (!routes.has(id, FLAG.DOOMED)) return;
+      if (kernel !== NONE) this.#addDeletion(routes, id, OP.DELETE, kernel);
+      for (const extra of extras ?? []) this.#addDeletion(routes, id, OP.DELETE_EXTRA, extra);
+      if (kernel === NONE && extras === undefined) routes.release(id);
+      return;
+    }
+    const { metric, ifindexes } = this.targets.get(wanted);
+    if (kernel !== wanted) {
+      if (ifindexes.some((ifindex) => !this.kernel.links.isUp(ifindex))) {
+        routes.set(id, FLAG.WAITING);
+        return;
+      }
+      const { table } = routes;
+      const isIpv4 = routes.family === 'ipv4';
+      const isTaken = this.kernel.foreign[routes.family].has(
+        metric,
+        table.lengthOf(id),
+        table.wordOf(id, 0),
+        isIpv4 ? 0 : table.wordOf(id, 1),
+        isIpv4 ? 0 : table.wordOf(id, 2),
+        isIpv4 ? 0 : table.wordOf(id, 3),
+      );
+      if (isTaken) {
+        routes.set(id, FLAG.BLOCKED);
+        routes.clear(id, FLAG.FORCE);
+        return;
+      }
+      const sameKey = kernel >= 0 && this.targets.get(kernel).metric === metric;
+      const isReplacement = sameKey || routes.has(id, FLAG.FORCE);
+      routes.clear(id, FLAG.FORCE);
+      this.#addWrite(routes, id, isReplacement ? OP.REPLACE : OP.CREATE, wanted);
+      // The new one stands before the old one goes.
+      if (kernel >= 0 && !sameKey) this.#addDeletion(routes, id, OP.DELETE_EXTRA, kernel);
+    }
+    for (const extra of extras ?? []) this.#addDeletion(routes, id, OP.DELETE_EXTRA, extra);
+    if (kernel === wanted) routes.forgetFailure(id);
+  }
+
+  #addWrite(routes: FamilyRoutes, id: number, op: number, target: number): void {
+    const { table } = routes;
+    const isIpv4 = routes.family === 'ipv4';
+    writeRoute(
+      this.#writer,
+      RTM.NEWROUTE,
+      NLM_F.CREATE | (op === OP.REPLACE ? NLM_F.REPLACE : NLM_F.EXCL),
+      isIpv4 ? AF_INET : AF_INET6,
+      table.lengthOf(id),
+      table.wordOf(id, 0),
+      isIpv4 ? 0 : table.wordOf(id, 1),
+      isIpv4 ? 0 : table.wordOf(id, 2),
+      isIpv4 ? 0 : table.wordOf(id, 3),
+      this.targets.get(target).fields,
+    );
+    this.#note(id, op, target);
+  }
+
+  #addDeletion(routes: FamilyRoutes, id: number, op: number, target: number): void {
+    const { table } = routes;
+    const isIpv4 = routes.family === 'ipv4';
+    writeRouteDeletion(
+      this.#writer,
+      isIpv4 ? AF_INET : AF_INET6,
+      table.lengthOf(id),
+      table.wordOf(id, 0),
+      isIpv4 ? 0 : table.wordOf(id, 1),
+      isIpv4 ? 0 : table.wordOf(id, 2),
+      isIpv4 ? 0 : table.wordOf(id, 3),
+      {
+        table: this.kernel.table,
+        protocol: this.kernel.protocol,
+        metric: target >= 0 ? this.targets.get(target).metric : 0,
+        type: RTN.UNSPEC,
+      },
+      RTM.DELROUTE,
+    );
+    this.#note(id, op, target);
+  }
+
+  #note(id: number, op: number, target: number): void {
+    this.#batchIds[this.#batchCount] = id;
+    this.#batchOps[this.#batchCount] = op;
+    this.#batchTargets[this.#batchCount] = target;
+    this.#batchCount++;
+  }
+
+  #onWritten(routes: FamilyRoutes, id: number, index: number): void {
+    const op = this.#batchOps[index];
+    const target = this.#batchTargets[index] ?? NONE;
+    if (op === OP.DELETE_EXTRA) {
+      removeExtra(routes, id, target);
+      routes.release(id);
+    } else if (op === OP.DELETE) {
+      routes.kernel[id] = NONE;
+      routes.clear(id, FLAG.DOOMED);
+      routes.forgetFailure(id);
+      routes.release(id);
+    } else {
+      routes.kernel[id] = target;
+      routes.set(id, FLAG.SEEN);
+      routes.forgetFailure(id);
+    }
+  }
+
+  /** Returns whether the refusal is a failure to report; some only say that the kernel is not as we thought. */
+  #onRefusal(routes: FamilyRoutes, id: number, index: number, verdict: Verdict): boolean {
+    const op = this.#batchOps[index];
+    const isDeletion = op === OP.DELETE || op === OP.DELETE_EXTRA;
+    if (isDeletion && verdict.errno === ESRCH) {
+      this.#onWritten(routes, id, index);
+      return false;
+    }
+    if (op === OP.CREATE && verdict.errno === EEXIST) {
+      // Either a foreign route that the next look at the mirror shows, or ours after all.
+      routes.set(id, FLAG.FORCE);
+      routes.markDirty(id);
+      return false;
+    }
+    // A multipath IPv6 route goes in one next hop after the other, so a refused one may be there in part.
+    if (!isDeletion && routes.family === 'ipv6') routes.kernel[id] = UNKNOWN;
+    const attempts = Math.min(255, (routes.attempts[id] ?? 0) + 1);
+    routes.set(id, FLAG.FAILED);
+    routes.attempts[id] = attempts;
+    routes.errno[id] = verdict.errno;
+    routes.text[id] = this.#textId(verdict.text);
+    this.#retries[routes.family].push(id, attempts, this.#clock());
+    return true;
+  }
+
+  #textId(text: string): number {
+    const known = this.texts.indexOf(text);
+    if (known >= 0) return known;
+    return this.texts.length < MAX_TEXTS ? this.texts.push(text) - 1 : 0;
+  }
+
+  #onOwnRoute(record: RouteRecord, isDeletion: boolean): void {
+    const target = this.targets.internRecord(record);
+    if (target === undefined) return;
+    const routes = this.families[record.family === AF_INET ? 'ipv4' : 'ipv6'];
+    if (isDeletion) this.#onOwnDeletion(routes, record, target);
+    else this.#onOwnPresence(routes, record, target);
+  }
+
+  #onOwnDeletion(routes: FamilyRoutes, record: RouteRecord, target: number): void {
+    const id = routes.table.find(record.length, record.w0, record.w1, record.w2, record.w3);
+    if (id < 0) return;
+    const kernel = routes.kernelAt(id);
+    const extras = routes.extras.get(id);
+    if (kernel !== target && extras?.includes(target)) {
+      removeExtra(routes, id, target);
+    } else if (kernel >= 0 && this.targets.get(kernel).metric !== record.metric) {
+      return;
+    } else {
+      // Of an IPv6 multipath route single next hops may be deleted; the rest is not announced.
+      routes.kernel[id] = kernel === target || routes.family === 'ipv4' ? NONE : UNKNOWN;
+    }
+    if (routes.desired(id) >= 0) {
+      if (routes.desired(id) === kernel) this.#interfered(routes, id);
+      routes.markDirty(id);
+    } else if (routes.kernelAt(id) === UNKNOWN) {
+      this.#doomIfSwept(routes, id);
+    } else {
+      routes.release(id);
+    }
+  }
+
+  #onOwnPresence(routes: FamilyRoutes, record: RouteRecord, target: number): void {
+    const id = routes.table.intern(record.length, record.w0, record.w1, record.w2, record.w3);
+    const kernel = routes.kernelAt(id);
+    const wanted = routes.desired(id);
+    if (kernel >= 0 && kernel !== target && this.targets.get(kernel).metric !== record.metric) {
+      // A second route of ours with another metric: keep the one that is wanted as the route.
+      const keepsOld = wanted >= 0 && this.targets.get(wanted).metric !== record.metric;
+      const extra = keepsOld ? target : kernel;
+      const extras = routes.extras.get(id) ?? [];
+      if (!extras.includes(extra)) routes.extras.set(id, [...extras, extra]);
+      if (!keepsOld) routes.kernel[id] = target;
+    } else {
+      routes.kernel[id] = target;
+    }
+    routes.set(id, FLAG.SEEN);
+    if (wanted < 0) {
+      this.#doomIfSwept(routes, id);
+    } else if (routes.kernelAt(id) !== wanted || routes.extras.has(id)) {
+      if (kernel === wanted) this.#interfered(routes, id);
+      routes.markDirty(id);
+    }
+  }
+
+  #doomIfSwept(routes: FamilyRoutes, id: number): void {
+    const kernel = routes.kernelAt(id);
+    if (kernel === NONE && !routes.extras.has(id)) return;
+    const swept = this.#swept[routes.family];
+    const isUnwanted =
+      kernel < 0
+        ? swept.local && swept.learned
+        : swept[this.targets.get(kernel).isLocal ? 'local' : 'learned'];
+    if (!isUnwanted) return;
+    routes.set(id, FLAG.DOOMED);
+    routes.markDirty(id);
+  }
+
+  #onForeignRoute(record: RouteRecord, isDeletion: boolean, isReplacement: boolean): void {
+    const routes = this.families[record.family === AF_INET ? 'ipv4' : 'ipv6'];
+    const id = routes.table.find(record.length, record.w0, record.w1, record.w2, record.w3);
+    if (id < 0) return;
+    if (isDeletion) {
+      if (routes.has(id, FLAG.BLOCKED)) routes.markDirty(id);
+      return;
+    }
+    const kernel = routes.kernelAt(id);
+    if (isReplacement && kernel >= 0 && this.targets.get(kernel).metric === record.metric) {
+      // It took the place of ours, of which the kernel says no word.
+      routes.kernel[id] = NONE;
+      if (routes.desired(id) >= 0) this.#interfered(routes, id);
+    }
+    if (routes.desired(id) >= 0) routes.markDirty(id);
+    else routes.release(id);
+  }
+
+  #onLink(before: Link | undefined, after: Link | undefined): void {
+    if (before !== undefined && losesIpv4(before, after)) this.#doubt('ipv4', before.ifindex);
+    if (before?.isUp && !after?.isUp) this.#doubt('ipv6', before.ifindex);
+    const isBetter = after?.isUp && (!before?.isUp || after.addresses.length > before.addresses.length);
+    if (after !== undefined && isBetter) this.#retryVia(after.ifindex);
+    const lost = before?.addresses.filter(
+      (old) => !after?.addresses.some((now) => addressesEqual(now.address, old.address)),
+    );
+    for (const { address } of lost ?? []) this.#doubtPrefsrc(address.family, address.bytes);
+  }
+
+  /** Routes of which an interface was the last way on may be gone. One of several is only marked dead by the kernel, and revived. */
+  #doubt(family: Family, ifindex: number): void {
+    const { links } = this.kernel;
+    this.#doubtWhere(family, (target) => {
+      const { ifindexes } = this.targets.get(target);
+      return (
+        ifindexes.includes(ifindex) && ifindexes.every((other) => other === ifindex || !links.isUp(other))
+      );
+    });
+  }
+
+  #doubtPrefsrc(family: Family, address: Uint8Array): void {
+    this.#doubtWhere(family, (target) => {
+      const { prefsrc } = this.targets.get(target).fields;
+      return prefsrc !== undefined && Buffer.compare(prefsrc, address) === 0;
+    });
+  }
+
+  #doubtWhere(family: Family, concerns: (target: number) => boolean): void {
+    const routes = this.families[family];
+    const verdicts = new Map<number, boolean>();
+    for (let id = 0; id < routes.table.idLimit; id++) {
+      const kernel = routes.kernelAt(id);
+      if (kernel < 0 || !routes.table.has(id)) continue;
+      let isConcerned = verdicts.get(kernel);
+      if (isConcerned === undefined) {
+        isConcerned = concerns(kernel);
+        verdicts.set(kernel, isConcerned);
+      }
+      if (!isConcerned) continue;
+      routes.kernel[id] = UNKNOWN;
+      if (routes.desired(id) >= 0) routes.markDirty(id);
+      else this.#doomIfSwept(routes, id);
+    }
+  }
+
+  /** What waited for an interface, or was refused, gets another try. */
+  #retryVia(ifindex: number): void {
+    for (const family of FAMILIES) {
+      const routes = this.families[family];
+      for (let id = 0; id < routes.table.idLimit; id++) {
+        if (!routes.has(id, FLAG.WAITING | FLAG.FAILED) || !routes.table.has(id)) continue;
+        const wanted = routes.desired(id);
+        if (wanted >= 0 && this.targets.get(wanted).ifindexes.includes(ifindex)) routes.markDirty(id);
+      }
+    }
+  }
+
+  #onReadStart(): void {
+    this.#isReadingAll = true;
+    for (const family of FAMILIES) {
+      const routes = this.families[family];
+      routes.extras.clear();
+      for (let id = 0; id < routes.table.idLimit; id++) routes.clear(id, FLAG.SEEN);
+    }
+  }
+
+  /** What a reading of everything did not meet is not there. */
+  #onReadEnd(): void {
+    this.#isReadingAll = false;
+    for (const family of FAMILIES) {
+      const routes = this.families[family];
+      for (let id = 0; id < routes.table.idLimit; id++) {
+        if (!routes.table.has(id)) continue;
+        if (!routes.has(id, FLAG.SEEN) && routes.kernelAt(id) !== NONE) {
+          routes.kernel[id] = NONE;
+          if (routes.desired(id) >= 0) routes.markDirty(id);
+          else routes.release(id);
+        } else if (routes.has(id, FLAG.BLOCKED)) {
+          routes.markDirty(id);
+        }
+      }
+    }
+    this.#announceWork();
+  }
+
+  #interfered(routes: FamilyRoutes, id: number): void {
+    if (!this.#isReadingAll) this.#options.onInterference?.(routes.table.prefixOf(id));
+  }
+
+  #changed(): void {
+    if (!this.#hadWork) this.#announceWork();
+  }
+
+  #announceWork(): void {
+    if (this.#hadWork || FAMILIES.every((family) => this.families[family].dirtyCount === 0)) return;
+    this.#hadWork = true;
+    this.#options.onWork?.();
+  }
+}
+
+function removeExtra(routes: FamilyRoutes, id: number, target: number): void {
+  const rest = routes.extras.get(id)?.filter((other) => other !== target) ?? [];
+  if (rest.length === 0) routes.extras.delete(id);
+  else routes.extras.set(id, rest);
+}
+
+function markUsed(routes: FamilyRoutes, mark: (id: number) => void): void {
+  for (let id = 0; id < routes.table.idLimit; id++) {
+    mark(routes.endpoint[id] ?? NONE);
+    mark(routes.block[id] ?? NONE);
+    mark(routes.bgp[id] ?? NONE);
+    mark(routes.kernelAt(id));
+  }
+  for (const extras of routes.extras.values()) for (const extra of extras) mark(extra);
+}
