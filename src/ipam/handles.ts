@@ -2,7 +2,8 @@
  * The index from a handle to its blocks. It is written before an address is given out and after one is released, so that at any moment,
  * also after a crash, a handle leads to every address that it holds (and at worst to one that it does not).
  */
-import { handleKey } from '../store/ipam-documents.ts';
+import { DocumentDamaged } from '../store/errors.ts';
+import { blockKey, handleKey } from '../store/ipam-documents.ts';
 import type { IpamStore } from '../store/ipam-store.ts';
 import { isRace } from './claims.ts';
 
@@ -30,7 +31,10 @@ export async function setHandleCount(
   }
 }
 
-/** Makes the index agree with the blocks given; entries for other blocks are left alone. */
+/**
+ * Makes the index agree with the blocks: `counts` has, for each block that was read, the number of addresses by handle. Entries for blocks
+ * that do not exist go; entries for others (of other hosts, or damaged) are left alone.
+ */
 export async function mendHandles(
   store: IpamStore,
   counts: ReadonlyMap<string, ReadonlyMap<string, number>>,
@@ -39,9 +43,19 @@ export async function mendHandles(
     for (const cidr of Object.keys(value.block)) {
       const actual = counts.get(cidr);
       if (actual !== undefined) await setHandleCount(store, key.name, cidr, actual.get(key.name) ?? 0);
+      else if (await isAbsent(store, cidr)) await setHandleCount(store, key.name, cidr, 0);
     }
   }
   for (const [cidr, byHandle] of counts) {
     for (const [handle, count] of byHandle) await setHandleCount(store, handle, cidr, count);
+  }
+}
+
+async function isAbsent(store: IpamStore, cidr: string): Promise<boolean> {
+  try {
+    return (await store.get(blockKey(cidr))) === undefined;
+  } catch (error) {
+    if (error instanceof DocumentDamaged) return false;
+    throw error;
   }
 }

@@ -348,6 +348,19 @@ export class Ipam {
     if (reason !== undefined || pool === undefined)
       throw new AddressUnavailable(reason ?? 'the address is in no IPPool');
     const cidr = prefixOf(address, pool.blockSize);
+    const blocks = await this.#store.list('block', { family: address.family });
+    const obstacle = blocks
+      .map(({ value }) => blockPrefix(value))
+      .find((block) => prefixContains(cidr, block));
+    if (
+      obstacle !== undefined &&
+      obstacle.length !== cidr.length &&
+      !prefixContainsAddress(obstacle, address)
+    ) {
+      throw new AddressUnavailable(
+        `${formatAddress(address)} needs block ${formatPrefix(cidr)}, which the smaller block ${formatPrefix(obstacle)} overlaps (the blockSize of IPPool ${pool.name} was changed)`,
+      );
+    }
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const entry = (await this.#blockHolding(address)) ?? (await this.#claims.claim(cidr));
       if (entry === undefined || hostOfBlock(entry.value) !== this.#host) {

@@ -143,6 +143,12 @@ export class IpamFiles implements IpamStore {
       this.#accept(decoded.key, decoded.value, contentHash(content));
       return;
     }
+    if (kind === 'handle') {
+      // Only an index: IPAM makes it anew from the blocks.
+      await this.#options.files.remove(file, contentHash(content));
+      this.#options.hub.report({ location: `${file} (rebuilt)`, reasons: [decoded.reason] });
+      return;
+    }
     this.#damaged.set(file, decoded.reason);
     this.#options.hub.report({
       location: file,
