@@ -348,21 +348,8 @@ export class Ipam {
     if (reason !== undefined || pool === undefined)
       throw new AddressUnavailable(reason ?? 'the address is in no IPPool');
     const cidr = prefixOf(address, pool.blockSize);
-    const blocks = await this.#store.list('block', { family: address.family });
-    const obstacle = blocks
-      .map(({ value }) => blockPrefix(value))
-      .find((block) => prefixContains(cidr, block));
-    if (
-      obstacle !== undefined &&
-      obstacle.length !== cidr.length &&
-      !prefixContainsAddress(obstacle, address)
-    ) {
-      throw new AddressUnavailable(
-        `${formatAddress(address)} needs block ${formatPrefix(cidr)}, which the smaller block ${formatPrefix(obstacle)} overlaps (the blockSize of IPPool ${pool.name} was changed)`,
-      );
-    }
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const entry = (await this.#blockHolding(address)) ?? (await this.#claims.claim(cidr));
+      const entry = (await this.#blockHolding(address)) ?? (await this.#claimFor(address, cidr));
       if (entry === undefined || hostOfBlock(entry.value) !== this.#host) {
         const owner = entry && hostOfBlock(entry.value);
         throw new AddressUnavailable(
@@ -384,6 +371,20 @@ export class Ipam {
       if (written !== 'raced') return written;
     }
     throw new TooMuchContention(`address ${formatAddress(address)} for ${request.handle}`, MAX_ATTEMPTS);
+  }
+
+  /** Claims a block for an address that no block holds yet. */
+  async #claimFor(address: Address, cidr: Prefix): Promise<IpamEntry<'block'> | undefined> {
+    const blocks = await this.#store.list('block', { family: address.family });
+    const smaller = blocks.find(
+      ({ value }) => prefixContains(cidr, blockPrefix(value)) && value.cidr !== formatPrefix(cidr),
+    );
+    if (smaller !== undefined) {
+      throw new AddressUnavailable(
+        `${formatAddress(address)} needs block ${formatPrefix(cidr)}, but the smaller block ${smaller.value.cidr} overlaps it: the pool's blockSize was changed`,
+      );
+    }
+    return await this.#claims.claim(cidr);
   }
 
   /** Index first, then the block: see handles.ts. */
