@@ -135,10 +135,22 @@ export const ALLOW_ALL: PolicyChange = policyUpsert(
   [{ action: 'allow' }],
 );
 
-/** Whether a ping gets an answer within a second. */
-export async function pings(from: Workload, address: string): Promise<boolean> {
-  const result = await from.netns.tryRunAsync('ping', '-c1', '-W1', '-n', address);
-  return result.status === 0;
+/**
+ * Asserts that pings of all the addresses at once get an answer, or get none. What must arrive has plenty of time; what must not is
+ * waited for as long as a local answer takes many times over.
+ */
+export async function assertPings(
+  from: Workload,
+  addresses: readonly string[],
+  answered: boolean,
+): Promise<void> {
+  await Promise.all(
+    addresses.map(async (address) => {
+      const wait = answered ? '-W5' : '-W0.5';
+      const result = await from.netns.tryRunAsync('ping', '-c1', wait, '-n', address);
+      assert.equal(result.status === 0, answered, `${from.link} pings ${address}: ${result.stdout}`);
+    }),
+  );
 }
 
 /** Starts a TCP listener for both families that closes each connection at once. */
@@ -157,10 +169,25 @@ export async function listen(on: Netns, ...ports: number[]): Promise<void> {
   });
 }
 
-/** Whether a TCP connection is made within a second. */
-export async function connects(from: Workload, address: string, port: number): Promise<boolean> {
-  const result = await from.netns.tryRunAsync('nc', '-z', '-w1', '-n', address, String(port));
-  return result.status === 0;
+/** Asserts that TCP connections to all the addresses and ports at once are made, or none within a second. */
+export async function assertConnects(
+  from: Workload,
+  targets: readonly (readonly [string, number])[],
+  made: boolean,
+): Promise<void> {
+  await Promise.all(
+    targets.map(async ([address, port]) => {
+      const result = await from.netns.tryRunAsync(
+        'nc',
+        '-z',
+        made ? '-w5' : '-w1',
+        '-n',
+        address,
+        String(port),
+      );
+      assert.equal(result.status === 0, made, `${from.link} connects to ${address} port ${port}`);
+    }),
+  );
 }
 
 /** Applies and asserts that nothing failed. */
