@@ -1,0 +1,298 @@
+/**
+ * Path attributes, interned by their octets: equal attributes have one small id however many routes carry them. Ids are reference
+ * counted. What the decision process compares stands in columns, read once when an id is made; all else is decoded on request.
+ */
+import type { AttributeKey } from '../wire/types.ts';
+import { AS_PATH, emptySummary, findAttribute, hashOctets, summarize } from './key-summary.ts';
+import type { NextHopTable } from './next-hops.ts';
+
+const CHUNK_BITS = 18;
+const CHUNK_OCTETS = 1 << CHUNK_BITS;
+/** octets are given out in multiples of this, so that freed room is found again by size */
+const GRAIN = 16;
+const EMPTY = -1;
+
+/** Told about an id just before it goes away, while its octets can still be read. */
+export type FreeListener = (id: number) => void;
+
+/** Owner of all attribute ids of a RIB. The columns are replaced when they grow: never keep a reference to one. */
+export class AttributeStore {
+  localPref = new Uint32Array(256);
+  pathLength = new Uint16Array(256);
+  origin = new Uint8Array(256);
+  med = new Uint32Array(256);
+  neighbourAs = new Uint32Array(256);
+  originatorId = new Uint32Array(256);
+  clusterLength = new Uint16Array(256);
+  pathHash = new Int32Array(256);
+  flags = new Uint8Array(256);
+  /** id in the next-hop table, or -1 for none */
+  nextHop = new Int32Array(256);
+  /** chain of the attribute ids that share a next hop (`NextHopTable.firstAttribute`) */
+  nextOfHop = new Int32Array(256);
+  previousOfHop = new Int32Array(256);
+
+  readonly #nextHops: NextHopTable;
+  readonly #chunks: Uint8Array[] = [];
+  /** octets used in the newest chunk */
+  #chunkFill = CHUNK_OCTETS;
+  readonly #freeRoom = new Map<number, number[]>();
+  #location = new Int32Array(256);
+  #length = new Int32Array(256);
+  #hash = new Int32Array(256);
+  #references = new Int32Array(256);
+  #slots = new Int32Array(1024).fill(EMPTY);
+  #capacity = 256;
+  #used = 0;
+  readonly #freeIds: number[] = [];
+  readonly #freeListeners: FreeListener[] = [];
+  readonly #summary = emptySummary();
+
+  constructor(nextHops: NextHopTable) {
+    this.#nextHops = nextHops;
+  }
+
+  /** Attribute sets in use. */
+  get size(): number {
+    return this.#used - this.#freeIds.length;
+  }
+
+  /** Columns indexed by attribute id need this many entries; it only grows. */
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  onFree(listener: FreeListener): void {
+    this.#freeListeners.push(listener);
+  }
+
+  /** Removes a listener given to `onFree`. */
+  offFree(listener: FreeListener): void {
+    const at = this.#freeListeners.indexOf(listener);
+    if (at >= 0) this.#freeListeners.splice(at, 1);
+  }
+
+  /** The id of these attributes, with one reference taken for the caller. The key is copied. */
+  intern(key: AttributeKey): number {
+    const hash = hashOctets(key, 0, key.length);
+    let slot = this.#findSlot(key, hash);
+    const found = this.#slots[slot] ?? EMPTY;
+    if (found !== EMPTY) {
+      this.#references[found] = (this.#references[found] ?? 0) + 1;
+      return found;
+    }
+    const id = this.#freeIds.pop() ?? this.#used++;
+    if (id >= this.#capacity) this.#growColumns();
+    if (this.size * 2 > this.#slots.length) {
+      this.#rehash();
+      slot = this.#findSlot(key, hash);
+    }
+    const location = this.#allocate(key.length);
+    this.#chunks[location >>> CHUNK_BITS]?.set(key, location & (CHUNK_OCTETS - 1));
+    this.#location[id] = location;
+    this.#length[id] = key.length;
+    this.#hash[id] = hash;
+    this.#references[id] = 1;
+    this.#slots[slot] = id;
+    this.#fillColumns(id, key);
+    return id;
+  }
+
+  /** Takes a further reference. */
+  retain(id: number): void {
+    this.#references[id] = (this.#references[id] ?? 0) + 1;
+  }
+
+  /** Gives a reference back; the last one frees the id. */
+  release(id: number): void {
+    const left = (this.#references[id] ?? 0) - 1;
+    this.#references[id] = left;
+    if (left === 0) this.#free(id);
+    else if (left < 0) throw new Error(`attribute id ${id} released more often than taken`);
+  }
+
+  /** The key's octets: a view, valid until the id is freed. Allocates a view object, so not for every route. */
+  key(id: number): AttributeKey {
+    const location = this.#location[id] ?? 0;
+    const offset = location & (CHUNK_OCTETS - 1);
+    const chunk = this.#chunks[location >>> CHUNK_BITS];
+    if (chunk === undefined) throw new Error(`no attributes with id ${id}`);
+    return chunk.subarray(offset, offset + (this.#length[id] ?? 0));
+  }
+
+  /** Whether two attribute sets carry the same AS_PATH. */
+  samePath(a: number, b: number): boolean {
+    if (a === b) return true;
+    if (this.pathHash[a] !== this.pathHash[b] || this.pathLength[a] !== this.pathLength[b]) return false;
+    const keyA = this.key(a);
+    const keyB = this.key(b);
+    const rangeA = findAttribute(keyA, AS_PATH);
+    const rangeB = findAttribute(keyB, AS_PATH);
+    if (rangeA === undefined || rangeB === undefined) return rangeA === rangeB;
+    if (rangeA.end - rangeA.start !== rangeB.end - rangeB.start) return false;
+    for (let i = 0; i < rangeA.end - rangeA.start; i++) {
+      if (keyA[rangeA.start + i] !== keyB[rangeB.start + i]) return false;
+    }
+    return true;
+  }
+
+  /** Octets in a key. */
+  keyLength(id: number): number {
+    return this.#length[id] ?? 0;
+  }
+
+  #findSlot(key: AttributeKey, hash: number): number {
+    const mask = this.#slots.length - 1;
+    let slot = hash & mask;
+    for (;;) {
+      const id = this.#slots[slot] ?? EMPTY;
+      if (id === EMPTY) return slot;
+      if (this.#hash[id] === hash && this.#length[id] === key.length && this.#same(id, key)) return slot;
+      slot = (slot + 1) & mask;
+    }
+  }
+
+  #same(id: number, key: AttributeKey): boolean {
+    const location = this.#location[id] ?? 0;
+    const chunk = this.#chunks[location >>> CHUNK_BITS];
+    const offset = location & (CHUNK_OCTETS - 1);
+    if (chunk === undefined) return false;
+    for (let i = 0; i < key.length; i++) if (chunk[offset + i] !== key[i]) return false;
+    return true;
+  }
+
+  #fillColumns(id: number, key: AttributeKey): void {
+    const summary = this.#summary;
+    summarize(key, 0, key.length, summary);
+    this.localPref[id] = summary.localPref;
+    this.pathLength[id] = summary.pathLength;
+    this.origin[id] = summary.origin;
+    this.med[id] = summary.med;
+    this.neighbourAs[id] = summary.neighbourAs;
+    this.originatorId[id] = summary.originatorId;
+    this.clusterLength[id] = summary.clusterLength;
+    this.pathHash[id] = summary.pathHash;
+    this.flags[id] = summary.flags;
+    const nextHop = this.#nextHops.internFromKey(key);
+    this.nextHop[id] = nextHop;
+    const head = nextHop < 0 ? EMPTY : this.#nextHops.firstAttribute(nextHop);
+    this.nextOfHop[id] = head;
+    this.previousOfHop[id] = EMPTY;
+    if (head !== EMPTY) this.previousOfHop[head] = id;
+    if (nextHop >= 0) this.#nextHops.setFirstAttribute(nextHop, id);
+  }
+
+  #free(id: number): void {
+    for (const listener of this.#freeListeners) listener(id);
+    const nextHop = this.nextHop[id] ?? EMPTY;
+    if (nextHop >= 0) {
+      const next = this.nextOfHop[id] ?? EMPTY;
+      const previous = this.previousOfHop[id] ?? EMPTY;
+      if (next !== EMPTY) this.previousOfHop[next] = previous;
+      if (previous !== EMPTY) this.nextOfHop[previous] = next;
+      else this.#nextHops.setFirstAttribute(nextHop, next);
+      this.#nextHops.release(nextHop);
+    }
+    this.#removeSlot(id);
+    const room = Math.ceil((this.#length[id] ?? 0) / GRAIN);
+    const list = this.#freeRoom.get(room);
+    if (list === undefined) this.#freeRoom.set(room, [this.#location[id] ?? 0]);
+    else list.push(this.#location[id] ?? 0);
+    this.#freeIds.push(id);
+  }
+
+  #removeSlot(id: number): void {
+    const mask = this.#slots.length - 1;
+    let slot = (this.#hash[id] ?? 0) & mask;
+    while (this.#slots[slot] !== id) slot = (slot + 1) & mask;
+    let hole = slot;
+    for (;;) {
+      slot = (slot + 1) & mask;
+      const moved = this.#slots[slot] ?? EMPTY;
+      if (moved === EMPTY) break;
+      const home = (this.#hash[moved] ?? 0) & mask;
+      if (((slot - home) & mask) >= ((slot - hole) & mask)) {
+        this.#slots[hole] = moved;
+        hole = slot;
+      }
+    }
+    this.#slots[hole] = EMPTY;
+  }
+
+  #allocate(octets: number): number {
+    const room = Math.ceil(octets / GRAIN);
+    const reused = this.#freeRoom.get(room)?.pop();
+    if (reused !== undefined) return reused;
+    if (octets > CHUNK_OCTETS)
+      throw new RangeError(`attributes of ${octets} octets cannot come from a message`);
+    if (this.#chunkFill + room * GRAIN > CHUNK_OCTETS) {
+      this.#chunks.push(new Uint8Array(CHUNK_OCTETS));
+      this.#chunkFill = 0;
+    }
+    const location = ((this.#chunks.length - 1) << CHUNK_BITS) | this.#chunkFill;
+    this.#chunkFill += room * GRAIN;
+    return location;
+  }
+
+  #rehash(): void {
+    const old = this.#slots;
+    this.#slots = new Int32Array(old.length * 2).fill(EMPTY);
+    const mask = this.#slots.length - 1;
+    for (const id of old) {
+      if (id === EMPTY) continue;
+      let slot = (this.#hash[id] ?? 0) & mask;
+      while (this.#slots[slot] !== EMPTY) slot = (slot + 1) & mask;
+      this.#slots[slot] = id;
+    }
+  }
+
+  #growColumns(): void {
+    this.#capacity *= 2;
+    const capacity = this.#capacity;
+    this.localPref = grownUint32(this.localPref, capacity);
+    this.pathLength = grownUint16(this.pathLength, capacity);
+    this.origin = grownUint8(this.origin, capacity);
+    this.med = grownUint32(this.med, capacity);
+    this.neighbourAs = grownUint32(this.neighbourAs, capacity);
+    this.originatorId = grownUint32(this.originatorId, capacity);
+    this.clusterLength = grownUint16(this.clusterLength, capacity);
+    this.flags = grownUint8(this.flags, capacity);
+    this.pathHash = grownInt32(this.pathHash, capacity);
+    this.nextHop = grownInt32(this.nextHop, capacity);
+    this.nextOfHop = grownInt32(this.nextOfHop, capacity);
+    this.previousOfHop = grownInt32(this.previousOfHop, capacity);
+    this.#location = grownInt32(this.#location, capacity);
+    this.#length = grownInt32(this.#length, capacity);
+    this.#hash = grownInt32(this.#hash, capacity);
+    this.#references = grownInt32(this.#references, capacity);
+  }
+}
+
+/** A longer copy of a column; new entries hold `fill`. */
+export function grownInt32(column: Int32Array, capacity: number, fill = 0): Int32Array<ArrayBuffer> {
+  const grown = new Int32Array(capacity);
+  if (fill !== 0) grown.fill(fill, column.length);
+  grown.set(column);
+  return grown;
+}
+
+/** A longer copy of a column. */
+export function grownUint32(column: Uint32Array, capacity: number): Uint32Array<ArrayBuffer> {
+  const grown = new Uint32Array(capacity);
+  grown.set(column);
+  return grown;
+}
+
+/** A longer copy of a column. */
+export function grownUint16(column: Uint16Array, capacity: number): Uint16Array<ArrayBuffer> {
+  const grown = new Uint16Array(capacity);
+  grown.set(column);
+  return grown;
+}
+
+/** A longer copy of a column. */
+export function grownUint8(column: Uint8Array, capacity: number): Uint8Array<ArrayBuffer> {
+  const grown = new Uint8Array(capacity);
+  grown.set(column);
+  return grown;
+}

@@ -1,0 +1,251 @@
+/**
+ * Adj-RIB-In, decision and Loc-RIB of one family. Changes mark prefixes as dirty; `decide` works the dirty list off in slices, so that a
+ * prefix is decided once however many messages touched it since.
+ */
+import type { Family } from '../../src/net/address.ts';
+import { PrefixTable } from '../../src/net/prefix-table.ts';
+import { type AttributeStore, grownInt32, grownUint8, grownUint16 } from './attribute-store.ts';
+import { type CandidateView, type DecisionOptions, DecisionProcess } from './decision.ts';
+import { HAS_ORIGINATOR } from './key-summary.ts';
+import { LOCAL_PATH, type NextHopSets, NO_PATH } from './next-hop-sets.ts';
+import type { NextHopTable } from './next-hops.ts';
+import { PathTable } from './path-table.ts';
+import { LOCAL_PEER, type PeerColumns } from './peers.ts';
+
+const DIRTY = 1;
+const CHANGED = 2;
+
+/** Told when the best path of a prefix is another one; old and new attributes both stand until it returns. */
+export type BestListener = (prefix: number, oldPeer: number, peer: number) => void;
+
+/** What the rooms of a RIB share. */
+export interface RibTables {
+  readonly attributes: AttributeStore;
+  readonly nextHops: NextHopTable;
+  readonly sets: NextHopSets;
+  readonly peers: PeerColumns;
+}
+
+/** Owner of one family's prefixes, paths and selections. */
+export class FamilyRib {
+  readonly family: Family;
+  readonly prefixes: PrefixTable;
+  readonly paths: PathTable;
+  /** by prefix id: attributes of the best path (a reference is held), or -1 */
+  bestAttribute: Int32Array<ArrayBuffer>;
+  /** by prefix id: peer of the best path */
+  bestPeer: Uint16Array<ArrayBuffer>;
+  /** by prefix id: set of selected next hops */
+  selected: Int32Array<ArrayBuffer>;
+  /** by prefix id: peers to which it has been announced */
+  holders: Uint16Array<ArrayBuffer>;
+  /** while on, only local paths are selected (RFC 4724 4.1) */
+  deferred = false;
+  readonly decision: DecisionProcess;
+  readonly #tables: RibTables;
+  #flags: Uint8Array<ArrayBuffer>;
+  #dirty = new Int32Array(1024);
+  #dirtyCount = 0;
+  /** the list being worked off, and how far */
+  #current = new Int32Array(1024);
+  #currentCount = 0;
+  #currentAt = 0;
+  #changed = new Int32Array(1024);
+  #changedCount = 0;
+  readonly #hops: Int32Array<ArrayBuffer>;
+  readonly #onBest: BestListener;
+  readonly #onFree: (prefix: number) => void;
+  readonly #onDirty: () => void;
+
+  constructor(
+    family: Family,
+    tables: RibTables,
+    options: DecisionOptions,
+    listeners: { onBest: BestListener; onFree: (prefix: number) => void; onDirty: () => void },
+  ) {
+    this.family = family;
+    this.#tables = tables;
+    this.#onBest = listeners.onBest;
+    this.#onFree = listeners.onFree;
+    this.#onDirty = listeners.onDirty;
+    this.prefixes = new PrefixTable(family);
+    this.paths = new PathTable(this.prefixes, tables.attributes);
+    this.decision = new DecisionProcess(candidateView(tables, this.paths), options);
+    this.#hops = new Int32Array(Math.max(1, options.maxPaths));
+    const { capacity } = this.prefixes;
+    this.bestAttribute = new Int32Array(capacity).fill(-1);
+    this.bestPeer = new Uint16Array(capacity);
+    this.selected = new Int32Array(capacity).fill(NO_PATH);
+    this.holders = new Uint16Array(capacity);
+    this.#flags = new Uint8Array(capacity);
+    this.prefixes.onGrow((grown) => {
+      this.bestAttribute = grownInt32(this.bestAttribute, grown, -1);
+      this.bestPeer = grownUint16(this.bestPeer, grown);
+      this.selected = grownInt32(this.selected, grown, NO_PATH);
+      this.holders = grownUint16(this.holders, grown);
+      this.#flags = grownUint8(this.#flags, grown);
+    });
+  }
+
+  /** Prefixes that wait for a decision. */
+  get pending(): number {
+    return this.#dirtyCount + this.#currentCount - this.#currentAt;
+  }
+
+  /** Has a prefix decided anew. */
+  markDirty(prefix: number): void {
+    const flags = this.#flags[prefix] ?? 0;
+    if ((flags & DIRTY) !== 0) return;
+    this.#flags[prefix] = flags | DIRTY;
+    if (this.#dirtyCount === this.#dirty.length)
+      this.#dirty = grownInt32(this.#dirty, 2 * this.#dirty.length);
+    this.#dirty[this.#dirtyCount++] = prefix;
+    if (this.pending === 1) this.#onDirty();
+  }
+
+  /** Decides up to `limit` dirty prefixes; returns how many it did. */
+  decide(limit: number): number {
+    let done = 0;
+    while (done < limit) {
+      if (this.#currentAt === this.#currentCount) {
+        if (this.#dirtyCount === 0) {
+          this.#currentAt = 0;
+          this.#currentCount = 0;
+          break;
+        }
+        const emptied = this.#current;
+        this.#current = this.#dirty;
+        this.#currentCount = this.#dirtyCount;
+        this.#currentAt = 0;
+        this.#dirty = emptied;
+        this.#dirtyCount = 0;
+      }
+      this.#decideOne(this.#current[this.#currentAt++] ?? -1);
+      done++;
+    }
+    return done;
+  }
+
+  /** Hands the prefixes whose selection changed since the last call to `deliver`, then frees those that nobody needs any more. */
+  flush(deliver: (ids: Int32Array, count: number) => void): void {
+    const count = this.#changedCount;
+    if (count === 0) return;
+    const ids = this.#changed;
+    this.#changed = new Int32Array(1024);
+    this.#changedCount = 0;
+    for (let i = 0; i < count; i++) {
+      const id = ids[i] ?? -1;
+      this.#flags[id] = (this.#flags[id] ?? 0) & ~CHANGED;
+    }
+    deliver(ids, count);
+    for (let i = 0; i < count; i++) this.freeIfUnused(ids[i] ?? -1);
+  }
+
+  /** Frees a prefix id without path, decision to make or peer that holds it. */
+  freeIfUnused(prefix: number): void {
+    if (
+      this.paths.head[prefix] !== -1 ||
+      this.bestAttribute[prefix] !== -1 ||
+      this.holders[prefix] !== 0 ||
+      this.#flags[prefix] !== 0 ||
+      !this.prefixes.has(prefix)
+    ) {
+      return;
+    }
+    this.#onFree(prefix);
+    this.prefixes.delete(prefix);
+  }
+
+  /** Collects a prefix's candidates in the decision's array; returns how many there are. */
+  collect(prefix: number): number {
+    const { paths, decision } = this;
+    let count = 0;
+    for (let record = paths.head[prefix] ?? -1; record !== -1; record = paths.next[record] ?? -1) {
+      if (!this.isCandidate(record)) continue;
+      if (count === decision.candidates.length) decision.reserve(count + 1);
+      decision.candidates[count++] = record;
+    }
+    return count;
+  }
+
+  /** Whether a path takes part in the decision at present. */
+  isCandidate(record: number): boolean {
+    const effective = this.paths.effective[record] ?? -1;
+    if (effective < 0) return false;
+    if (this.paths.peerOf(record) === LOCAL_PEER) return true;
+    if (this.deferred) return false;
+    return this.#tables.nextHops.usable[this.#tables.attributes.nextHop[effective] ?? -1] === 1;
+  }
+
+  #decideOne(prefix: number): void {
+    this.#flags[prefix] = (this.#flags[prefix] ?? 0) & ~DIRTY;
+    const count = this.collect(prefix);
+    const best = this.decision.run(count);
+    const { attributes, sets } = this.#tables;
+    const oldAttribute = this.bestAttribute[prefix] ?? -1;
+    const oldPeer = this.bestPeer[prefix] ?? 0;
+    const attribute = best < 0 ? -1 : (this.paths.effective[best] ?? -1);
+    const peer = best < 0 ? 0 : this.paths.peerOf(best);
+    const set = this.#selectionOf(best, peer);
+    const oldSet = this.selected[prefix] ?? NO_PATH;
+    this.selected[prefix] = set;
+    sets.release(oldSet);
+    if (set !== oldSet) this.#markChanged(prefix);
+    if (attribute !== oldAttribute || peer !== oldPeer) {
+      if (attribute >= 0) attributes.retain(attribute);
+      this.bestAttribute[prefix] = attribute;
+      this.bestPeer[prefix] = peer;
+      this.#onBest(prefix, oldPeer, peer);
+      if (oldAttribute >= 0) attributes.release(oldAttribute);
+    }
+    if (attribute < 0) this.freeIfUnused(prefix);
+  }
+
+  #selectionOf(best: number, peer: number): number {
+    if (best < 0) return NO_PATH;
+    if (peer === LOCAL_PEER) return LOCAL_PATH;
+    const { multipath, multipathCount } = this.decision;
+    const { attributes, sets } = this.#tables;
+    for (let i = 0; i < multipathCount; i++) {
+      this.#hops[i] = attributes.nextHop[this.paths.effective[multipath[i] ?? -1] ?? -1] ?? -1;
+    }
+    return sets.intern(this.#hops, multipathCount);
+  }
+
+  #markChanged(prefix: number): void {
+    const flags = this.#flags[prefix] ?? 0;
+    if ((flags & CHANGED) !== 0) return;
+    this.#flags[prefix] = flags | CHANGED;
+    if (this.#changedCount === this.#changed.length) {
+      this.#changed = grownInt32(this.#changed, 2 * this.#changed.length);
+    }
+    this.#changed[this.#changedCount++] = prefix;
+  }
+}
+
+/** The decision's questions answered from the columns. */
+function candidateView(tables: RibTables, paths: PathTable): CandidateView {
+  const { attributes, nextHops, peers } = tables;
+  const attributeOf = (record: number): number => paths.effective[record] ?? -1;
+  return {
+    isLocal: (record) => paths.peerOf(record) === LOCAL_PEER,
+    localPref: (record) => attributes.localPref[attributeOf(record)] ?? 0,
+    pathLength: (record) => attributes.pathLength[attributeOf(record)] ?? 0,
+    origin: (record) => attributes.origin[attributeOf(record)] ?? 2,
+    med: (record) => attributes.med[attributeOf(record)] ?? 0,
+    neighbourAs: (record) => attributes.neighbourAs[attributeOf(record)] ?? 0,
+    isExternal: (record) => peers.external[paths.peerOf(record)] === 1,
+    metric: (record) => nextHops.metric[attributes.nextHop[attributeOf(record)] ?? -1] ?? 0,
+    arrival: (record) => paths.tick[record] ?? 0,
+    routerId: (record) => {
+      const attribute = attributeOf(record);
+      return ((attributes.flags[attribute] ?? 0) & HAS_ORIGINATOR) !== 0
+        ? (attributes.originatorId[attribute] ?? 0)
+        : (peers.routerId[paths.peerOf(record)] ?? 0);
+    },
+    clusterLength: (record) => attributes.clusterLength[attributeOf(record)] ?? 0,
+    addressRank: (record) => peers.addressRank[paths.peerOf(record)] ?? 0,
+    pathId: (record) => paths.pathIdOf(record),
+    samePath: (a, b) => attributes.samePath(attributeOf(a), attributeOf(b)),
+  };
+}

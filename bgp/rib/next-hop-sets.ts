@@ -1,0 +1,83 @@
+/** Sets of next hops that prefixes are reached by, interned: 100,000 routes over the same two uplinks share one set. */
+import { type Address, compareAddresses } from '../../src/net/address.ts';
+import type { NextHopTable } from './next-hops.ts';
+
+/** Set id of a prefix that has no path. */
+export const NO_PATH = -1;
+/** Set id of a prefix that this speaker originates. */
+export const LOCAL_PATH = -2;
+
+interface NextHopSet {
+  readonly key: string;
+  readonly nextHops: readonly number[];
+  readonly addresses: readonly Address[];
+  references: number;
+}
+
+const NO_ADDRESSES: readonly Address[] = [];
+
+/** Owner of set ids. An id is never given to another set, so that whoever remembers one cannot mistake it. */
+export class NextHopSets {
+  readonly #nextHops: NextHopTable;
+  readonly #sets = new Map<number, NextHopSet>();
+  readonly #ids = new Map<string, number>();
+  readonly #singles = new Map<number, number>();
+  #nextId = 0;
+
+  constructor(nextHops: NextHopTable) {
+    this.#nextHops = nextHops;
+  }
+
+  get size(): number {
+    return this.#sets.size;
+  }
+
+  /** The id of the set of `count` next-hop ids (in any order, repeats allowed), with one reference taken. */
+  intern(nextHops: Int32Array, count: number): number {
+    const only = nextHops[0] ?? -1;
+    if (count === 1) {
+      const known = this.#singles.get(only);
+      if (known !== undefined) return this.#retained(known);
+      const id = this.#make(`${only}`, [only]);
+      this.#singles.set(only, id);
+      return id;
+    }
+    const members = [...new Set(nextHops.subarray(0, count))].sort((a, b) => a - b);
+    if (members.length === 1) return this.intern(nextHops, 1);
+    const key = members.join(' ');
+    const known = this.#ids.get(key);
+    return known !== undefined ? this.#retained(known) : this.#make(key, members);
+  }
+
+  /** Gives a reference back; LOCAL_PATH and NO_PATH have none. */
+  release(id: number): void {
+    const set = this.#sets.get(id);
+    if (set === undefined) return;
+    set.references--;
+    if (set.references > 0) return;
+    this.#sets.delete(id);
+    this.#ids.delete(set.key);
+    if (set.nextHops.length === 1) this.#singles.delete(set.nextHops[0] ?? -1);
+    for (const nextHop of set.nextHops) this.#nextHops.release(nextHop);
+  }
+
+  /** The addresses of a set in ascending order: always the same array for the same id. Empty for LOCAL_PATH and NO_PATH. */
+  addresses(id: number): readonly Address[] {
+    return this.#sets.get(id)?.addresses ?? NO_ADDRESSES;
+  }
+
+  #retained(id: number): number {
+    const set = this.#sets.get(id);
+    if (set !== undefined) set.references++;
+    return id;
+  }
+
+  #make(key: string, nextHops: readonly number[]): number {
+    const id = this.#nextId++;
+    const addresses = nextHops.flatMap((nextHop) => this.#nextHops.addressOf(nextHop) ?? []);
+    for (const nextHop of nextHops) this.#nextHops.retain(nextHop);
+    this.#sets.set(id, { key, nextHops, addresses: addresses.sort(compareAddresses), references: 1 });
+    this.#ids.set(key, id);
+    return id;
+  }
+}

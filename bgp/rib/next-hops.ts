@@ -1,0 +1,183 @@
+/**
+ * Next hops, interned: what the kernel says of each (RFC 4271 9.1.2.1), which attribute ids use it, and whether it is one of
+ * our own addresses (RFC 4271 5.1.3: a route whose next hop is the receiver is not usable).
+ */
+import { type Address, addressFromBytes, formatAddress } from '../../src/net/address.ts';
+import type { NextHopState } from '../types.ts';
+import type { AttributeKey } from '../wire/types.ts';
+
+/** Told when the first route with a next hop comes (`wanted`) and when the last one is gone. */
+export type NextHopInterestListener = (address: Address, wanted: boolean) => void;
+
+interface NextHopEntry {
+  readonly text: string;
+  readonly address: Address;
+  /** attribute ids with this next hop */
+  references: number;
+  firstAttribute: number;
+  state: NextHopState;
+  /** sessions whose local address this is */
+  ownBy: number;
+}
+
+const UNKNOWN: NextHopState = { reachable: false, why: 'not resolved yet' };
+const ASSUMED: NextHopState = { reachable: true, metric: 0 };
+
+/** Owner of next-hop ids. There are few next hops, so each is an object; what the decision reads stands in columns. */
+export class NextHopTable {
+  /** 1: a route over this next hop may be used */
+  usable = new Uint8Array(64);
+  metric = new Uint32Array(64);
+
+  readonly #entries: (NextHopEntry | undefined)[] = [];
+  readonly #ids = new Map<string, number>();
+  readonly #byOctets = new Map<number, { readonly octets: Uint8Array; readonly id: number }[]>();
+  readonly #freeIds: number[] = [];
+  readonly #tracked: boolean;
+  readonly #own = new Map<string, number>();
+  #interest: NextHopInterestListener | undefined;
+
+  /** Without tracking every next hop counts as reachable with metric 0. */
+  constructor(tracked: boolean) {
+    this.#tracked = tracked;
+  }
+
+  get size(): number {
+    return this.#ids.size;
+  }
+
+  /** At most one listener; it is told at once about the next hops that are in use already. */
+  onInterest(listener: NextHopInterestListener): void {
+    this.#interest = listener;
+    for (const entry of this.#entries) if (entry !== undefined) listener(entry.address, true);
+  }
+
+  /** The id of a key's next hop with one reference taken, or -1 when it has none. Of a global and link-local pair the global one. */
+  internFromKey(key: AttributeKey): number {
+    const length = key[0] ?? 0;
+    if (length === 0) return -1;
+    const octets = key.subarray(1, 1 + Math.min(16, length));
+    const hash = cheapHash(octets);
+    const bucket = this.#byOctets.get(hash);
+    const found = bucket?.find((candidate) => sameOctets(candidate.octets, octets));
+    if (found !== undefined) {
+      const entry = this.#entries[found.id];
+      if (entry !== undefined) entry.references++;
+      return found.id;
+    }
+    const address = addressFromBytes(octets);
+    const text = formatAddress(address);
+    const id = this.#freeIds.pop() ?? this.#entries.length;
+    const entry: NextHopEntry = {
+      text,
+      address,
+      references: 1,
+      firstAttribute: -1,
+      state: this.#tracked ? UNKNOWN : ASSUMED,
+      ownBy: this.#own.get(text) ?? 0,
+    };
+    this.#entries[id] = entry;
+    this.#ids.set(text, id);
+    const slot = { octets: address.bytes, id };
+    if (bucket === undefined) this.#byOctets.set(hash, [slot]);
+    else bucket.push(slot);
+    if (id >= this.usable.length) {
+      const usable = new Uint8Array(this.usable.length * 2);
+      usable.set(this.usable);
+      this.usable = usable;
+      const metric = new Uint32Array(usable.length);
+      metric.set(this.metric);
+      this.metric = metric;
+    }
+    this.#project(id, entry);
+    this.#interest?.(address, true);
+    return id;
+  }
+
+  /** Takes a further reference. */
+  retain(id: number): void {
+    const entry = this.#entries[id];
+    if (entry !== undefined) entry.references++;
+  }
+
+  /** Gives a reference back; the last one frees the id. */
+  release(id: number): void {
+    const entry = this.#entries[id];
+    if (entry === undefined) return;
+    entry.references--;
+    if (entry.references > 0) return;
+    this.#entries[id] = undefined;
+    this.#ids.delete(entry.text);
+    const hash = cheapHash(entry.address.bytes);
+    const rest = this.#byOctets.get(hash)?.filter((slot) => slot.id !== id) ?? [];
+    if (rest.length === 0) this.#byOctets.delete(hash);
+    else this.#byOctets.set(hash, rest);
+    this.#freeIds.push(id);
+    this.#interest?.(entry.address, false);
+  }
+
+  firstAttribute(id: number): number {
+    return this.#entries[id]?.firstAttribute ?? -1;
+  }
+
+  setFirstAttribute(id: number, attribute: number): void {
+    const entry = this.#entries[id];
+    if (entry !== undefined) entry.firstAttribute = attribute;
+  }
+
+  addressOf(id: number): Address | undefined {
+    return this.#entries[id]?.address;
+  }
+
+  /** The id of an address that some attributes use, or -1. */
+  find(address: Address): number {
+    return this.#ids.get(formatAddress(address)) ?? -1;
+  }
+
+  isOwn(id: number): boolean {
+    return (this.#entries[id]?.ownBy ?? 0) > 0;
+  }
+
+  /** Records what the kernel says. Returns the next hop's id when that makes a difference to routes, else -1. */
+  setState(address: Address, state: NextHopState): number {
+    const id = this.#ids.get(formatAddress(address));
+    const entry = id === undefined ? undefined : this.#entries[id];
+    // An answer that comes after the last route went is not kept: the next interest asks anew.
+    if (!this.#tracked || id === undefined || entry === undefined) return -1;
+    entry.state = state;
+    return this.#project(id, entry) ? id : -1;
+  }
+
+  /** A session with this local address came up (+1) or went (-1). Returns the next hop's id when routes are concerned, else -1. */
+  changeOwn(address: Address, by: 1 | -1): number {
+    const text = formatAddress(address);
+    const count = (this.#own.get(text) ?? 0) + by;
+    if (count > 0) this.#own.set(text, count);
+    else this.#own.delete(text);
+    const id = this.#ids.get(text);
+    const entry = id === undefined ? undefined : this.#entries[id];
+    if (id === undefined || entry === undefined) return -1;
+    entry.ownBy = Math.max(0, count);
+    return this.#project(id, entry) ? id : -1;
+  }
+
+  /** Brings the columns in step with an entry; whether they changed. */
+  #project(id: number, entry: NextHopEntry): boolean {
+    const usable = entry.state.reachable && entry.ownBy === 0 ? 1 : 0;
+    const metric = entry.state.reachable ? entry.state.metric : 0;
+    if (this.usable[id] === usable && this.metric[id] === metric) return false;
+    this.usable[id] = usable;
+    this.metric[id] = metric;
+    return true;
+  }
+}
+
+function cheapHash(octets: Uint8Array): number {
+  let hash = octets.length;
+  for (const octet of octets) hash = (Math.imul(hash, 31) + octet) | 0;
+  return hash;
+}
+
+function sameOctets(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((octet, i) => octet === b[i]);
+}

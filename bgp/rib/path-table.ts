@@ -1,0 +1,237 @@
+/**
+ * Adj-RIB-In of one family: a record for each path received, in columns. The records of a prefix form a chain, the records
+ * with the same attributes form another (so that a next hop's change finds its routes), and records live in pages that belong to one
+ * peer (so that losing a peer visits its routes only, and no column names the peer).
+ */
+import type { PrefixTable } from '../../src/net/prefix-table.ts';
+import { type AttributeStore, grownInt32, grownUint8, grownUint16, grownUint32 } from './attribute-store.ts';
+
+const PAGE_BITS = 8;
+const PAGE = 1 << PAGE_BITS;
+const NONE = -1;
+
+/** The records of one peer. */
+interface PeerRecords {
+  readonly pages: number[];
+  /** chain through `next` of this peer's free records */
+  free: number;
+  /** records given out so far from the newest page */
+  fill: number;
+  count: number;
+}
+
+/** Owner of the path records. Columns are replaced when they grow: never keep a reference to one. */
+export class PathTable {
+  /** by prefix id: first record, or -1 */
+  head: Int32Array<ArrayBuffer>;
+  /** by record: next record of the same prefix, or -1 */
+  next = new Int32Array(0);
+  /** by record: prefix id, or -1 for a free record */
+  prefix = new Int32Array(0);
+  /** by record: attributes as received */
+  attribute = new Int32Array(0);
+  /** by record: attributes after import policy, or a negative `unusable` code (import-group.ts) */
+  effective = new Int32Array(0);
+  /** by record: time of arrival in ticks of the RIB's clock */
+  tick = new Uint32Array(0);
+  /** by record: generation of the peer's session, modulo 256; an older one is stale */
+  generation = new Uint8Array(0);
+  /** by record; made when the first path identifier other than 0 arrives (RFC 7911) */
+  #pathId: Uint32Array<ArrayBuffer> | undefined;
+  /** by record: chain of the records with the same received attributes */
+  nextOfAttribute = new Int32Array(0);
+  #previousOfAttribute = new Int32Array(0);
+  /** by attribute id: first record, or -1 */
+  #firstOfAttribute: Int32Array<ArrayBuffer> = new Int32Array(256).fill(NONE);
+  /** by page: the peer that owns it */
+  #pagePeer = new Uint16Array(16);
+  #pages = 0;
+  readonly #freePages: number[] = [];
+  readonly #peers: (PeerRecords | undefined)[] = [];
+  readonly #attributes: AttributeStore;
+
+  constructor(prefixes: PrefixTable, attributes: AttributeStore) {
+    this.#attributes = attributes;
+    this.head = new Int32Array(prefixes.capacity).fill(NONE);
+    prefixes.onGrow((capacity) => {
+      this.head = grownInt32(this.head, capacity, NONE);
+    });
+  }
+
+  /** The peer of a record. */
+  peerOf(record: number): number {
+    return this.#pagePeer[record >>> PAGE_BITS] ?? 0;
+  }
+
+  pathIdOf(record: number): number {
+    return this.#pathId?.[record] ?? 0;
+  }
+
+  /** Records of a peer. */
+  countOf(peer: number): number {
+    return this.#peers[peer]?.count ?? 0;
+  }
+
+  /** The record of a peer's path to a prefix, or -1. */
+  find(prefix: number, peer: number, pathId: number): number {
+    let record = this.head[prefix] ?? NONE;
+    while (record !== NONE) {
+      if (this.peerOf(record) === peer && (this.#pathId === undefined || this.#pathId[record] === pathId)) {
+        return record;
+      }
+      record = this.next[record] ?? NONE;
+    }
+    return NONE;
+  }
+
+  firstOfAttribute(attribute: number): number {
+    return this.#firstOfAttribute[attribute] ?? NONE;
+  }
+
+  /** Adds a record; takes a reference on `attribute`. */
+  add(
+    prefix: number,
+    peer: number,
+    pathId: number,
+    attribute: number,
+    effective: number,
+    tick: number,
+    generation: number,
+  ): number {
+    const record = this.#take(peer);
+    this.prefix[record] = prefix;
+    this.next[record] = this.head[prefix] ?? NONE;
+    this.head[prefix] = record;
+    this.effective[record] = effective;
+    this.tick[record] = tick;
+    this.generation[record] = generation;
+    if (pathId !== 0 && this.#pathId === undefined) this.#pathId = new Uint32Array(this.prefix.length);
+    if (this.#pathId !== undefined) this.#pathId[record] = pathId;
+    this.#link(record, attribute);
+    return record;
+  }
+
+  /** Gives a record other attributes. */
+  replace(record: number, attribute: number, effective: number, tick: number): void {
+    const old = this.attribute[record] ?? NONE;
+    this.#unlink(record, old);
+    this.#link(record, attribute);
+    this.effective[record] = effective;
+    this.tick[record] = tick;
+    this.#attributes.release(old);
+  }
+
+  /** Frees a record and its reference on the attributes. */
+  remove(record: number): void {
+    const prefix = this.prefix[record] ?? NONE;
+    const after = this.next[record] ?? NONE;
+    let at = this.head[prefix] ?? NONE;
+    if (at === record) {
+      this.head[prefix] = after;
+    } else {
+      while (at !== NONE && this.next[at] !== record) at = this.next[at] ?? NONE;
+      if (at !== NONE) this.next[at] = after;
+    }
+    const attribute = this.attribute[record] ?? NONE;
+    this.#unlink(record, attribute);
+    this.prefix[record] = NONE;
+    const peer = this.peerOf(record);
+    const records = this.#peers[peer];
+    if (records !== undefined) {
+      this.next[record] = records.free;
+      records.free = record;
+      records.count--;
+      if (records.count === 0) this.#releasePages(peer, records);
+    }
+    this.#attributes.release(attribute);
+  }
+
+  /**
+   * Walks a peer's records from a cursor (0 at first): the next record at or after it, or -1 at the end. The cursor of a record
+   * is `cursorAfter` of the one before. Records may be removed and added while walking; added ones may or may not be seen.
+   */
+  nextRecordOf(peer: number, cursor: number): number {
+    const pages = this.#peers[peer]?.pages;
+    if (pages === undefined) return NONE;
+    for (let at = cursor; at < pages.length * PAGE; at++) {
+      const record = ((pages[at >>> PAGE_BITS] ?? 0) << PAGE_BITS) | (at & (PAGE - 1));
+      if (this.prefix[record] !== NONE) {
+        this.walked = at + 1;
+        return record;
+      }
+    }
+    return NONE;
+  }
+
+  /** Cursor behind the record that `nextRecordOf` returned last. */
+  walked = 0;
+
+  #take(peer: number): number {
+    let records = this.#peers[peer];
+    if (records === undefined) {
+      records = { pages: [], free: NONE, fill: PAGE, count: 0 };
+      this.#peers[peer] = records;
+    }
+    records.count++;
+    if (records.free !== NONE) {
+      const record = records.free;
+      records.free = this.next[record] ?? NONE;
+      return record;
+    }
+    if (records.fill === PAGE) {
+      const page = this.#freePages.pop() ?? this.#pages++;
+      if (page >= this.#pagePeer.length)
+        this.#pagePeer = grownUint16(this.#pagePeer, this.#pagePeer.length * 2);
+      if (page << PAGE_BITS >= this.prefix.length) this.#grow();
+      this.#pagePeer[page] = peer;
+      records.pages.push(page);
+      records.fill = 0;
+    }
+    const page = records.pages[records.pages.length - 1] ?? 0;
+    return (page << PAGE_BITS) | records.fill++;
+  }
+
+  #releasePages(peer: number, records: PeerRecords): void {
+    for (const page of records.pages) this.#freePages.push(page);
+    records.pages.length = 0;
+    records.free = NONE;
+    records.fill = PAGE;
+    this.#peers[peer] = undefined;
+  }
+
+  #link(record: number, attribute: number): void {
+    if (attribute >= this.#firstOfAttribute.length) {
+      this.#firstOfAttribute = grownInt32(this.#firstOfAttribute, this.#attributes.capacity, NONE);
+    }
+    this.#attributes.retain(attribute);
+    this.attribute[record] = attribute;
+    const first = this.#firstOfAttribute[attribute] ?? NONE;
+    this.nextOfAttribute[record] = first;
+    this.#previousOfAttribute[record] = NONE;
+    if (first !== NONE) this.#previousOfAttribute[first] = record;
+    this.#firstOfAttribute[attribute] = record;
+  }
+
+  #unlink(record: number, attribute: number): void {
+    const next = this.nextOfAttribute[record] ?? NONE;
+    const previous = this.#previousOfAttribute[record] ?? NONE;
+    if (next !== NONE) this.#previousOfAttribute[next] = previous;
+    if (previous !== NONE) this.nextOfAttribute[previous] = next;
+    else this.#firstOfAttribute[attribute] = next;
+  }
+
+  #grow(): void {
+    const old = this.prefix.length;
+    // Doubling a full table would cost as much again as it holds: grow by half once it is large.
+    const capacity = old < 1 << 18 ? Math.max(4 * PAGE, old * 2) : (old + (old >> 1) + PAGE) & ~(PAGE - 1);
+    this.next = grownInt32(this.next, capacity);
+    this.prefix = grownInt32(this.prefix, capacity, NONE);
+    this.attribute = grownInt32(this.attribute, capacity);
+    this.effective = grownInt32(this.effective, capacity);
+    this.tick = grownUint32(this.tick, capacity);
+    this.generation = grownUint8(this.generation, capacity);
+    this.nextOfAttribute = grownInt32(this.nextOfAttribute, capacity);
+    this.#previousOfAttribute = grownInt32(this.#previousOfAttribute, capacity);
+    if (this.#pathId !== undefined) this.#pathId = grownUint32(this.#pathId, capacity);
+  }
+}

@@ -1,0 +1,102 @@
+/** What the RIB knows of each peer: columns for the decision process, and the state of its session. */
+import { type Address, compareAddresses, type Family } from '../../src/net/address.ts';
+import type { Prefix } from '../../src/net/prefix.ts';
+import type { PeerConfig } from '../types.ts';
+import type { DecodeContext, PerFamily } from '../wire/types.ts';
+import { grownInt32, grownUint8, grownUint32 } from './attribute-store.ts';
+import type { ImportGroup } from './import-group.ts';
+import type { PeerOutput } from './update-group.ts';
+
+/** Id of the pseudo peer whose paths are the locally originated ones. */
+export const LOCAL_PEER = 0;
+
+/** A session as the RIB needs it, fixed while the session lasts. */
+export interface PeerSession {
+  /** the peer's BGP identifier, unsigned 32-bit */
+  readonly routerId: number;
+  /** our addresses on the link to the peer */
+  readonly localAddress: {
+    readonly ipv4?: Address;
+    readonly ipv6?: Address;
+    /** RFC 2545 3: sent beside the global address to peers on the same link */
+    readonly linkLocal?: Address;
+  };
+  /** the peer is one hop away */
+  readonly peerConnected: boolean;
+  /** the subnet that we share with the peer: enables third-party next hops (RFC 4271 5.1.3) */
+  readonly connectedSubnets?: readonly Prefix[];
+  readonly context: DecodeContext;
+  /** RFC 7911: NLRI sent to the peer carry path identifiers */
+  readonly addPathSend: PerFamily<boolean>;
+  /** 4096, or 65535 with RFC 8654 */
+  readonly maxMessage: number;
+}
+
+/** What came from a peer in one family. */
+export interface PeerInput {
+  accepted: number;
+  stale: number;
+  /** of the session, modulo 256: records of another generation are stale */
+  generation: number;
+  /** records more generations old than this are to be removed; -1: nothing to remove */
+  purgeBeyond: number;
+  purgeCursor: number;
+  /** where the re-evaluation of import policy stands; -1: none under way */
+  reimportCursor: number;
+  endOfRibReceived: boolean;
+}
+
+/** A peer. Owned by the Rib. */
+export interface RibPeer {
+  readonly id: number;
+  config: PeerConfig;
+  importGroup: ImportGroup;
+  session: PeerSession | undefined;
+  /** going away: the id is free once no record is left */
+  removed: boolean;
+  readonly input: Readonly<Record<Family, PeerInput>>;
+  readonly output: Record<Family, PeerOutput | undefined>;
+}
+
+/** Fresh state of what comes from a peer. */
+export function freshInput(): PeerInput {
+  return {
+    accepted: 0,
+    stale: 0,
+    generation: 0,
+    purgeBeyond: -1,
+    purgeCursor: 0,
+    reimportCursor: -1,
+    endOfRibReceived: false,
+  };
+}
+
+/** Columns by peer id that the decision process compares. */
+export class PeerColumns {
+  /** BGP identifier, unsigned */
+  routerId = new Uint32Array(16);
+  /** 1: eBGP */
+  external = new Uint8Array(16);
+  /** position in the order of the peers' addresses */
+  addressRank = new Int32Array(16);
+
+  /** Brings the columns in step with a set of peers. */
+  update(peers: Iterable<RibPeer>): void {
+    const all = [...peers];
+    const needed = Math.max(0, ...all.map((peer) => peer.id)) + 1;
+    if (needed > this.routerId.length) {
+      this.routerId = grownUint32(this.routerId, 2 * needed);
+      this.external = grownUint8(this.external, 2 * needed);
+      this.addressRank = grownInt32(this.addressRank, 2 * needed);
+    }
+    all.sort((a, b) => compareAddresses(a.config.address, b.config.address) || a.id - b.id);
+    for (const [rank, peer] of all.entries()) {
+      this.addressRank[peer.id] = rank + 1;
+      this.external[peer.id] = peerKind(peer.config) === 'ebgp' ? 1 : 0;
+    }
+  }
+}
+
+export function peerKind(config: PeerConfig): 'ebgp' | 'ibgp' {
+  return config.localAs === config.peerAs ? 'ibgp' : 'ebgp';
+}

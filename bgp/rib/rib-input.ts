@@ -1,0 +1,360 @@
+/**
+ * The way into the RIB: received updates, sessions that end, routes kept over a peer's restart (RFC 4724), changes of import policy
+ * and of next hops. What could touch many routes is a job, worked off in slices.
+ */
+import { type Address, FAMILIES, type Family } from '../../src/net/address.ts';
+import type { NextHopState, PeerConfig } from '../types.ts';
+import { NlriWalker } from '../wire/nlri.ts';
+import type { AttributeKey, DecodedUpdate, NlriRange } from '../wire/types.ts';
+import type { FamilyRib, RibTables } from './family-rib.ts';
+import { CONFLICT, ImportGroup, type ImportRules, importFingerprint } from './import-group.ts';
+import { LOCAL_PEER, type PeerInput, peerKind, type RibPeer } from './peers.ts';
+
+/** One tick of the arrival column: 2^32 of them are 8.7 years. */
+export const TICK_MS = 64;
+const SLICE = 512;
+
+/** Owner of everything that changes Adj-RIB-In. */
+export class RibInput {
+  /** routes that claim an own block, both families */
+  conflicts = 0;
+  readonly #tables: RibTables;
+  readonly #families: Readonly<Record<Family, FamilyRib>>;
+  readonly #routerId: number;
+  readonly #onWork: () => void;
+  readonly #onGone: (peer: RibPeer) => void;
+  readonly #walker = new NlriWalker();
+  readonly #groups = new Map<string, ImportGroup>();
+  /** groups that nobody uses any more, but whose results routes may still carry until they are evaluated anew */
+  readonly #retiring: ImportGroup[] = [];
+  /** attributes whose routes must be decided anew since their next hop changed */
+  #touched: number[] = [];
+  readonly #redecide: Record<Family, number> = { ipv4: -1, ipv6: -1 };
+  readonly #busy = new Set<RibPeer>();
+  #epoch: number | undefined;
+
+  constructor(
+    tables: RibTables,
+    families: Readonly<Record<Family, FamilyRib>>,
+    options: { routerId: number; onWork: () => void; onGone: (peer: RibPeer) => void },
+  ) {
+    this.#tables = tables;
+    this.#families = families;
+    this.#routerId = options.routerId;
+    this.#onWork = options.onWork;
+    this.#onGone = options.onGone;
+  }
+
+  /** The import group for a configuration, with one use counted. */
+  groupFor(config: PeerConfig): ImportGroup {
+    const rules: ImportRules = {
+      peerKind: peerKind(config),
+      localAs: config.localAs,
+      routerId: this.#routerId,
+      allowOwnAs: config.allowOwnAs,
+      chain: config.importPolicy,
+    };
+    const fingerprint = importFingerprint(rules);
+    let group = this.#groups.get(fingerprint);
+    if (group === undefined) {
+      group = new ImportGroup(rules, this.#tables.attributes);
+      this.#groups.set(fingerprint, group);
+    }
+    group.users++;
+    return group;
+  }
+
+  /** Counts one use less. */
+  leaveGroup(group: ImportGroup): void {
+    group.users--;
+    if (group.users > 0) return;
+    this.#groups.delete(group.fingerprint);
+    this.#retiring.push(group);
+    this.#onWork();
+  }
+
+  /** Evaluates a peer's routes anew if its import rules changed. */
+  changeImport(peer: RibPeer, config: PeerConfig): void {
+    const group = this.groupFor(config);
+    const old = peer.importGroup;
+    peer.importGroup = group;
+    this.leaveGroup(old);
+    if (old === group) return;
+    for (const family of FAMILIES) peer.input[family].reimportCursor = 0;
+    this.#schedule(peer);
+  }
+
+  receive(peer: RibPeer, update: DecodedUpdate, now: number): void {
+    const tick = this.tickAt(now);
+    for (const range of update.withdrawn) this.#withdrawn(peer, update.body, range);
+    for (const run of update.reach) this.#reached(peer, update.body, run.nlri, run.attributes, tick);
+  }
+
+  /** Ticks of the arrival column for a time in epoch milliseconds. */
+  tickAt(now: number): number {
+    this.#epoch ??= now;
+    return Math.max(0, Math.floor((now - this.#epoch) / TICK_MS));
+  }
+
+  /** Epoch milliseconds of a tick, as exact as the tick is long. */
+  timeOf(tick: number): number {
+    return (this.#epoch ?? 0) + tick * TICK_MS;
+  }
+
+  /** Adds or changes a locally originated route. */
+  originate(family: Family, prefix: number, key: AttributeKey, now: number): void {
+    const rib = this.#families[family];
+    const attribute = this.#tables.attributes.intern(key);
+    const record = rib.paths.find(prefix, LOCAL_PEER, 0);
+    if (record < 0) rib.paths.add(prefix, LOCAL_PEER, 0, attribute, attribute, this.tickAt(now), 0);
+    else if (rib.paths.attribute[record] !== attribute)
+      rib.paths.replace(record, attribute, attribute, this.tickAt(now));
+    this.#tables.attributes.release(attribute);
+    rib.markDirty(prefix);
+  }
+
+  /** Takes a locally originated route back; whether there was one. */
+  withdrawLocal(family: Family, prefix: number): boolean {
+    const rib = this.#families[family];
+    const record = rib.paths.find(prefix, LOCAL_PEER, 0);
+    if (record < 0) return false;
+    rib.paths.remove(record);
+    rib.markDirty(prefix);
+    return true;
+  }
+
+  /**
+   * The session is gone. With `keep`, what it brought stays in use as stale (and what was stale before goes); without, it is all
+   * removed.
+   */
+  sessionEnded(peer: RibPeer, family: Family, keep: boolean): void {
+    const input = peer.input[family];
+    input.generation = (input.generation + 1) & 0xff;
+    input.stale = this.#families[family].paths.countOf(peer.id);
+    input.endOfRibReceived = false;
+    this.#purge(peer, family, keep ? 1 : 0);
+  }
+
+  /** Removes what is stale. */
+  purgeStale(peer: RibPeer, family: Family): void {
+    if (peer.input[family].stale > 0) this.#purge(peer, family, 0);
+  }
+
+  setNextHopState(address: Address, state: NextHopState): void {
+    this.#touch(this.#tables.nextHops.setState(address, state));
+  }
+
+  /** A session with this local address of ours came up (1) or went (-1). */
+  changeOwnAddress(address: Address | undefined, by: 1 | -1): void {
+    if (address !== undefined) this.#touch(this.#tables.nextHops.changeOwn(address, by));
+  }
+
+  /** Decides all prefixes of a family anew, in slices. */
+  redecideAll(family: Family): void {
+    this.#redecide[family] = 0;
+    this.#onWork();
+  }
+
+  /** Whether a family's jobs are all done, so that its Loc-RIB is what it will be. */
+  isSettled(family: Family): boolean {
+    return this.#redecide[family] < 0 && this.#touched.length === 0;
+  }
+
+  get hasJobs(): boolean {
+    return (
+      this.#busy.size > 0 ||
+      this.#touched.length > 0 ||
+      this.#retiring.length > 0 ||
+      FAMILIES.some((family) => this.#redecide[family] >= 0)
+    );
+  }
+
+  /** Does one bounded piece of the jobs; whether there was any. */
+  runJobs(): boolean {
+    if (!this.hasJobs) return false;
+    this.#runTouched();
+    for (const family of FAMILIES) if (this.#redecide[family] >= 0) this.#runRedecide(family);
+    const [peer] = this.#busy;
+    if (peer !== undefined) {
+      // To the end of the line: peers take turns.
+      this.#busy.delete(peer);
+      this.#busy.add(peer);
+      this.#runPeer(peer);
+    }
+    if (this.#busy.size === 0) {
+      for (const group of this.#retiring.splice(0)) group.dispose();
+    }
+    return true;
+  }
+
+  #withdrawn(peer: RibPeer, body: Uint8Array, range: NlriRange): void {
+    const rib = this.#families[range.family];
+    const walker = this.#walker;
+    walker.reset(body, range);
+    while (walker.next()) {
+      const prefix = rib.prefixes.find(walker.length, walker.w0, walker.w1, walker.w2, walker.w3);
+      if (prefix < 0) continue;
+      const record = rib.paths.find(prefix, peer.id, walker.pathId);
+      if (record >= 0) this.#remove(peer.input[range.family], rib, record);
+    }
+  }
+
+  #reached(peer: RibPeer, body: Uint8Array, range: NlriRange, key: AttributeKey, tick: number): void {
+    const { family } = range;
+    const rib = this.#families[family];
+    const { paths, prefixes } = rib;
+    const input = peer.input[family];
+    const group = peer.importGroup;
+    const walker = this.#walker;
+    const attribute = this.#tables.attributes.intern(key);
+    walker.reset(body, range);
+    while (walker.next()) {
+      const { length, w0, w1, w2, w3, pathId } = walker;
+      const prefix = prefixes.intern(length, w0, w1, w2, w3);
+      const record = paths.find(prefix, peer.id, pathId);
+      if (record >= 0) {
+        if (paths.generation[record] !== input.generation) {
+          paths.generation[record] = input.generation;
+          input.stale--;
+        }
+        if (paths.attribute[record] === attribute) continue;
+      }
+      const effective = group.evaluate(family, length, w0, w1, w2, w3, attribute);
+      if (record < 0) {
+        paths.add(prefix, peer.id, pathId, attribute, effective, tick, input.generation);
+        this.#count(input, effective, 1);
+        // Also when it is unusable: a decision is what lets go of the prefix id later.
+        rib.markDirty(prefix);
+      } else {
+        this.#count(input, paths.effective[record] ?? -1, -1);
+        this.#count(input, effective, 1);
+        paths.replace(record, attribute, effective, tick);
+        rib.markDirty(prefix);
+      }
+    }
+    this.#tables.attributes.release(attribute);
+  }
+
+  #remove(input: PeerInput, rib: FamilyRib, record: number): void {
+    const prefix = rib.paths.prefix[record] ?? -1;
+    this.#count(input, rib.paths.effective[record] ?? -1, -1);
+    if (rib.paths.generation[record] !== input.generation) input.stale--;
+    rib.paths.remove(record);
+    rib.markDirty(prefix);
+  }
+
+  #count(input: PeerInput, effective: number, by: 1 | -1): void {
+    if (effective >= 0) input.accepted += by;
+    else if (effective === CONFLICT) this.conflicts += by;
+  }
+
+  #purge(peer: RibPeer, family: Family, beyond: number): void {
+    const input = peer.input[family];
+    input.purgeBeyond = beyond;
+    input.purgeCursor = 0;
+    this.#schedule(peer);
+  }
+
+  #schedule(peer: RibPeer): void {
+    this.#busy.add(peer);
+    this.#onWork();
+  }
+
+  #runPeer(peer: RibPeer): void {
+    for (const family of FAMILIES) {
+      const input = peer.input[family];
+      if (input.purgeBeyond >= 0) {
+        this.#purgeSlice(peer, family);
+        return;
+      }
+      if (input.reimportCursor >= 0) {
+        this.#reimportSlice(peer, family);
+        return;
+      }
+    }
+    // A peer id may name another peer only when no best path names it any more.
+    if (peer.removed && FAMILIES.some((family) => this.#families[family].pending > 0)) return;
+    this.#busy.delete(peer);
+    if (peer.removed) this.#onGone(peer);
+  }
+
+  #purgeSlice(peer: RibPeer, family: Family): void {
+    const rib = this.#families[family];
+    const input = peer.input[family];
+    for (let done = 0; done < SLICE; done++) {
+      const record = rib.paths.nextRecordOf(peer.id, input.purgeCursor);
+      if (record < 0) {
+        input.purgeBeyond = -1;
+        return;
+      }
+      input.purgeCursor = rib.paths.walked;
+      const age = (input.generation - (rib.paths.generation[record] ?? 0)) & 0xff;
+      if (age > input.purgeBeyond) this.#remove(input, rib, record);
+    }
+  }
+
+  #reimportSlice(peer: RibPeer, family: Family): void {
+    const rib = this.#families[family];
+    const { paths, prefixes } = rib;
+    const input = peer.input[family];
+    const wide = family === 'ipv6';
+    for (let done = 0; done < SLICE; done++) {
+      const record = paths.nextRecordOf(peer.id, input.reimportCursor);
+      if (record < 0) {
+        input.reimportCursor = -1;
+        return;
+      }
+      input.reimportCursor = paths.walked;
+      const prefix = paths.prefix[record] ?? -1;
+      const effective = peer.importGroup.evaluate(
+        family,
+        prefixes.lengthOf(prefix),
+        prefixes.wordOf(prefix, 0),
+        wide ? prefixes.wordOf(prefix, 1) : 0,
+        wide ? prefixes.wordOf(prefix, 2) : 0,
+        wide ? prefixes.wordOf(prefix, 3) : 0,
+        paths.attribute[record] ?? -1,
+      );
+      const old = paths.effective[record] ?? -1;
+      if (effective === old) continue;
+      this.#count(input, old, -1);
+      this.#count(input, effective, 1);
+      paths.effective[record] = effective;
+      rib.markDirty(prefix);
+    }
+  }
+
+  #touch(nextHop: number): void {
+    if (nextHop < 0) return;
+    const { attributes, nextHops } = this.#tables;
+    for (let id = nextHops.firstAttribute(nextHop); id >= 0; id = attributes.nextOfHop[id] ?? -1) {
+      this.#touched.push(id);
+    }
+    this.#onWork();
+  }
+
+  #runTouched(): void {
+    for (let done = 0; done < SLICE; ) {
+      const attribute = this.#touched.pop();
+      if (attribute === undefined) return;
+      for (const family of FAMILIES) {
+        const rib = this.#families[family];
+        let record = rib.paths.firstOfAttribute(attribute);
+        while (record >= 0) {
+          rib.markDirty(rib.paths.prefix[record] ?? -1);
+          record = rib.paths.nextOfAttribute[record] ?? -1;
+          done++;
+        }
+      }
+    }
+  }
+
+  #runRedecide(family: Family): void {
+    const rib = this.#families[family];
+    const end = Math.min(rib.prefixes.idLimit, this.#redecide[family] + SLICE);
+    for (let prefix = this.#redecide[family]; prefix < end; prefix++) {
+      if (rib.prefixes.has(prefix)) rib.markDirty(prefix);
+    }
+    this.#redecide[family] = end >= rib.prefixes.idLimit ? -1 : end;
+  }
+}

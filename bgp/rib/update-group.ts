@@ -1,0 +1,211 @@
+/**
+ * Adj-RIB-Out of one family for all peers that are told the same: the exported attributes by prefix id, and a log of the prefixes that
+ * changed. Each peer reads the log at its own pace and remembers one bit a prefix (announced to it or not); a prefix that changes again
+ * before a slow peer has read it stands in the log once, so the log is bounded by the number of prefixes.
+ */
+import type { Address } from '../../src/net/address.ts';
+import { grownInt32 } from './attribute-store.ts';
+import { Exporter, type ExportRules, exportFingerprint, NOT_EXPORTED } from './export-rules.ts';
+import type { FamilyRib, RibTables } from './family-rib.ts';
+import { LOCAL_PEER } from './peers.ts';
+
+/** Export not computed yet: some peer's initial walk will ask. */
+const UNKNOWN = -2;
+const SMALLEST_LOG = 1024;
+
+/** A growing list of prefix ids. */
+export class IdList {
+  ids = new Int32Array(16);
+  count = 0;
+
+  push(id: number): void {
+    if (this.count === this.ids.length) this.ids = grownInt32(this.ids, 2 * this.count);
+    this.ids[this.count++] = id;
+  }
+
+  /** Removes the last id and returns it, or -1. */
+  pop(): number {
+    return this.count === 0 ? -1 : (this.ids[--this.count] ?? -1);
+  }
+}
+
+/** Where one peer stands in one family. */
+export interface PeerOutput {
+  readonly peer: number;
+  /** the peer's own address: never announced to it as a next hop (RFC 4271 5.1.3) */
+  readonly peerAddress: Address;
+  group: UpdateGroup;
+  /** position in the group's log */
+  cursor: number;
+  /** a bit for each prefix id: announced to the peer */
+  sent: Int32Array<ArrayBuffer>;
+  sentCount: number;
+  /** next prefix id of the walk over the whole table; -1: no walk under way */
+  walkAt: number;
+  /** the walk repeats what was announced already */
+  walkForced: boolean;
+  /** taken out of the log or the walk, but did not fit into the buffer */
+  readonly retry: IdList;
+  /** only whether the prefix is announced at all has changed, and for this peer alone */
+  readonly presence: IdList;
+  endOfRibSent: boolean;
+}
+
+/** The family's RIB as seen by one set of export rules. */
+export class UpdateGroup {
+  readonly fingerprint: string;
+  readonly exporter: Exporter;
+  readonly members: PeerOutput[] = [];
+  readonly #rib: FamilyRib;
+  readonly #tables: RibTables;
+  /** by prefix id: exported attributes, NOT_EXPORTED or UNKNOWN */
+  #out: Int32Array<ArrayBuffer>;
+  /** by prefix id: position of its newest log entry */
+  #position: Int32Array<ArrayBuffer>;
+  log = new Int32Array(SMALLEST_LOG);
+  logCount = 0;
+  /** no member has read at or beyond this position */
+  #furthest = 0;
+
+  constructor(rules: ExportRules, rib: FamilyRib, tables: RibTables) {
+    this.fingerprint = exportFingerprint(rules);
+    this.exporter = new Exporter(rules, tables.attributes);
+    this.#rib = rib;
+    this.#tables = tables;
+    const { capacity } = rib.prefixes;
+    this.#out = new Int32Array(capacity).fill(UNKNOWN);
+    this.#position = new Int32Array(capacity);
+  }
+
+  /** Makes room for prefix ids up to `capacity`. */
+  grow(capacity: number): void {
+    this.#out = grownInt32(this.#out, capacity, UNKNOWN);
+    this.#position = grownInt32(this.#position, capacity);
+    for (const member of this.members) member.sent = grownInt32(member.sent, (capacity + 31) >>> 5);
+  }
+
+  /** The best path of a prefix changed. */
+  onBest(prefix: number, oldPeer: number, peer: number): void {
+    const old = this.#out[prefix] ?? UNKNOWN;
+    const now = this.#export(prefix);
+    this.#out[prefix] = now;
+    if (now !== old) {
+      if (old === UNKNOWN && now === NOT_EXPORTED) return;
+      this.#append(prefix);
+    } else if (now >= 0 && oldPeer !== peer) {
+      // Same announcement, but nobody gets back what he sent: only the two senders see a difference.
+      for (const member of this.members) {
+        if (member.peer === oldPeer || member.peer === peer) this.#changePresence(member, prefix);
+      }
+    }
+  }
+
+  /** A prefix id goes back to the table. */
+  onFree(prefix: number): void {
+    this.#out[prefix] = UNKNOWN;
+  }
+
+  /** What a member is to be told of a prefix: an attribute id, or NOT_EXPORTED. */
+  desired(member: PeerOutput, prefix: number): number {
+    let out = this.#out[prefix] ?? UNKNOWN;
+    if (out === UNKNOWN) {
+      out = this.#export(prefix);
+      this.#out[prefix] = out;
+    }
+    if (out < 0) return NOT_EXPORTED;
+    if (member.peer === this.#rib.bestPeer[prefix]) return NOT_EXPORTED;
+    return this.#announcesItself(member, out) ? NOT_EXPORTED : out;
+  }
+
+  /** Whether a log entry is the newest one of its prefix. */
+  isCurrent(position: number): boolean {
+    return this.#position[this.log[position] ?? 0] === position;
+  }
+
+  /** A member has read the log up to its cursor. Empties the log once all have. */
+  onRead(member: PeerOutput): void {
+    if (member.cursor > this.#furthest) this.#furthest = member.cursor;
+    if (this.logCount === 0) return;
+    for (const other of this.members) if (other.cursor < this.logCount) return;
+    for (const other of this.members) other.cursor = 0;
+    this.logCount = 0;
+    this.#furthest = 0;
+    if (this.log.length > 1 << 16) this.log = new Int32Array(SMALLEST_LOG);
+  }
+
+  #export(prefix: number): number {
+    const rib = this.#rib;
+    const attribute = rib.bestAttribute[prefix] ?? -1;
+    if (attribute < 0) return NOT_EXPORTED;
+    const peer = rib.bestPeer[prefix] ?? 0;
+    const source = peer === LOCAL_PEER ? 'local' : this.#tables.peers.external[peer] === 1 ? 'ebgp' : 'ibgp';
+    const { prefixes } = rib;
+    const length = prefixes.lengthOf(prefix);
+    const wide = rib.family === 'ipv6';
+    return this.exporter.export(
+      length,
+      prefixes.wordOf(prefix, 0),
+      wide ? prefixes.wordOf(prefix, 1) : 0,
+      wide ? prefixes.wordOf(prefix, 2) : 0,
+      wide ? prefixes.wordOf(prefix, 3) : 0,
+      attribute,
+      source,
+    );
+  }
+
+  #announcesItself(member: PeerOutput, attribute: number): boolean {
+    const nextHop = this.#tables.attributes.nextHop[attribute] ?? -1;
+    const address = this.#tables.nextHops.addressOf(nextHop);
+    if (address === undefined || address.family !== member.peerAddress.family) return false;
+    const { bytes } = member.peerAddress;
+    for (let i = bytes.length - 1; i >= 0; i--) if (bytes[i] !== address.bytes[i]) return false;
+    return true;
+  }
+
+  #changePresence(member: PeerOutput, prefix: number): void {
+    if (member.presence.count <= this.#rib.prefixes.size) {
+      member.presence.push(prefix);
+      return;
+    }
+    // A peer that does not read: one walk over the table replaces any number of single notes.
+    member.presence.count = 0;
+    member.walkAt = 0;
+  }
+
+  #append(prefix: number): void {
+    if (this.members.length === 0) return;
+    const last = this.#position[prefix] ?? 0;
+    if (last >= this.#furthest && last < this.logCount && this.log[last] === prefix) return;
+    if (this.logCount === this.log.length) this.#makeRoom();
+    this.#position[prefix] = this.logCount;
+    this.log[this.logCount++] = prefix;
+  }
+
+  #makeRoom(): void {
+    if (this.logCount > 2 * this.#rib.prefixes.size + SMALLEST_LOG) this.#compact();
+    if (2 * this.logCount > this.log.length) this.log = grownInt32(this.log, 2 * this.log.length);
+  }
+
+  /** Leaves out the entries that a newer one of the same prefix supersedes. */
+  #compact(): void {
+    const byCursor = [...this.members].sort((a, b) => a.cursor - b.cursor);
+    let moved = 0;
+    let kept = 0;
+    for (let position = byCursor[0]?.cursor ?? 0; position <= this.logCount; position++) {
+      for (let member = byCursor[moved]; member?.cursor === position; member = byCursor[++moved]) {
+        member.cursor = kept;
+      }
+      if (position === this.logCount || !this.isCurrent(position)) continue;
+      const prefix = this.log[position] ?? 0;
+      this.#position[prefix] = kept;
+      this.log[kept++] = prefix;
+    }
+    this.logCount = kept;
+    this.#furthest = Math.max(0, ...this.members.map((member) => member.cursor));
+  }
+}
+
+/** Whether a prefix was announced to a peer. */
+export function wasSent(output: PeerOutput, prefix: number): boolean {
+  return ((output.sent[prefix >>> 5] ?? 0) & (1 << (prefix & 31))) !== 0;
+}
