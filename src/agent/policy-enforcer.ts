@@ -2,7 +2,7 @@
  * Keeps the kernel's policy as the calculation graph wants it: applies changes as they come, retries what failed, checks for drift,
  * and lets others wait until an endpoint is protected.
  */
-import type { PolicyProgrammer, PolicyStatus } from '../../fib/policy-programmer.ts';
+import type { ApplyResult, PolicyProgrammer, PolicyStatus } from '../../fib/policy-programmer.ts';
 import type { PolicyChange } from '../../fib/rules/types.ts';
 import { CoalescedTask } from './coalesced.ts';
 import type { Log } from './log.ts';
@@ -98,10 +98,17 @@ export class PolicyEnforcer {
     this.#pending = false;
     const check = this.#checkDue;
     this.#checkDue = false;
-    const result = check ? await this.#programmer.check() : await this.#programmer.apply();
-    if ('drift' in result && result.drift.length > 0) {
-      this.#log.warn({ drift: result.drift }, 'somebody else changed our policy rules; they are put right');
-    }
+    let result: ApplyResult;
+    if (check) {
+      const checked = await this.#programmer.check();
+      if (checked.drift.length > 0) {
+        this.#log.warn(
+          { drift: checked.drift },
+          'somebody else changed our policy rules; they are put right',
+        );
+      }
+      result = checked;
+    } else result = await this.#programmer.apply();
     const failures = result.failures.map(({ subject, reason }) => `${subject}: ${reason}`).join('; ');
     if (failures !== this.#lastFailures) {
       if (failures !== '') this.#log.error({ failures }, 'policy is not in the kernel as desired');

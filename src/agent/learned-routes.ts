@@ -1,0 +1,133 @@
+/**
+ * The narrow bridge between the two libraries: what the Loc-RIB selects becomes a desired route, and what the kernel says of next hops
+ * reaches the decision process. Works on ids and interned sets; nothing is allocated per route.
+ */
+import type { Rib } from '../../bgp/rib/rib.ts';
+import type { NextHopResolution, NextHopTracker, TrackedNextHop } from '../../fib/routes/next-hops.ts';
+import type { RouteTable } from '../../fib/routes/route-table.ts';
+import type { RouteNextHop } from '../../fib/routes/types.ts';
+import { type Address, FAMILIES, type Family, formatAddress } from '../net/address.ts';
+
+const UNRESOLVED = -1;
+
+interface TargetOfSet {
+  readonly addresses: readonly Address[];
+  /** pinned id in the route table's target table, or UNRESOLVED */
+  target: number;
+}
+
+/** Feeds one `RouteTable` from one `Rib`. */
+export class LearnedRoutes {
+  readonly #rib: Rib;
+  readonly #routes: RouteTable;
+  readonly #tracker: NextHopTracker;
+  readonly #tracked = new Map<string, TrackedNextHop>();
+  readonly #targets = new Map<number, TargetOfSet>();
+  readonly #unsubscribe: () => void;
+
+  constructor(rib: Rib, routes: RouteTable, tracker: NextHopTracker) {
+    this.#rib = rib;
+    this.#routes = routes;
+    this.#tracker = tracker;
+    rib.onNextHopInterest((address, wanted) => this.#onInterest(address, wanted));
+    this.#unsubscribe = rib.subscribe({
+      onLocRibChange: (family, ids, count) => this.#onChange(family, ids, count),
+    });
+  }
+
+  /** Where a next hop of a learned route is to be found, for `status`. */
+  resolutionOf(address: Address): NextHopResolution | undefined {
+    return this.#tracked.get(formatAddress(address))?.resolution;
+  }
+
+  /** Ends the feed; the routes that it set stay desired. */
+  close(): void {
+    this.#unsubscribe();
+    for (const tracked of this.#tracked.values()) tracked.release();
+    this.#tracked.clear();
+  }
+
+  #onInterest(address: Address, wanted: boolean): void {
+    const key = formatAddress(address);
+    if (!wanted) {
+      this.#tracked.get(key)?.release();
+      this.#tracked.delete(key);
+      return;
+    }
+    const tracked = this.#tracker.track(address, 0, (resolution) => this.#onResolution(address, resolution));
+    this.#tracked.set(key, tracked);
+    this.#tellRib(address, tracked.resolution);
+  }
+
+  #tellRib(address: Address, resolution: NextHopResolution): void {
+    this.#rib.setNextHopState(
+      address,
+      resolution.reachable
+        ? { reachable: true, metric: resolution.metric }
+        : { reachable: false, why: resolution.reason },
+    );
+  }
+
+  // Same reachability but another way there: the sets that hold the address get new targets, and their routes with them.
+  #onResolution(address: Address, resolution: NextHopResolution): void {
+    const key = formatAddress(address);
+    const changed = new Set<number>();
+    for (const [setId, entry] of this.#targets) {
+      if (!entry.addresses.some((each) => formatAddress(each) === key)) continue;
+      const before = entry.target;
+      entry.target = this.#pinTarget(entry.addresses);
+      if (before !== UNRESOLVED) this.#routes.targets.unpin(before);
+      // Nothing left: the decision picks other paths in a moment, and what it leaves without any is taken out then. No gap between.
+      if (entry.target !== before && entry.target !== UNRESOLVED) changed.add(setId);
+    }
+    if (changed.size > 0) for (const family of FAMILIES) this.#rewrite(family, changed);
+    this.#tellRib(address, resolution);
+  }
+
+  #rewrite(family: Family, sets: ReadonlySet<number>): void {
+    const table = this.#rib.prefixTable(family);
+    for (let id = 0; id < table.idLimit; id++) {
+      if (table.has(id) && sets.has(this.#rib.selectedNextHopSetId(family, id))) this.#write(family, id);
+    }
+  }
+
+  #onChange(family: Family, ids: Int32Array, count: number): void {
+    for (let index = 0; index < count; index++) this.#write(family, ids[index] ?? -1);
+    if (this.#targets.size > 64) this.#forgetUnused();
+  }
+
+  #write(family: Family, id: number): void {
+    const table = this.#rib.prefixTable(family);
+    const setId = this.#rib.selectedNextHopSetId(family, id);
+    const target = setId < 0 ? UNRESOLVED : this.#targetOf(setId);
+    if (target === UNRESOLVED) this.#routes.removeLearned(table, id);
+    else this.#routes.setLearned(table, id, target);
+  }
+
+  #targetOf(setId: number): number {
+    const known = this.#targets.get(setId);
+    if (known !== undefined) return known.target;
+    const addresses = this.#rib.nextHopSet(setId);
+    const target = this.#pinTarget(addresses);
+    this.#targets.set(setId, { addresses, target });
+    return target;
+  }
+
+  // Of several next hops those that can be found are used; the decision drops the others a moment later.
+  #pinTarget(addresses: readonly Address[]): number {
+    const nextHops: RouteNextHop[] = [];
+    for (const address of addresses) {
+      const resolution = this.resolutionOf(address) ?? this.#tracker.resolve(address);
+      if (resolution.reachable) nextHops.push(...resolution.nextHops);
+    }
+    return nextHops.length === 0 ? UNRESOLVED : this.#routes.targets.pin({ kind: 'unicast', nextHops });
+  }
+
+  #forgetUnused(): void {
+    for (const [setId, entry] of this.#targets) {
+      if (this.#rib.nextHopSet(setId).length > 0) continue;
+      if (entry.target !== UNRESOLVED) this.#routes.targets.unpin(entry.target);
+      this.#targets.delete(setId);
+    }
+  }
+}
