@@ -1,8 +1,9 @@
 /** What this host knows of the interface under a session: for next hops (RFC 4271 5.1.3, RFC 2545 3). */
 import { networkInterfaces } from 'node:os';
-import { type Address, addressesEqual, isLinkLocal, parseAddress } from '../../src/net/address.ts';
+import { type Address, addressesEqual, isLinkLocal } from '../../src/net/address.ts';
 import {
   type InterfaceAddress,
+  type Prefix,
   parseInterfaceAddress,
   prefixContainsAddress,
   prefixOf,
@@ -15,6 +16,8 @@ export interface SessionAddresses {
   readonly ipv6?: Address;
   readonly linkLocal?: Address;
   readonly peerConnected: boolean;
+  /** the subnets of the interface, empty unless `peerConnected` */
+  readonly connectedSubnets: readonly Prefix[];
 }
 
 /**
@@ -23,9 +26,8 @@ export interface SessionAddresses {
  */
 export function sessionAddresses(local: Address, peer: Address): SessionAddresses {
   const all = interfaceOf(local);
-  const peerConnected = all.some(({ address, length }) =>
-    prefixContainsAddress(prefixOf(address, length), peer),
-  );
+  const subnets = all.map(({ address, length }) => prefixOf(address, length));
+  const peerConnected = subnets.some((subnet) => prefixContainsAddress(subnet, peer));
   const first = (wanted: (address: Address) => boolean): Address | undefined =>
     all.find(({ address }) => wanted(address))?.address;
   const ipv4 = local.family === 'ipv4' ? local : first((address) => address.family === 'ipv4');
@@ -39,6 +41,7 @@ export function sessionAddresses(local: Address, peer: Address): SessionAddresse
     ...(ipv6 && { ipv6 }),
     ...(linkLocal && { linkLocal }),
     peerConnected,
+    connectedSubnets: peerConnected ? subnets : [],
   };
 }
 

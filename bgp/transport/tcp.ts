@@ -77,7 +77,9 @@ class TcpChannel implements Channel {
   }
 
   write(octets: Uint8Array, done: () => void): void {
-    this.#socket.write(octets, () => done());
+    this.#socket.write(octets, (error) => {
+      if (!error) done();
+    });
   }
 
   finish(drainMs: number): void {

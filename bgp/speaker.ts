@@ -1,0 +1,340 @@
+/**
+ * A BGP speaker: peers, their sessions and one RIB. It knows nothing of the kernel's routing table; whoever wants routes there subscribes to
+ * the RIB. Needs no privilege but for a port below 1024.
+ */
+import { type Address, FAMILIES, type Family, formatAddress } from '../src/net/address.ts';
+import type { Prefix } from '../src/net/prefix.ts';
+import { Rib } from './rib/rib.ts';
+import type { RestartFlags } from './session/negotiate.ts';
+import { sessionState } from './session/state.ts';
+import { checkPeers } from './speaker/config.ts';
+import { Deferral, type DeferralEnd, type DeferralPeer } from './speaker/deferral.ts';
+import type { SpeakerLog } from './speaker/events.ts';
+import { type ListenConfig, Listeners } from './speaker/listeners.ts';
+import { Peer, type PeerSurroundings } from './speaker/peer.ts';
+import { RateLimit } from './speaker/rate-limit.ts';
+import { peerStatus } from './speaker/status.ts';
+import { WorkLoop } from './speaker/work-loop.ts';
+import type { Channel, Network } from './transport/channel.ts';
+import { type Clock, RestartableTimer, systemClock } from './transport/clock.ts';
+import { type SessionAddresses, sessionAddresses } from './transport/host-addresses.ts';
+import { tcpNetwork } from './transport/tcp.ts';
+import type { PeerConfig, PeerStatus } from './types.ts';
+import { CEASE } from './wire/registry.ts';
+import type { PathAttributes, PerFamily } from './wire/types.ts';
+
+/** Log lines on connections from strangers: this many at once, then one in this time. */
+const REFUSED_BURST = 5;
+const REFUSED_INTERVAL_MS = 60_000;
+/** Time for NOTIFICATIONs to be read before `stop` returns. */
+const SHUTDOWN_DRAIN_MS = 1_100;
+
+export interface SpeakerOptions {
+  /** our BGP identifier, unsigned 32-bit, not 0 */
+  readonly routerId: number;
+  /** 1..4294967295 */
+  readonly localAs: number;
+  /** undefined: peers cannot reach us, we only dial */
+  readonly listen: ListenConfig | undefined;
+  /** whether next hops count as unreachable until `rib.setNextHopState` says otherwise; else all are reachable */
+  readonly nextHopTracking: boolean;
+  /** RFC 4724 4.1: the families whose routes the kernel still holds from a run before this one, and how long to wait for peers at most */
+  readonly gracefulRestart: {
+    readonly forwardingPreserved: PerFamily<boolean>;
+    readonly deferralSec: number;
+  };
+  /** equal-cost paths used together, 1..64; default 1 */
+  readonly maxPaths?: number;
+  /** multipath over paths of other ASes, if as long; default false */
+  readonly relaxAsPath?: boolean;
+  /** default false */
+  readonly alwaysCompareMed?: boolean;
+  /** default false */
+  readonly compareRouterId?: boolean;
+  readonly log: SpeakerLog;
+  /** for tests: time, chance, the network and our addresses on it */
+  readonly clock?: Clock;
+  readonly random?: () => number;
+  readonly network?: Network;
+  readonly addressesOf?: (local: Address, peer: Address) => SessionAddresses;
+}
+
+/** How `stop` leaves. */
+export type StopMode =
+  /** no NOTIFICATION: graceful-restart helpers keep our routes, and the RIB is left as it is */
+  | { readonly mode: 'keep-forwarding' }
+  /** Cease 6/2 with a text to every peer; all learned routes leave the RIB */
+  | { readonly mode: 'shutdown'; readonly text?: string };
+
+/** What `reset` does to a peer. */
+export type ResetKind =
+  /** Cease 6/4; the session comes back by itself */
+  | 'hard'
+  /** asks the peer for its routes again (RFC 2918) */
+  | 'soft-in'
+  /** sends it ours again */
+  | 'soft-out';
+
+export class Speaker {
+  /** routes: for inspection, subscription and next-hop states */
+  readonly rib: Rib;
+  readonly #log: SpeakerLog;
+  readonly #clock: Clock;
+  readonly #loop: WorkLoop;
+  readonly #listeners: Listeners;
+  readonly #listen: ListenConfig | undefined;
+  readonly #around: PeerSurroundings;
+  readonly #preserved: PerFamily<boolean>;
+  readonly #deferral: Deferral;
+  readonly #deferralTimer: RestartableTimer;
+  readonly #deferralListeners: ((family: Family) => void)[] = [];
+  readonly #deferralEnded = new Set<Family>();
+  readonly #refused: RateLimit;
+  readonly #peers = new Map<string, Peer>();
+  readonly #byAddress = new Map<string, Peer>();
+  #started = false;
+  #configured = false;
+  #stopped = false;
+
+  constructor(options: SpeakerOptions) {
+    const { routerId, localAs, log, clock = systemClock } = options;
+    this.#log = log;
+    this.#clock = clock;
+    this.#listen = options.listen;
+    this.#preserved = options.gracefulRestart.forwardingPreserved;
+    this.rib = new Rib({
+      localAs,
+      routerId,
+      maxPaths: options.maxPaths ?? 1,
+      relaxAsPath: options.relaxAsPath ?? false,
+      alwaysCompareMed: options.alwaysCompareMed ?? false,
+      compareRouterId: options.compareRouterId ?? false,
+      trackNextHops: options.nextHopTracking,
+      onWork: () => this.#loop.request(),
+    });
+    this.#loop = new WorkLoop(clock, this.rib);
+    const network =
+      options.network ?? tcpNetwork((message) => log({ type: 'warning', peer: undefined, message }));
+    this.#listeners = new Listeners({ clock, network, log, onAccept: (channel) => this.#accept(channel) });
+    this.#refused = new RateLimit(clock, REFUSED_BURST, REFUSED_INTERVAL_MS);
+    this.#deferral = new Deferral(this.#preserved, options.gracefulRestart.deferralSec);
+    this.#deferralTimer = new RestartableTimer(clock, () => this.#checkDeferral());
+    for (const family of this.#deferral.pending) this.rib.setDeferral(family, true);
+    this.#around = {
+      routerId,
+      clock,
+      random: options.random ?? Math.random,
+      network,
+      rib: this.rib,
+      loop: this.#loop,
+      log,
+      addressesOf: options.addressesOf ?? sessionAddresses,
+      restartFlags: () => this.#restartFlags(),
+      onProgress: () => this.#checkDeferral(),
+    };
+  }
+
+  /** Opens the listening sockets and starts the peers. Never fails: a port that is taken is told of and tried again. */
+  start(): void {
+    if (this.#started) return;
+    this.#started = true;
+    if (this.#listen !== undefined) this.#listeners.start(this.#listen);
+    for (const family of FAMILIES) {
+      if (!this.#deferral.pending.has(family)) this.#endDeferral(family, 'nothing-preserved');
+    }
+    if (this.#configured) this.#startPeers(this.#peers.values());
+  }
+
+  /** Ends every session and closes every socket. The speaker cannot be started again. */
+  async stop(how: StopMode): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#deferralTimer.stop();
+    const closed = this.#listeners.close();
+    if (how.mode === 'shutdown') {
+      const wasUp = [...this.#peers.values()].some(({ session }) => session.connections.length > 0);
+      for (const peer of this.#peers.values()) peer.disable(how.text ?? '');
+      if (wasUp) await new Promise<void>((resolve) => this.#clock.after(SHUTDOWN_DRAIN_MS, resolve));
+    }
+    for (const peer of this.#peers.values()) peer.abandon();
+    this.#loop.stop();
+    await closed;
+  }
+
+  /** Ports on which peers can reach us now. */
+  get listeningPorts(): readonly number[] {
+    return this.#listeners.ports;
+  }
+
+  /**
+   * Makes these the peers: those not named any more go with 6/3, new ones come, changed ones change under their session where possible and
+   * are reset (6/6) where not. Throws a PeerConfigError, and changes nothing, when one cannot be used.
+   */
+  setPeers(configs: readonly PeerConfig[]): void {
+    checkPeers(configs);
+    const wanted = new Map(configs.map((config) => [config.name, config]));
+    for (const peer of [...this.#peers.values()]) {
+      const config = wanted.get(peer.config.name);
+      if (config === undefined || addressKey(config.address) !== addressKey(peer.config.address)) {
+        this.#removePeer(peer);
+      }
+    }
+    const added: Peer[] = [];
+    for (const config of configs) {
+      const existing = this.#peers.get(config.name);
+      if (existing !== undefined) {
+        existing.update(config);
+        continue;
+      }
+      const peer = new Peer(config, this.#around);
+      this.#peers.set(config.name, peer);
+      this.#byAddress.set(addressKey(config.address), peer);
+      added.push(peer);
+    }
+    if (configs.some(({ ttl }) => ttl > 64)) this.#listeners.raiseTtl();
+    this.#configured = true;
+    if (this.#started) this.#startPeers(added);
+  }
+
+  /** Lifts an administrative stop. False when there is no such peer. */
+  enable(name: string): boolean {
+    return this.#with(name, (peer) => peer.enable());
+  }
+
+  /** Cease 6/2 with a text (RFC 9003), then Idle(Admin) until `enable`. False when there is no such peer. */
+  disable(name: string, text = ''): boolean {
+    return this.#with(name, (peer) => peer.disable(text));
+  }
+
+  /** Resets a peer. False when there is no such peer. Soft resets of a peer that is not up do nothing. */
+  reset(name: string, kind: ResetKind): boolean {
+    return this.#with(name, (peer) => {
+      if (kind === 'hard') {
+        peer.reset(CEASE.administrativeReset, 'administratively reset');
+        return;
+      }
+      for (const family of FAMILIES) {
+        if (kind === 'soft-in') peer.requestRefresh(family);
+        else if (peer.negotiated?.context.families[family]) this.rib.refresh(peer.ribId, family);
+      }
+    });
+  }
+
+  /** Originates a route, or changes its attributes. */
+  originate(prefix: Prefix, attributes: Partial<PathAttributes> = {}): void {
+    this.rib.originate(prefix, attributes, this.#clock.wallNow());
+  }
+
+  /** Withdraws a route that `originate` made; false when there is none. */
+  withdraw(prefix: Prefix): boolean {
+    return this.rib.withdraw(prefix);
+  }
+
+  /** All peers, in the order in which they were configured. */
+  peers(): PeerStatus[] {
+    return [...this.#peers.values()].map((peer) => peerStatus(peer, this.rib, this.#clock));
+  }
+
+  /** One peer, or undefined when there is none of that name. */
+  peer(name: string): PeerStatus | undefined {
+    const peer = this.#peers.get(name);
+    return peer && peerStatus(peer, this.rib, this.#clock);
+  }
+
+  /** The RIB's id of a peer, for `rib.received` and `rib.advertised`. */
+  ribPeerId(name: string): number | undefined {
+    return this.#peers.get(name)?.ribId;
+  }
+
+  /**
+   * Calls once for each family when its routes have been selected for the first time, at once for those that already are: from then on a
+   * route in the kernel that is not selected is a leftover. Families without anything preserved are done right after `start`.
+   */
+  onDeferralEnd(listener: (family: Family) => void): void {
+    this.#deferralListeners.push(listener);
+    for (const family of this.#deferralEnded) listener(family);
+  }
+
+  /** Families whose route selection still waits for the peers. */
+  get deferred(): readonly Family[] {
+    return [...this.#deferral.pending];
+  }
+
+  #with(name: string, act: (peer: Peer) => void): boolean {
+    const peer = this.#peers.get(name);
+    if (peer === undefined) return false;
+    act(peer);
+    return true;
+  }
+
+  #startPeers(peers: Iterable<Peer>): void {
+    this.#deferral.begin(this.#clock.now());
+    for (const peer of peers) peer.start();
+    this.#checkDeferral();
+  }
+
+  #removePeer(peer: Peer): void {
+    this.#peers.delete(peer.config.name);
+    this.#byAddress.delete(addressKey(peer.config.address));
+    peer.remove();
+    this.#checkDeferral();
+  }
+
+  /** A connection from a stranger is closed without a word: an answer would only help who scans. */
+  #accept(channel: Channel): void {
+    const peer = this.#byAddress.get(addressKey(channel.remoteAddress));
+    if (peer !== undefined && !this.#stopped) {
+      peer.accept(channel);
+      return;
+    }
+    const suppressed = this.#refused.take();
+    if (suppressed !== undefined) {
+      this.#log({ type: 'refused', address: channel.remoteAddress, port: channel.remotePort, suppressed });
+    }
+    channel.destroy();
+  }
+
+  #restartFlags(): RestartFlags {
+    return { restarting: this.#deferral.pending.size > 0, forwarding: this.#preserved };
+  }
+
+  #checkDeferral(): void {
+    if (this.#stopped || this.#deferral.pending.size === 0) return;
+    const now = this.#clock.now();
+    const peers = [...this.#peers.values()].map(deferralPeer);
+    for (const { family, why } of this.#deferral.check(peers, now)) {
+      this.rib.setDeferral(family, false);
+      this.#endDeferral(family, why);
+    }
+    for (const peer of this.#peers.values()) peer.updateRestartFlags();
+    const next = this.#deferral.nextCheckMs(now);
+    if (next === undefined) this.#deferralTimer.stop();
+    else this.#deferralTimer.start(next);
+  }
+
+  /** Tells when the decisions that are due now have been made. */
+  #endDeferral(family: Family, why: DeferralEnd): void {
+    this.#loop.whenIdle(() => {
+      this.#deferralEnded.add(family);
+      this.#log({ type: 'deferral-ended', family, why });
+      for (const listener of this.#deferralListeners) listener(family);
+    });
+  }
+}
+
+function addressKey(address: Address): string {
+  return formatAddress(address);
+}
+
+function deferralPeer(peer: Peer): DeferralPeer {
+  const { negotiated, endOfRibReceived } = peer;
+  const waits = negotiated?.gracefulRestart !== undefined && !negotiated.gracefulRestart.restarting;
+  return {
+    state: sessionState(peer.session),
+    wasUp: peer.wasUp,
+    families: peer.config.families,
+    owesEndOfRib: waits
+      ? FAMILIES.filter((family) => negotiated.context.families[family] && !endOfRibReceived.has(family))
+      : [],
+  };
+}

@@ -1,0 +1,69 @@
+/** What the speaker tells its owner, for logs and for those who wait. Peers are named as in their configuration. */
+import type { Address, Family } from '../../src/net/address.ts';
+import type { ListenError } from '../transport/channel.ts';
+import type { SessionState } from '../types.ts';
+import type { NotificationError } from '../wire/types.ts';
+
+export type SpeakerEvent =
+  | { readonly type: 'state'; readonly peer: string; readonly from: SessionState; readonly to: SessionState }
+  | {
+      readonly type: 'session-up';
+      readonly peer: string;
+      readonly families: readonly Family[];
+      readonly holdTimeSec: number;
+      readonly peerRouterId: number;
+    }
+  | {
+      readonly type: 'session-down';
+      readonly peer: string;
+      readonly reason: string;
+      /** families whose routes stay as stale, RFC 4724 4.2 */
+      readonly keptStale: readonly Family[];
+    }
+  | {
+      readonly type: 'notification';
+      readonly peer: string;
+      readonly direction: 'sent' | 'received';
+      readonly error: NotificationError;
+      /** decoded, with the shutdown communication if there is one */
+      readonly text: string;
+      /** what we found wrong, for those we send */
+      readonly reason?: string;
+    }
+  | {
+      readonly type: 'malformed';
+      readonly peer: string;
+      readonly action: 'session-reset' | 'treat-as-withdraw' | 'attribute-discard';
+      readonly reason: string;
+      /** the message, cut at 512 octets */
+      readonly hex: string;
+      readonly octets: number;
+      /** events like it that were left out since the last */
+      readonly suppressed: number;
+    }
+  | { readonly type: 'connect-failed'; readonly peer: string; readonly reason: string }
+  | { readonly type: 'end-of-rib'; readonly peer: string; readonly family: Family }
+  | { readonly type: 'stale-purged'; readonly peer: string; readonly families: readonly Family[] }
+  | {
+      /** a connection from an address that is no peer's; it was closed without a word */
+      readonly type: 'refused';
+      readonly address: Address;
+      readonly port: number;
+      readonly suppressed: number;
+    }
+  | { readonly type: 'listening'; readonly address: string; readonly port: number }
+  | {
+      readonly type: 'listen-failed';
+      readonly error: ListenError;
+      /** undefined: not tried again */
+      readonly retryInMs: number | undefined;
+    }
+  | { readonly type: 'warning'; readonly peer: string | undefined; readonly message: string }
+  | {
+      /** RFC 4724 4.1: route selection for the family runs from now on, and has run */
+      readonly type: 'deferral-ended';
+      readonly family: Family;
+      readonly why: 'nothing-preserved' | 'end-of-rib' | 'timer';
+    };
+
+export type SpeakerLog = (event: SpeakerEvent) => void;

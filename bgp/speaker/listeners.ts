@@ -1,0 +1,101 @@
+/** The sockets on which peers reach us, shared by all of them; a socket that cannot be had is tried again with back-off. */
+import { type Address, FAMILIES, formatAddress } from '../../src/net/address.ts';
+import type { Channel, ListenAddress, Listener, Network } from '../transport/channel.ts';
+import type { Clock, TimerHandle } from '../transport/clock.ts';
+import type { SpeakerLog } from './events.ts';
+
+const RETRY_MIN_MS = 1_000;
+const RETRY_MAX_MS = 30_000;
+
+/** Where to listen: a port (0: any free one, for tests), on these addresses or on all of both families. */
+export interface ListenConfig {
+  readonly port: number;
+  readonly addresses?: readonly Address[];
+}
+
+export interface ListenersOptions {
+  readonly clock: Clock;
+  readonly network: Network;
+  readonly log: SpeakerLog;
+  readonly onAccept: (channel: Channel) => void;
+}
+
+interface Place {
+  readonly address: ListenAddress;
+  listener: Listener | undefined;
+  port: number | undefined;
+  retry: TimerHandle | undefined;
+  delayMs: number;
+}
+
+export class Listeners {
+  readonly #options: ListenersOptions;
+  readonly #places: Place[] = [];
+  #port = 0;
+  #raised = false;
+  #closed = false;
+
+  constructor(options: ListenersOptions) {
+    this.#options = options;
+  }
+
+  /** Ports on which connections are accepted now. */
+  get ports(): readonly number[] {
+    return this.#places.flatMap(({ port }) => (port === undefined ? [] : [port]));
+  }
+
+  start(config: ListenConfig): void {
+    this.#port = config.port;
+    const addresses: readonly ListenAddress[] = config.addresses ?? FAMILIES.map((any) => ({ any }));
+    for (const address of addresses) {
+      const place: Place = {
+        address,
+        listener: undefined,
+        port: undefined,
+        retry: undefined,
+        delayMs: RETRY_MIN_MS,
+      };
+      this.#places.push(place);
+      this.#open(place);
+    }
+  }
+
+  /** A peer requires TTL 255 of our answers. */
+  raiseTtl(): void {
+    this.#raised = true;
+    for (const { listener, port } of this.#places) if (port !== undefined) listener?.raiseTtl();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const place of this.#places) place.retry?.cancel();
+    await Promise.all(this.#places.map((place) => place.listener?.close()));
+  }
+
+  #open(place: Place): void {
+    const { clock, network, log, onAccept } = this.#options;
+    place.listener = network.listen(place.address, this.#port, {
+      onListening: (port) => {
+        place.port = port;
+        place.delayMs = RETRY_MIN_MS;
+        if (this.#raised) place.listener?.raiseTtl();
+        log({ type: 'listening', address: textOf(place.address), port });
+      },
+      onAccept,
+      onError: (error) => {
+        place.port = undefined;
+        place.listener = undefined;
+        const retryInMs = error.unsupported || this.#closed ? undefined : place.delayMs;
+        log({ type: 'listen-failed', error, retryInMs });
+        if (retryInMs === undefined) return;
+        place.delayMs = Math.min(place.delayMs * 2, RETRY_MAX_MS);
+        place.retry = clock.after(retryInMs, () => this.#open(place));
+      },
+    });
+  }
+}
+
+function textOf(address: ListenAddress): string {
+  if (!('any' in address)) return formatAddress(address);
+  return address.any === 'ipv4' ? '0.0.0.0' : '::';
+}

@@ -1,0 +1,572 @@
+/**
+ * One peer at run time: it owns the session machine's state, turns what happens on sockets and timers into the machine's events, and
+ * carries out its actions on connections, timers and the RIB.
+ */
+import type { Family } from '../../src/net/address.ts';
+import type { Rib } from '../rib/rib.ts';
+import { eventOf } from '../session/classify.ts';
+import type { Action, ConnectionId, ConnectionTimer, PeerTimer, SessionEvent } from '../session/events.ts';
+import { reconfigure, step } from '../session/machine.ts';
+import type { Negotiated, RestartFlags } from '../session/negotiate.ts';
+import { establishedConnection, initialSession, type Session, sessionState } from '../session/state.ts';
+import type { Channel, Network } from '../transport/channel.ts';
+import { type Clock, RestartableTimer } from '../transport/clock.ts';
+import type { SessionAddresses } from '../transport/host-addresses.ts';
+import type { PeerConfig } from '../types.ts';
+import { hexOf } from '../wire/bytes.ts';
+import { decodeMessage, encodeKeepalive, encodeRouteRefresh } from '../wire/messages.ts';
+import { describeNotification, encodeNotification, notification } from '../wire/notification.ts';
+import { encodeOpen } from '../wire/open.ts';
+import {
+  AFI,
+  CEASE,
+  ERROR,
+  familyOf,
+  MESSAGE_TYPE,
+  REFRESH_SUBTYPE,
+  SAFI_UNICAST,
+} from '../wire/registry.ts';
+import type { DecodedMessage, DecodedUpdate } from '../wire/types.ts';
+import { resettingChanges, sameFlags, sessionConfig } from './config.ts';
+import { PeerConnection } from './connection.ts';
+import type { SpeakerLog } from './events.ts';
+import { RateLimit } from './rate-limit.ts';
+import type { WorkLoop } from './work-loop.ts';
+
+/** Octets of a malformed message that are shown. */
+const HEX_OCTETS = 512;
+/** Malformed messages told of at once, and then one in this time. */
+const MALFORMED_BURST = 10;
+const MALFORMED_INTERVAL_MS = 10_000;
+
+/** What the peers of a speaker share. */
+export interface PeerSurroundings {
+  readonly routerId: number;
+  readonly clock: Clock;
+  /** 0 (inclusive) to 1 (exclusive) */
+  readonly random: () => number;
+  readonly network: Network;
+  readonly rib: Rib;
+  readonly loop: WorkLoop;
+  readonly log: SpeakerLog;
+  readonly addressesOf: (local: Channel['localAddress'], peer: Channel['remoteAddress']) => SessionAddresses;
+  /** what OPENs that leave now say of our restart */
+  readonly restartFlags: () => RestartFlags;
+  /** the session came up or went, or sent an End-of-RIB */
+  readonly onProgress: () => void;
+}
+
+/** Counts over all connections of a peer. */
+export interface PeerTotals {
+  messagesReceived: number;
+  messagesSent: number;
+  updatesReceived: number;
+  updatesSent: number;
+  establishedCount: number;
+  droppedCount: number;
+  treatAsWithdraw: number;
+  attributeDiscards: number;
+}
+
+/** What `session-down` and others tell once an event has been dealt with. */
+type Delivery =
+  | { readonly kind: 'update'; readonly update: DecodedUpdate }
+  | { readonly kind: 'refresh'; readonly family: Family | undefined }
+  | undefined;
+
+export class Peer {
+  readonly ribId: number;
+  readonly totals: PeerTotals = {
+    messagesReceived: 0,
+    messagesSent: 0,
+    updatesReceived: 0,
+    updatesSent: 0,
+    establishedCount: 0,
+    droppedCount: 0,
+    treatAsWithdraw: 0,
+    attributeDiscards: 0,
+  };
+  /** epoch milliseconds of the last change of state */
+  since: number;
+  establishedAt: number | undefined;
+  lastError: string | undefined;
+  helperUntil: number | undefined;
+  #config: PeerConfig;
+  #session: Session;
+  readonly #around: PeerSurroundings;
+  readonly #connections = new Map<ConnectionId, PeerConnection>();
+  readonly #timers: Readonly<Record<PeerTimer, RestartableTimer>>;
+  readonly #malformed: RateLimit;
+  readonly #endOfRib = new Set<Family>();
+  readonly #queue: { readonly event: SessionEvent; readonly delivery: Delivery }[] = [];
+  #running = false;
+  #removed = false;
+  #wasUp = false;
+  #nextConnection: ConnectionId = 1;
+  #dial: { cancel(): void } | undefined;
+  #established: PeerConnection | undefined;
+
+  constructor(config: PeerConfig, around: PeerSurroundings) {
+    this.#config = config;
+    this.#around = around;
+    this.#session = initialSession(sessionConfig(config, around.routerId), around.restartFlags());
+    this.#malformed = new RateLimit(around.clock, MALFORMED_BURST, MALFORMED_INTERVAL_MS);
+    this.since = around.clock.wallNow();
+    this.ribId = around.rib.addPeer(config);
+    const timer = (event: SessionEvent): RestartableTimer =>
+      new RestartableTimer(around.clock, () => this.dispatch(event));
+    this.#timers = {
+      'connect-retry': timer({ type: 'ConnectRetryTimer_Expires' }),
+      'idle-hold': timer({ type: 'IdleHoldTimer_Expires' }),
+      restart: timer({ type: 'RestartTimer_Expires' }),
+      stale: timer({ type: 'StaleTimer_Expires' }),
+    };
+    around.loop.add(this);
+  }
+
+  get config(): PeerConfig {
+    return this.#config;
+  }
+
+  get session(): Session {
+    return this.#session;
+  }
+
+  /** Whether it was Established since it was added. */
+  get wasUp(): boolean {
+    return this.#wasUp;
+  }
+
+  /** Families whose End-of-RIB came in the present session. */
+  get endOfRibReceived(): ReadonlySet<Family> {
+    return this.#endOfRib;
+  }
+
+  /** The terms of the session that is up. */
+  get negotiated(): Negotiated | undefined {
+    return establishedConnection(this.#session)?.negotiated;
+  }
+
+  /** The connection of the session that is up. */
+  get connection(): PeerConnection | undefined {
+    return this.#established;
+  }
+
+  /** Epoch milliseconds of the next dial or of the end of IdleHold. */
+  get nextConnectAt(): number | undefined {
+    const remaining = this.#timers['idle-hold'].remainingMs ?? this.#timers['connect-retry'].remainingMs;
+    return remaining === undefined ? undefined : this.#around.clock.wallNow() + remaining;
+  }
+
+  /** Begins the peer's life, unless it is administratively down. */
+  start(): void {
+    if (!this.#config.adminDown) this.dispatch({ type: 'ManualStart' });
+  }
+
+  /** Lifts an administrative stop. */
+  enable(): void {
+    this.dispatch({ type: 'ManualStart' });
+  }
+
+  /** Cease 6/2 with a text, then Idle(Admin). */
+  disable(text: string): void {
+    this.dispatch({ type: 'ManualStop', text });
+  }
+
+  /** Resets the session with a Cease; it comes back by itself. */
+  reset(subcode: number, reason: string): void {
+    this.dispatch({ type: 'AutomaticStop', error: notification(ERROR.cease, subcode), reason });
+  }
+
+  /** Asks the peer to send a family again (RFC 2918). False when it is not up or does not know how. */
+  requestRefresh(family: Family): boolean {
+    const negotiated = this.negotiated;
+    if (this.#established === undefined || negotiated === undefined) return false;
+    if (!negotiated.routeRefresh || !negotiated.context.families[family]) return false;
+    this.#established.send(encodeRouteRefresh(AFI[family], SAFI_UNICAST, REFRESH_SUBTYPE.request));
+    return true;
+  }
+
+  /** Puts a new configuration into force: under the running session where that is possible, else with a reset (6/6). */
+  update(config: PeerConfig): void {
+    const before = this.#config;
+    const changes = resettingChanges(before, config);
+    if (changes.length > 0) {
+      if (this.#session.connections.length > 0) {
+        this.reset(CEASE.otherConfigurationChange, `configuration changed: ${changes.join(', ')}`);
+      }
+      this.dispatch({ type: 'RestartTimer_Expires' });
+    }
+    this.#config = config;
+    this.#session = reconfigure(
+      this.#session,
+      sessionConfig(config, this.#around.routerId),
+      this.#around.restartFlags(),
+    );
+    this.#around.rib.updatePeer(this.ribId, config);
+    if (before.passive !== config.passive) this.#applyPassive();
+    if (before.adminDown && !config.adminDown) this.enable();
+    if (!before.adminDown && config.adminDown) this.disable('');
+  }
+
+  /** The wait of our own restart is over: OPENs from now on say so. */
+  updateRestartFlags(): void {
+    const flags = this.#around.restartFlags();
+    if (sameFlags(flags, this.#session.restart)) return;
+    this.#session = reconfigure(this.#session, this.#session.config, flags);
+  }
+
+  /** Says goodbye with 6/3 and takes the peer and its routes out of the RIB. */
+  remove(): void {
+    this.reset(CEASE.peerDeconfigured, 'peer de-configured');
+    this.abandon();
+    this.#around.rib.removePeer(this.ribId);
+  }
+
+  /** Closes everything without a NOTIFICATION and leaves the RIB as it is: the peer keeps our routes if it is a graceful-restart helper. */
+  abandon(): void {
+    this.#removed = true;
+    this.#around.loop.remove(this);
+    this.#dial?.cancel();
+    for (const connection of this.#connections.values()) connection.close(undefined);
+    this.#connections.clear();
+    this.#established = undefined;
+    for (const timer of Object.values(this.#timers)) timer.stop();
+  }
+
+  /** The peer dialled us. */
+  accept(channel: Channel): void {
+    const problem = this.#around.network.applyTtl(channel, this.#config.ttl, this.#config.minTtl);
+    if (problem !== undefined) this.#warn(problem);
+    this.dispatch({ type: 'TcpConnectionConfirmed', connection: this.#adopt(channel) });
+  }
+
+  /** Writes one buffer of UPDATEs if there are any and the peer keeps up. */
+  pump(): boolean {
+    return this.#established?.pump(this.#pull) ?? false;
+  }
+
+  readonly #pull = (target: Uint8Array, offset: number): number =>
+    this.#around.rib.fill(this.ribId, target, offset);
+
+  // --- events in ---------------------------------------------------------------------------------------------------------
+
+  /** Runs an event; one that comes up while another runs waits its turn. */
+  dispatch(event: SessionEvent, delivery?: Delivery): void {
+    if (this.#removed) return;
+    this.#queue.push({ event, delivery });
+    if (this.#running) return;
+    this.#running = true;
+    try {
+      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+        this.#run(next.event, next.delivery);
+      }
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  #run(event: SessionEvent, delivery: Delivery): void {
+    const { clock, log } = this.#around;
+    const before = sessionState(this.#session);
+    const { state, actions } = step(this.#session, event, clock.now());
+    this.#session = state;
+    if (event.type === 'NotifMsg' || event.type === 'NotifMsgVerErr') {
+      const text = describeNotification(event.error);
+      this.lastError = text;
+      log({ type: 'notification', peer: this.#config.name, direction: 'received', error: event.error, text });
+    }
+    for (const action of actions) this.#perform(action, delivery);
+    const after = sessionState(this.#session);
+    if (after === before) return;
+    this.since = clock.wallNow();
+    log({ type: 'state', peer: this.#config.name, from: before, to: after });
+    this.#around.onProgress();
+  }
+
+  /** A passive peer that becomes active dials; an active one that becomes passive gives up its dial. */
+  #applyPassive(): void {
+    if (this.#session.connections.length > 0 || this.#session.base === 'Idle') return;
+    this.dispatch({ type: 'AutomaticStop', error: undefined, reason: 'configuration changed: passive' });
+  }
+
+  #adopt(channel: Channel): ConnectionId {
+    const id = this.#nextConnection++;
+    const { clock, loop } = this.#around;
+    const connection: PeerConnection = new PeerConnection(
+      id,
+      channel,
+      clock,
+      {
+        onMessage: (...message) => this.#onMessage(id, ...message),
+        onFrameError: (error, reason, octets) => {
+          this.#tellMalformed('session-reset', reason, octets);
+          this.dispatch({ type: 'BGPHeaderErr', connection: id, error, reason });
+        },
+        onClose: (reason) => this.dispatch({ type: 'TcpConnectionFails', connection: id, reason }),
+        onWritable: () => loop.request(),
+        mayRead: () => loop.mayRead(connection.stream),
+      },
+      (timer) => this.dispatch({ type: TIMER_EVENTS[timer], connection: id }),
+    );
+    this.#connections.set(id, connection);
+    return id;
+  }
+
+  #onMessage(
+    id: ConnectionId,
+    type: number,
+    octets: Uint8Array,
+    start: number,
+    body: number,
+    end: number,
+  ): void {
+    const connection = this.#session.connections.find((other) => other.id === id);
+    const context = connection?.state === 'Established' ? connection.negotiated.context : undefined;
+    if (type === MESSAGE_TYPE.update && context === undefined) {
+      this.dispatch({ type: 'UpdateMsg', connection: id });
+      return;
+    }
+    const message = decodeMessage(type, octets.subarray(body, end), context);
+    this.#tellProblems(message, octets.subarray(start, end));
+    this.dispatch(eventOf(id, message), deliveryOf(message));
+  }
+
+  // --- actions out -------------------------------------------------------------------------------------------------------
+
+  #perform(action: Action, delivery: Delivery): void {
+    const { clock, rib } = this.#around;
+    switch (action.type) {
+      case 'start-timer':
+        this.#timers[action.timer].start(this.#jittered(action.delayMs, action.jitter));
+        if (action.timer === 'restart') this.helperUntil = clock.wallNow() + action.delayMs;
+        return;
+      case 'stop-timer':
+        this.#timers[action.timer].stop();
+        if (action.timer === 'restart') this.helperUntil = undefined;
+        return;
+      case 'start-connection-timer':
+        this.#connections
+          .get(action.connection)
+          ?.startTimer(action.timer, this.#jittered(action.delayMs, action.jitter));
+        return;
+      case 'stop-connection-timer':
+        this.#connections.get(action.connection)?.stopTimer(action.timer);
+        return;
+      case 'dial':
+        this.#startDial();
+        return;
+      case 'cancel-dial':
+        this.#dial?.cancel();
+        this.#dial = undefined;
+        return;
+      case 'send-open': {
+        const connection = this.#connections.get(action.connection);
+        const { localAs } = this.#session.config;
+        connection?.send(encodeOpen({ ...action.open, as: localAs }));
+        connection?.stream.start();
+        return;
+      }
+      case 'send-keepalive':
+        this.#connections.get(action.connection)?.send(encodeKeepalive());
+        return;
+      case 'close':
+        this.#close(action);
+        return;
+      case 'session-up':
+        this.#sessionUp(action.connection, action.negotiated);
+        return;
+      case 'session-down':
+        this.#sessionDown(action.keepStale, action.reason);
+        return;
+      case 'purge-stale':
+        this.helperUntil = undefined;
+        rib.purgeStale(this.ribId, action.families);
+        this.#around.log({ type: 'stale-purged', peer: this.#config.name, families: action.families });
+        return;
+      case 'deliver':
+        if (delivery !== undefined) this.#deliver(delivery);
+        return;
+    }
+  }
+
+  /** RFC 4271 10: 0.75 to 1 of the time; never less than 1 s of what was a second or more (4.4: at most one KEEPALIVE a second). */
+  #jittered(delayMs: number, jitter: boolean): number {
+    if (!jitter) return delayMs;
+    const shortened = delayMs * (0.75 + 0.25 * this.#around.random());
+    return delayMs >= 1000 ? Math.max(1000, shortened) : shortened;
+  }
+
+  #startDial(): void {
+    const { address, port, localAddress, ttl, minTtl } = this.#config;
+    this.#dial = this.#around.network.dial(
+      { address, port, localAddress, ttl, minTtl },
+      {
+        onUp: (channel) => {
+          this.#dial = undefined;
+          this.dispatch({ type: 'Tcp_CR_Acked', connection: this.#adopt(channel) });
+        },
+        onFail: (reason) => {
+          this.#dial = undefined;
+          this.lastError = reason;
+          this.#around.log({ type: 'connect-failed', peer: this.#config.name, reason });
+          this.dispatch({ type: 'TcpConnectionFails', connection: undefined, reason });
+        },
+      },
+    );
+  }
+
+  #close({ connection: id, error, reason }: Extract<Action, { type: 'close' }>): void {
+    const connection = this.#connections.get(id);
+    if (connection === undefined) return;
+    if (connection === this.#established) this.#established = undefined;
+    this.#connections.delete(id);
+    connection.close(error && encodeNotification(error));
+    const { counts } = connection.stream;
+    this.totals.messagesReceived += counts.received;
+    this.totals.messagesSent += counts.sent;
+    this.totals.updatesReceived += counts.updatesReceived;
+    this.totals.updatesSent += counts.updatesSent;
+    if (error === undefined) {
+      this.lastError = reason;
+      return;
+    }
+    const text = describeNotification(error);
+    this.lastError = text;
+    this.#around.log({
+      type: 'notification',
+      peer: this.#config.name,
+      direction: 'sent',
+      error,
+      text,
+      reason,
+    });
+  }
+
+  #sessionUp(id: ConnectionId, negotiated: Negotiated): void {
+    const { clock, rib, loop, log, addressesOf } = this.#around;
+    const connection = this.#connections.get(id);
+    if (connection === undefined) return;
+    const { localAddress, remoteAddress } = connection.stream.channel;
+    const { peerConnected, connectedSubnets, ...addresses } = addressesOf(localAddress, remoteAddress);
+    this.#established = connection;
+    this.#wasUp = true;
+    this.#endOfRib.clear();
+    this.establishedAt = clock.wallNow();
+    this.totals.establishedCount += 1;
+    this.lastError = undefined;
+    rib.peerUp(this.ribId, {
+      routerId: negotiated.peerRouterId,
+      localAddress: addresses,
+      peerConnected,
+      connectedSubnets,
+      context: negotiated.context,
+      addPathSend: { ipv4: false, ipv6: false },
+      maxMessage: negotiated.maxMessage,
+    });
+    log({
+      type: 'session-up',
+      peer: this.#config.name,
+      families: negotiatedFamilies(negotiated),
+      holdTimeSec: negotiated.holdTimeSec,
+      peerRouterId: negotiated.peerRouterId,
+    });
+    loop.request();
+  }
+
+  #sessionDown(keepStale: readonly Family[], reason: string): void {
+    this.#established = undefined;
+    this.establishedAt = undefined;
+    this.#endOfRib.clear();
+    this.totals.droppedCount += 1;
+    this.#around.rib.peerDown(this.ribId, keepStale);
+    this.#around.log({ type: 'session-down', peer: this.#config.name, reason, keptStale: keepStale });
+  }
+
+  #deliver(delivery: NonNullable<Delivery>): void {
+    const { rib, clock, log } = this.#around;
+    if (delivery.kind === 'refresh') {
+      const { family } = delivery;
+      if (family !== undefined && this.negotiated?.context.families[family]) rib.refresh(this.ribId, family);
+      return;
+    }
+    const { update } = delivery;
+    rib.receive(this.ribId, update, clock.wallNow());
+    const family = update.endOfRib;
+    if (family === undefined || !this.negotiated?.context.families[family]) return;
+    rib.endOfRib(this.ribId, family);
+    if (this.#endOfRib.has(family)) return;
+    this.#endOfRib.add(family);
+    log({ type: 'end-of-rib', peer: this.#config.name, family });
+    this.#around.onProgress();
+  }
+
+  // --- telling -----------------------------------------------------------------------------------------------------------
+
+  #tellProblems(message: DecodedMessage, octets: Uint8Array): void {
+    if (message.type === 'error') {
+      this.#tellMalformed('session-reset', message.reason, octets);
+      return;
+    }
+    if (message.type !== 'update') return;
+    const { verdict, discarded } = message.update;
+    switch (verdict.kind) {
+      case 'ok':
+        return;
+      case 'attribute-discard':
+        this.totals.attributeDiscards += discarded.length;
+        this.#tellMalformed(
+          verdict.kind,
+          discarded.map(({ code, reason }) => `attribute ${code}: ${reason}`).join('; '),
+          octets,
+        );
+        return;
+      case 'treat-as-withdraw':
+        this.totals.treatAsWithdraw += 1;
+        this.#tellMalformed(verdict.kind, verdict.reason, octets);
+        return;
+      case 'session-reset':
+        this.#tellMalformed(verdict.kind, verdict.reason, octets);
+        return;
+    }
+  }
+
+  #tellMalformed(
+    action: 'session-reset' | 'treat-as-withdraw' | 'attribute-discard',
+    reason: string,
+    octets: Uint8Array,
+  ): void {
+    const suppressed = this.#malformed.take();
+    if (suppressed === undefined && action !== 'session-reset') return;
+    this.#around.log({
+      type: 'malformed',
+      peer: this.#config.name,
+      action,
+      reason,
+      hex: hexOf(octets.subarray(0, HEX_OCTETS)),
+      octets: octets.length,
+      suppressed: suppressed ?? 0,
+    });
+  }
+
+  #warn(message: string): void {
+    this.#around.log({ type: 'warning', peer: this.#config.name, message });
+  }
+}
+
+const TIMER_EVENTS = {
+  hold: 'HoldTimer_Expires',
+  keepalive: 'KeepaliveTimer_Expires',
+  'send-hold': 'SendHoldTimer_Expires',
+} as const satisfies Readonly<Record<ConnectionTimer, SessionEvent['type']>>;
+
+function deliveryOf(message: DecodedMessage): Delivery {
+  if (message.type === 'update') return { kind: 'update', update: message.update };
+  if (message.type !== 'route-refresh' || message.subtype !== REFRESH_SUBTYPE.request) return undefined;
+  return { kind: 'refresh', family: familyOf(message.afi, message.safi) };
+}
+
+function negotiatedFamilies(negotiated: Negotiated): Family[] {
+  const { ipv4, ipv6 } = negotiated.context.families;
+  return [...(ipv4 ? (['ipv4'] as const) : []), ...(ipv6 ? (['ipv6'] as const) : [])];
+}

@@ -1,0 +1,114 @@
+/**
+ * Shares the event loop: routes are decided, output is made and input is read in slices of a few milliseconds with the loop between
+ * them, so that a burst of a million routes delays no keepalive. Input stops while a slice is used up and goes on after decisions and
+ * output had their turn.
+ */
+import type { Clock } from '../transport/clock.ts';
+
+const DECISION_SLICE_MS = 3;
+const OUTPUT_SLICE_MS = 3;
+const INPUT_SLICE_MS = 4;
+
+/** Who decides routes. */
+export interface Work {
+  /** works until `isOver()`; whether more is left */
+  work(isOver: () => boolean): boolean;
+}
+
+/** Who has output. `pump` writes at most one buffer and returns whether it did. */
+export interface Pump {
+  pump(): boolean;
+}
+
+/** Who was told to stop reading. */
+export interface Reader {
+  resumeReading(): void;
+}
+
+export class WorkLoop {
+  readonly #clock: Clock;
+  readonly #work: Work;
+  readonly #pumps = new Set<Pump>();
+  #paused: Reader[] = [];
+  #scheduled = false;
+  #stopped = false;
+  #inputSince: number | undefined;
+  #whenIdle: (() => void)[] = [];
+
+  constructor(clock: Clock, work: Work) {
+    this.#clock = clock;
+    this.#work = work;
+  }
+
+  /** Asks for a turn. */
+  request(): void {
+    if (this.#scheduled || this.#stopped) return;
+    this.#scheduled = true;
+    this.#clock.soon(() => this.#turn());
+  }
+
+  /** Takes part in every turn from now on. */
+  add(pump: Pump): void {
+    this.#pumps.add(pump);
+  }
+
+  remove(pump: Pump): void {
+    this.#pumps.delete(pump);
+  }
+
+  /** Calls once, when every decision that is due has been made. */
+  whenIdle(callback: () => void): void {
+    this.#whenIdle.push(callback);
+    this.request();
+  }
+
+  /** Whether a connection that has just been read from may be read again in this turn; if not, it is resumed after the next. */
+  mayRead(reader: Reader): boolean {
+    const now = this.#clock.now();
+    this.#inputSince ??= now;
+    this.request();
+    if (now - this.#inputSince < INPUT_SLICE_MS) return true;
+    this.#paused.push(reader);
+    return false;
+  }
+
+  /** No turn comes any more. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  #turn(): void {
+    this.#scheduled = false;
+    if (this.#stopped) return;
+    this.#inputSince = undefined;
+    const more = this.#work.work(this.#within(DECISION_SLICE_MS));
+    const outputLeft = this.#output();
+    const paused = this.#paused;
+    this.#paused = [];
+    for (const reader of paused) reader.resumeReading();
+    if (more || outputLeft) {
+      this.request();
+      return;
+    }
+    const idle = this.#whenIdle;
+    this.#whenIdle = [];
+    for (const callback of idle) callback();
+  }
+
+  /** One buffer for each pump while time lasts; who came last goes first the next time. */
+  #output(): boolean {
+    const isOver = this.#within(OUTPUT_SLICE_MS);
+    for (const pump of [...this.#pumps]) {
+      if (isOver()) return true;
+      if (!pump.pump()) continue;
+      this.#pumps.delete(pump);
+      this.#pumps.add(pump);
+    }
+    return false;
+  }
+
+  #within(milliseconds: number): () => boolean {
+    const end = this.#clock.now() + milliseconds;
+    return () => this.#clock.now() >= end;
+  }
+}
