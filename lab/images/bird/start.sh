@@ -2,7 +2,7 @@
 # What runs in a router of the BIRD kind: the image's command, and what the runner starts in a node of its own.
 #   lab-node          (as process 1) sets the node up, starts the router and lives until it is told to stop
 #   lab-node start    starts the router's process, which must not be running
-#   start.sh stop     kills the router's process at once, as a crash would
+#   lab-node kill     kills the router's process at once, as a crash would
 # Configuration: /etc/bird/bird.conf, which takes in /etc/bird/protocol.d/*.conf in each BGP protocol.
 set -u
 PATH=/usr/sbin:/usr/bin:/sbin:/bin

@@ -2,7 +2,7 @@
 # What runs in a router of the FRR kind: the image's command, and what the runner starts in a node of its own.
 #   lab-node          (as process 1) sets the node up, starts the router and lives until it is told to stop
 #   lab-node start    starts the router's processes, which must not be running
-#   start.sh stop     kills the router's processes at once, as a crash would
+#   lab-node kill     kills the router's processes at once, as a crash would
 # Configuration: /etc/frr/frr.conf, and /etc/frr/extra.conf after it if it is there.
 set -u
 PATH=/usr/lib/frr:/usr/sbin:/usr/bin:/sbin:/bin

@@ -2,7 +2,7 @@
 # What runs on an Ocicat host: the image's command, and what the runner starts in a node of its own.
 #   lab-node          (as process 1) starts the agent and lives until it is told to stop
 #   lab-node start    starts the agent, which must not be running
-#   start.sh kill     kills the agent at once, as a crash would; packets keep flowing
+#   lab-node kill     kills the agent at once, as a crash would; packets keep flowing
 # Configuration: /etc/ocicat/agent.yaml, if it is there. The agent's log: /var/log/ocicat/agent.log.
 set -u
 
