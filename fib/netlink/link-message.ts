@@ -75,6 +75,14 @@ export function writeLinkDump(writer: MessageWriter): void {
   writer.end();
 }
 
+/** Writes the RTM_GETLINK of one interface by its name. */
+export function writeLinkQuery(writer: MessageWriter, name: string): void {
+  writer.begin(RTM.GETLINK, 0);
+  writeHeader(writer, 0, 0, 0);
+  writer.attributeString(IFLA.IFNAME, name);
+  writer.end();
+}
+
 /** One end of a veth pair to be made. */
 export interface VethEndFields {
   readonly name: string;

@@ -21,6 +21,8 @@ const ENOBUFS = 105;
 const ETIMEDOUT = 110;
 const EAGAIN = 11;
 const DUMP_ATTEMPTS = 10;
+/** ENOENT, ESRCH, ENODEV */
+const ABSENT: ReadonlySet<number> = new Set([2, 3, 19]);
 
 // Shared by all sockets: calls are synchronous and nothing keeps a view of it beyond the call.
 let receiveBuffer: Uint8Array<ArrayBuffer> | undefined;
@@ -122,6 +124,39 @@ export class NetlinkSocket {
     const verdict = this.tryRequest(write);
     if (verdict.errno !== 0 && !tolerated.includes(verdict.errno)) {
       throw new NetlinkError(what, verdict.errno, verdict.text);
+    }
+  }
+
+  /**
+   * Asks for one thing (a GET without dump) and returns what `decode` makes of the answer; undefined when the kernel says that there is
+   * none (ENODEV, ENOENT, ESRCH). Throws a NetlinkError for any other refusal.
+   */
+  query<T>(
+    what: string,
+    write: (writer: MessageWriter) => void,
+    decode: (message: MessageBody) => T | undefined,
+  ): T | undefined {
+    this.#writer.reset();
+    write(this.#writer);
+    const bytes = this.#writer.bytes();
+    const sequence = this.#number(bytes, 1);
+    this.#send(bytes);
+    let answer: T | undefined;
+    for (;;) {
+      const cursor = this.#receive();
+      if (cursor === undefined) throw new NetlinkError(what, ENOBUFS, 'the reply was lost');
+      while (cursor.next()) {
+        if (cursor.sequence !== sequence) continue;
+        if (cursor.type !== NLMSG.ERROR) {
+          answer ??= decode(cursor);
+          continue;
+        }
+        const verdict = decodeVerdict(cursor, cursor.flags);
+        if (verdict !== undefined && verdict.errno !== 0 && !ABSENT.has(verdict.errno)) {
+          throw new NetlinkError(what, verdict.errno, verdict.text);
+        }
+        return answer;
+      }
     }
   }
 

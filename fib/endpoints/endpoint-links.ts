@@ -1,0 +1,454 @@
+/**
+ * Attaches containers: the veth pair and everything on both of its ends but the host's /32 and /128 routes, which go through the route
+ * table. Each step looks at what is there and does what is missing, so a repeated attach repairs, and a crash between any two steps
+ * leaves nothing that the next attach or detach cannot deal with. All calls are synchronous, some milliseconds.
+ */
+import { closeSync, openSync } from 'node:fs';
+import { addressBits, addressesEqual, type Family, formatAddress } from '../../src/net/address.ts';
+import {
+  type AddressMessage,
+  decodeAddress,
+  writeAddressAddition,
+  writeAddressDeletion,
+  writeAddressDump,
+} from '../netlink/address-message.ts';
+import { NetlinkError } from '../netlink/error-message.ts';
+import {
+  decodeLink,
+  type LinkMessage,
+  writeLinkChange,
+  writeLinkDeletion,
+  writeLinkDump,
+  writeLinkQuery,
+  writeVethCreation,
+} from '../netlink/link-message.ts';
+import { inNamespace, inNamespaceOrHere } from '../netlink/namespace.ts';
+import { writePermanentNeighbour } from '../netlink/neighbour-message.ts';
+import {
+  AF_INET,
+  AF_INET6,
+  IFF,
+  NLM_F,
+  RT_SCOPE,
+  RT_TABLE_MAIN,
+  RTM,
+  RTN,
+  RTNH_F,
+} from '../netlink/registry.ts';
+import { decodeRoute, RouteRecord, writeRoute, writeRouteDump } from '../netlink/route-message.ts';
+import { NetlinkSocket } from '../netlink/socket.ts';
+import { ensureSysctl, type Sysctl } from '../sysctl/sysctl.ts';
+import {
+  containerMac,
+  containerSysctls,
+  DEFAULT_LINK_PREFIX,
+  type EndpointSpec,
+  GATEWAYS,
+  HOST_MAC,
+  hostEndSysctls,
+  hostLinkName,
+  problemOfSpec,
+} from './plan.ts';
+
+const ENODEV = 19;
+const EEXIST = 17;
+/** rtnetlink's number for routes that an administrator or a program made: inside the container the routes are the container's own. */
+const RTPROT_BOOT = 3;
+
+/** Why an endpoint cannot be attached. */
+export type EndpointErrorCode =
+  | 'invalid'
+  | 'no-netns'
+  | 'name-taken'
+  | 'interface-exists'
+  | 'default-route-exists'
+  | 'kernel';
+
+/** An attachment that failed; the text names the endpoint, what was tried and what to do. */
+export class EndpointError extends Error {
+  readonly code: EndpointErrorCode;
+
+  constructor(code: EndpointErrorCode, message: string, cause?: unknown) {
+    super(message, { cause });
+    this.name = 'EndpointError';
+    this.code = code;
+  }
+}
+
+/** A prepared attachment. */
+export interface PreparedEndpoint {
+  readonly hostIfname: string;
+  readonly hostIfindex: number;
+  readonly containerIfname: string;
+  readonly containerIfindex: number;
+  readonly containerMac: Uint8Array;
+  /** false when the pair was there already */
+  readonly isNew: boolean;
+  /** whether the host end was up already: policy must have reached it in an earlier life */
+  readonly isUp: boolean;
+}
+
+/** A host end of ours that is there. */
+export interface HostLink {
+  readonly ifname: string;
+  readonly ifindex: number;
+  readonly isUp: boolean;
+  readonly mtu: number;
+}
+
+/** Options of `EndpointLinks.open`. */
+export interface EndpointLinksOptions {
+  /** path of the host's network namespace; default: the one we are in */
+  readonly netns?: string | undefined;
+  /** of the host ends' names, 1 to 4 characters; default `oci` */
+  readonly linkPrefix?: string | undefined;
+}
+
+/** Makes and removes the links of containers in one host namespace. */
+export class EndpointLinks {
+  readonly #netns: string | undefined;
+  readonly #prefix: string;
+  readonly #socket: NetlinkSocket;
+
+  private constructor(options: EndpointLinksOptions) {
+    this.#netns = options.netns;
+    this.#prefix = options.linkPrefix ?? DEFAULT_LINK_PREFIX;
+    hostLinkName('', this.#prefix);
+    this.#socket = NetlinkSocket.open({ netns: options.netns });
+  }
+
+  /** Throws a NetlinkError, or a RangeError for an impossible prefix. */
+  static open(options: EndpointLinksOptions = {}): EndpointLinks {
+    return new EndpointLinks(options);
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  /** The host end's name of an endpoint. */
+  nameOf(id: string): string {
+    return hostLinkName(id, this.#prefix);
+  }
+
+  /** Our host ends that are there, to adopt and to sweep. */
+  list(): HostLink[] {
+    return this.#socket
+      .dumpList('list the interfaces', writeLinkDump, decodeLink)
+      .filter((link) => link.name.startsWith(this.#prefix) && isOurs(link))
+      .map(({ name, ifindex, flags, mtu }) => ({ ifname: name, ifindex, isUp: (flags & IFF.UP) !== 0, mtu }));
+  }
+
+  /**
+   * Makes everything but the host end's going up: from then on `activate` is all that keeps packets from flowing, so policy and routes
+   * go in between. On a pair that is there already it repairs what is missing and leaves the host end as it is. Throws an EndpointError.
+   */
+  prepare(spec: EndpointSpec): PreparedEndpoint {
+    const problem = problemOfSpec(spec);
+    if (problem !== undefined) throw new EndpointError('invalid', `endpoint ${spec.id}: ${problem}`);
+    return this.#attempt(spec.id, 'attach', () => {
+      const inside = openInside(spec);
+      try {
+        return this.#prepareWith(spec, inside);
+      } finally {
+        inside.close();
+      }
+    });
+  }
+
+  /** Lets packets flow: the host end goes up. Doing it twice does no harm. Throws an EndpointError. */
+  activate(spec: EndpointSpec, prepared: PreparedEndpoint): void {
+    this.#attempt(spec.id, 'activate', () => {
+      this.#socket.request(`set ${prepared.hostIfname} up`, (writer) => {
+        writeLinkChange(writer, prepared.hostIfindex, { up: true });
+      });
+      // Going down, at any time before, had emptied the neighbour table.
+      this.#setHostNeighbours(spec, prepared.hostIfindex, prepared.containerMac);
+    });
+  }
+
+  /** Changes the MTU of both ends of an endpoint that is attached. Throws an EndpointError. */
+  setMtu(id: string, netns: string, containerIfname: string, mtu: number): void {
+    this.#attempt(id, `set the MTU ${mtu} of`, () => {
+      const host = this.#find(this.nameOf(id));
+      if (host === undefined || !isOurs(host))
+        throw new EndpointError('kernel', `endpoint ${id} is not attached`);
+      const inside = NetlinkSocket.open({ netns });
+      try {
+        const container = inside.query(
+          `look for ${containerIfname}`,
+          (w) => writeLinkQuery(w, containerIfname),
+          decodeLink,
+        );
+        if (container === undefined || container.peerIfindex !== host.ifindex) {
+          throw new EndpointError(
+            'kernel',
+            `endpoint ${id}: ${containerIfname} in ${netns} is not its other end`,
+          );
+        }
+        setMtuIfDifferent(inside, container, mtu);
+      } finally {
+        inside.close();
+      }
+      setMtuIfDifferent(this.#socket, host, mtu);
+    });
+  }
+
+  /**
+   * Takes an endpoint's links away, whatever is gone already. Returns whether there was anything. The host end's removal takes the other
+   * end, the addresses, routes and neighbour entries of both with it. Throws an EndpointError when the name is a foreign link's.
+   */
+  detach(id: string): boolean {
+    return this.detachLink(this.nameOf(id));
+  }
+
+  /** As `detach`, by the host end's name: for sweeping what `list` found. */
+  detachLink(ifname: string): boolean {
+    return this.#attempt(ifname, 'detach', () => {
+      const link = this.#find(ifname);
+      if (link === undefined) return false;
+      if (!isOurs(link)) throw taken(ifname, link);
+      this.#socket.request(`delete ${ifname}`, (writer) => writeLinkDeletion(writer, link.ifindex), [ENODEV]);
+      return true;
+    });
+  }
+
+  #prepareWith(spec: EndpointSpec, inside: NetlinkSocket): PreparedEndpoint {
+    const hostIfname = this.nameOf(spec.id);
+    const containerIfname = spec.containerIfname ?? 'eth0';
+    const families = new Set(spec.addresses.map(({ family }) => family));
+    const findInside = (): LinkMessage | undefined =>
+      inside.query(
+        `look for ${containerIfname}`,
+        (writer) => writeLinkQuery(writer, containerIfname),
+        decodeLink,
+      );
+
+    let host = this.#find(hostIfname);
+    let container = findInside();
+    if (host !== undefined && !isOurs(host)) throw taken(hostIfname, host);
+    const isPair =
+      host !== undefined && container?.peerIfindex === host.ifindex && host.peerIfindex === container.ifindex;
+    if (host !== undefined && !isPair) {
+      // Of an earlier namespace of the same container.
+      const { ifindex } = host;
+      this.#socket.request(`delete ${hostIfname}`, (writer) => writeLinkDeletion(writer, ifindex), [ENODEV]);
+      host = undefined;
+      container = findInside();
+    }
+    const isNew = host === undefined;
+    if (isNew) {
+      if (container !== undefined) {
+        throw new EndpointError(
+          'interface-exists',
+          `endpoint ${spec.id}: ${spec.netns} has an interface ${containerIfname} already; remove it or choose another name`,
+        );
+      }
+      this.#createPair(spec, hostIfname, containerIfname);
+      host = this.#find(hostIfname);
+      container = findInside();
+    }
+    if (host === undefined || container === undefined) {
+      throw new EndpointError(
+        'kernel',
+        `endpoint ${spec.id}: the pair ${hostIfname} vanished while it was made`,
+      );
+    }
+
+    const { ifindex: hostIfindex } = host;
+    setMtuIfDifferent(this.#socket, host, spec.mtu);
+    inNamespaceOrHere(this.#netns, () => hostEndSysctls(hostIfname, families).forEach(ensureSysctl));
+    if (families.has('ipv6')) {
+      this.#socket.request(`give ${hostIfname} its gateway address`, (writer) => {
+        writeAddressAddition(writer, hostIfindex, { address: GATEWAYS.ipv6, length: 64 }, RT_SCOPE.LINK);
+      });
+    }
+    const mac = this.#setUpInside(spec, inside, container, containerIfname, families);
+    this.#setHostNeighbours(spec, hostIfindex, mac);
+    return {
+      hostIfname,
+      hostIfindex,
+      containerIfname,
+      containerIfindex: container.ifindex,
+      containerMac: mac,
+      isNew,
+      isUp: (host.flags & IFF.UP) !== 0,
+    };
+  }
+
+  #createPair(spec: EndpointSpec, hostIfname: string, containerIfname: string): void {
+    const netnsFd = openSync(spec.netns, 'r');
+    try {
+      this.#socket.request(`make the pair ${hostIfname} - ${containerIfname}`, (writer) => {
+        const mac = spec.mac ?? containerMac(spec.id);
+        writeVethCreation(
+          writer,
+          { name: hostIfname, mac: HOST_MAC, mtu: spec.mtu },
+          { name: containerIfname, mac, mtu: spec.mtu, netnsFd },
+        );
+      });
+    } finally {
+      closeSync(netnsFd);
+    }
+  }
+
+  /** Everything inside the container. Returns the hardware address of its end. */
+  #setUpInside(
+    spec: EndpointSpec,
+    inside: NetlinkSocket,
+    container: LinkMessage,
+    name: string,
+    families: ReadonlySet<Family>,
+  ): Uint8Array {
+    const { ifindex } = container;
+    const mac = spec.mac ?? container.address;
+    const settings: Sysctl[] = containerSysctls(name, families);
+    inNamespace(spec.netns, () => settings.forEach(ensureSysctl));
+    setMtuIfDifferent(inside, container, spec.mtu);
+    const lo = inside.query('look for lo', (writer) => writeLinkQuery(writer, 'lo'), decodeLink);
+    if (lo !== undefined && (lo.flags & IFF.UP) === 0) {
+      inside.request('set lo up', (writer) => writeLinkChange(writer, lo.ifindex, { up: true }));
+    }
+    this.#setAddresses(spec, inside, ifindex);
+    if (Buffer.compare(mac, container.address) !== 0) {
+      inside.request(`set the MAC of ${name}`, (writer) => writeLinkChange(writer, ifindex, { mac }));
+    }
+    inside.request(`set ${name} up`, (writer) => writeLinkChange(writer, ifindex, { up: true }));
+    for (const family of families) {
+      inside.request(`add the gateway's neighbour entry`, (writer) => {
+        writePermanentNeighbour(writer, ifindex, GATEWAYS[family], HOST_MAC);
+      });
+      setContainerRoutes(spec, inside, family, ifindex);
+    }
+    return mac;
+  }
+
+  #setAddresses(spec: EndpointSpec, inside: NetlinkSocket, ifindex: number): void {
+    const present = inside
+      .dumpList('read the addresses', writeAddressDump, decodeAddress)
+      .filter((each) => each.ifindex === ifindex && each.scope === RT_SCOPE.UNIVERSE && isHostAddress(each));
+    for (const address of spec.addresses) {
+      if (present.some((each) => addressesEqual(each.address, address))) continue;
+      const value = { address, length: addressBits(address.family) };
+      inside.request(`add ${formatAddress(address)}`, (writer) => {
+        writeAddressAddition(writer, ifindex, value, RT_SCOPE.UNIVERSE);
+      });
+    }
+    // Of an earlier attachment with other addresses.
+    for (const stale of present) {
+      if (spec.addresses.some((address) => addressesEqual(address, stale.address))) continue;
+      inside.request(`remove ${formatAddress(stale.address)}`, (writer) =>
+        writeAddressDeletion(writer, ifindex, stale),
+      );
+    }
+  }
+
+  #setHostNeighbours(spec: EndpointSpec, hostIfindex: number, mac: Uint8Array): void {
+    for (const address of spec.addresses) {
+      this.#socket.request(`add the neighbour entry of ${formatAddress(address)}`, (writer) => {
+        writePermanentNeighbour(writer, hostIfindex, address, mac);
+      });
+    }
+  }
+
+  #find(name: string): LinkMessage | undefined {
+    return this.#socket.query(`look for ${name}`, (writer) => writeLinkQuery(writer, name), decodeLink);
+  }
+
+  #attempt<T>(id: string, verb: string, action: () => T): T {
+    try {
+      return action();
+    } catch (error) {
+      if (error instanceof EndpointError) throw error;
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new EndpointError('kernel', `cannot ${verb} endpoint ${id}: ${reason}`, error);
+    }
+  }
+}
+
+function openInside(spec: EndpointSpec): NetlinkSocket {
+  try {
+    return NetlinkSocket.open({ netns: spec.netns });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    const message = `endpoint ${spec.id}: ${spec.netns} is no network namespace that can be entered: ${reason}`;
+    throw new EndpointError('no-netns', message, error);
+  }
+}
+
+/** The link route to the gateway and the default route through it. */
+function setContainerRoutes(
+  spec: EndpointSpec,
+  inside: NetlinkSocket,
+  family: Family,
+  ifindex: number,
+): void {
+  const af = family === 'ipv4' ? AF_INET : AF_INET6;
+  const gateway = GATEWAYS[family].bytes;
+  const fields = { type: RTN.UNICAST, table: RT_TABLE_MAIN, protocol: RTPROT_BOOT, metric: 0 };
+  if (family === 'ipv4') {
+    const word = new DataView(gateway.buffer, gateway.byteOffset).getInt32(0);
+    inside.request(`add the route to ${formatAddress(GATEWAYS.ipv4)}`, (writer) => {
+      const nextHops = [{ ifindex, weight: 1, flags: 0 }];
+      const flags = NLM_F.CREATE | NLM_F.REPLACE;
+      writeRoute(writer, RTM.NEWROUTE, flags, af, 32, word, 0, 0, 0, {
+        ...fields,
+        scope: RT_SCOPE.LINK,
+        nextHops,
+      });
+    });
+  }
+  const verdict = inside.tryRequest((writer) => {
+    const nextHops = [{ ifindex, weight: 1, flags: RTNH_F.ONLINK, gateway }];
+    const flags = NLM_F.CREATE | NLM_F.EXCL;
+    writeRoute(writer, RTM.NEWROUTE, flags, af, 0, 0, 0, 0, 0, {
+      ...fields,
+      scope: RT_SCOPE.UNIVERSE,
+      nextHops,
+    });
+  });
+  if (verdict.errno === 0) return;
+  if (verdict.errno !== EEXIST)
+    throw new NetlinkError(`add the ${family} default route`, verdict.errno, verdict.text);
+  if (!hasDefaultVia(inside, af, ifindex)) {
+    throw new EndpointError(
+      'default-route-exists',
+      `endpoint ${spec.id}: ${spec.netns} has an ${family} default route through another interface already; remove it first`,
+    );
+  }
+}
+
+function hasDefaultVia(inside: NetlinkSocket, family: number, ifindex: number): boolean {
+  const record = new RouteRecord();
+  return inside
+    .dumpList(
+      'read the routes',
+      (writer) => writeRouteDump(writer, RTM.GETROUTE, family, RT_TABLE_MAIN, 0),
+      (message) => decodeRoute(message, record) && record.length === 0 && record.ifindex === ifindex,
+    )
+    .includes(true);
+}
+
+function setMtuIfDifferent(socket: NetlinkSocket, link: LinkMessage, mtu: number): void {
+  if (link.mtu === mtu) return;
+  socket.request(`set the MTU of ${link.name} to ${mtu}`, (writer) =>
+    writeLinkChange(writer, link.ifindex, { mtu }),
+  );
+}
+
+function isHostAddress(message: AddressMessage): boolean {
+  return message.length === addressBits(message.address.family);
+}
+
+/** A veth pair is made with its hardware address in one request, so this holds from its first moment. */
+function isOurs(link: LinkMessage): boolean {
+  return link.kind === 'veth' && Buffer.compare(link.address, HOST_MAC) === 0;
+}
+
+function taken(name: string, link: LinkMessage): EndpointError {
+  const kind = link.kind === '' ? 'hardware' : link.kind;
+  return new EndpointError(
+    'name-taken',
+    `the interface name ${name} is taken by a link that is not ours (${kind}); rename or remove it`,
+  );
+}
