@@ -2,7 +2,7 @@
  * Files of resources: YAML with several documents, JSON, lists. Reading collects every error with its document and path; writing
  * gives YAML that people like to read.
  */
-import { parseAllDocuments, type ScalarTag, stringify } from 'yaml';
+import { type Document, isCollection, parseAllDocuments, type ScalarTag, stringify, visit } from 'yaml';
 import type { ResourceKey } from './metadata-types.ts';
 import { readResource } from './registry.ts';
 import { isMap, type Problem } from './schema.ts';
@@ -62,6 +62,11 @@ export function parseDocuments(text: string, file: string): readonly ParsedDocum
       out.push({ file, document: number, errors: [{ path: '', reason: yamlError(error) }] });
       continue;
     }
+    if (hasCollectionKey(each)) {
+      const reason = 'a list or map cannot be the key of a map';
+      out.push({ file, document: number, errors: [{ path: '', reason }] });
+      continue;
+    }
     let value: unknown;
     try {
       value = each.toJS({ maxAliasCount: 100 });
@@ -77,6 +82,18 @@ export function parseDocuments(text: string, file: string): readonly ParsedDocum
     for (const item of itemsOf(value)) out.push(readDocument(item.value, item.path, file, number));
   }
   return out;
+}
+
+function hasCollectionKey(document: Document.Parsed): boolean {
+  let found = false;
+  visit(document, {
+    Pair(_key, pair) {
+      if (!isCollection(pair.key)) return undefined;
+      found = true;
+      return visit.BREAK;
+    },
+  });
+  return found;
 }
 
 function yamlError(error: {

@@ -156,6 +156,21 @@ describe('policy graph', () => {
     assert.equal(except.verdict('wep/default/web', 'ingress', stranger), 'allow');
   });
 
+  it("confines a NetworkPolicy's notSelector to its namespace", () => {
+    const other = endpoint('other', {}, { ipNetworks: ['10.0.0.9'] }, 'elsewhere');
+    const { model } = graphOf([
+      web,
+      db,
+      other,
+      policy('default', 'p', { ingress: [{ action: 'Allow', source: { notSelector: 'has(role)' } }] }),
+    ]);
+    const from = (source: string): string =>
+      model.verdict('wep/default/web', 'ingress', tcp(source, '10.0.0.1', 80));
+    assert.equal(from('10.0.0.2'), 'allow');
+    assert.equal(from('10.0.0.9'), 'deny');
+    assert.equal(from('198.51.100.9'), 'deny');
+  });
+
   it('keeps a set that moves from one policy to another', () => {
     const rule: Rule = { action: 'Allow', source: { selector: 'app == "db"' } };
     const { graph } = graphOf([web, db, globalPolicy('a', { selector: 'app == "web"', ingress: [rule] })]);
