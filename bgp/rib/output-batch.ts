@@ -123,7 +123,7 @@ export class OutputBatch {
       while (to < this.#withdrawnCount && this.#addWithdrawal(rib, output, this.#withdrawn[to] ?? NONE)) to++;
       if (to === from) break;
       this.#at += this.#packer.finish();
-      for (; from < to; from++) markWithdrawn(rib, output, this.#withdrawn[from] ?? NONE);
+      from = to;
     }
     for (; from < this.#withdrawnCount; from++) this.#postpone(output, this.#withdrawn[from] ?? NONE);
   }
@@ -155,9 +155,12 @@ export class OutputBatch {
     }
   }
 
-  /** A prefix may stand in the list twice; after the first time its id may be free already. */
+  /** Adds a withdrawal and notes it at once, since a prefix may stand in the list twice. False: the message is full. */
   #addWithdrawal(rib: FamilyRib, output: PeerOutput, prefix: number): boolean {
-    return !wasSent(output, prefix) || this.#add(rib, prefix);
+    if (!wasSent(output, prefix)) return true;
+    if (!this.#add(rib, prefix)) return false;
+    markWithdrawn(rib, output, prefix);
+    return true;
   }
 
   #postpone(output: PeerOutput, prefix: number): void {
