@@ -4,6 +4,7 @@
  */
 
 import { FAMILIES, type Family } from '../src/net/address.ts';
+import { formatPrefix, parsePrefix } from '../src/net/prefix.ts';
 import { type CommandRunner, commandRunner } from './command.ts';
 import { KernelSets } from './ipset/kernel-sets.ts';
 import { memberFamily } from './ipset/members.ts';
@@ -321,7 +322,7 @@ export class PolicyProgrammer {
   #setSources(id: string, endpoint: EndpointPolicy | undefined): void {
     const isUsable = endpoint !== undefined && this.#model.isUsable(id);
     const fresh = isUsable
-      ? [...new Set(endpoint.addresses)].map((address) => `${address},${endpoint.interfaceName}`)
+      ? [...new Set(endpoint.addresses.map(canonicalCidr))].map((cidr) => `${cidr},${endpoint.interfaceName}`)
       : [];
     const added: string[] = [];
     const removed: string[] = [];
@@ -441,6 +442,11 @@ export class PolicyProgrammer {
       )
     );
   }
+}
+
+function canonicalCidr(text: string): string {
+  const prefix = parsePrefix(text);
+  return prefix === undefined ? text : formatPrefix(prefix);
 }
 
 function setFailure({ name, reason }: { name: string | undefined; reason: string }): PolicyFailure {

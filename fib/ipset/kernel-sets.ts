@@ -53,8 +53,6 @@ export class KernelSets {
   readonly #failures = new Map<string | undefined, string>();
   /** capacity of our sets that exist, by name; undefined: the kernel must be read */
   #existing: Map<string, number> | undefined;
-  /** contents as read, until they have been compared */
-  #saved = new Map<string, SavedSet>();
 
   constructor(options: KernelSetsOptions) {
     this.#run = options.run;
@@ -72,17 +70,13 @@ export class KernelSets {
     const fresh = new MemberSet(family, type, members);
     let pending: DesiredSet['pending'];
     if (old?.pending) {
-      // The kernel holds the old members less what is pending of them.
-      const add = new Set<string>();
-      const remove = new Set(old.pending.remove);
-      for (const entry of fresh) {
-        remove.delete(entry);
-        if (!old.members.has(entry) || old.pending.add.has(entry) || old.pending.remove.has(entry)) {
-          add.add(entry);
-        }
-      }
-      for (const entry of old.members) if (!fresh.has(entry)) remove.add(entry);
-      pending = { add, remove };
+      const { members, pending: before } = old;
+      const inKernel = (entry: string) =>
+        before.remove.has(entry) || (members.has(entry) && !before.add.has(entry));
+      pending = {
+        add: new Set([...fresh].filter((entry) => !inKernel(entry))),
+        remove: new Set([...members, ...before.remove].filter((e) => inKernel(e) && !fresh.has(e))),
+      };
     }
     this.#desired.set(name, { family, type, members: fresh, pending });
     this.#dirty.add(name);
@@ -98,8 +92,8 @@ export class KernelSets {
     ] as const) {
       for (const member of members) {
         for (const entry of set.members.change(step, set.type, member)) {
-          set.pending?.[step].add(entry);
-          set.pending?.[step === 'add' ? 'remove' : 'add'].delete(entry);
+          const undoes = set.pending?.[step === 'add' ? 'remove' : 'add'].delete(entry);
+          if (undoes === false) set.pending?.[step].add(entry);
         }
       }
     }
@@ -145,6 +139,7 @@ export class KernelSets {
     const refused = new Map<string, string>();
     /** sets are written one by one after a failure that does not tell its line */
     let oneByOne = false;
+    let wasRead = false;
     for (const name of this.#failures.keys()) if (name !== undefined) this.#dirty.add(name);
     this.#failures.clear();
     for (;;) {
@@ -154,6 +149,11 @@ export class KernelSets {
           this.#failures.set(undefined, problem);
           break;
         }
+        wasRead = true;
+      }
+      if (mode === 'full' && !wasRead && this.#meetsUncompared()) {
+        this.#existing = undefined;
+        continue;
       }
       let names = [...this.#dirty].filter((name) => this.#desired.has(name) && !refused.has(name));
       let lines = names.flatMap((name) => this.#lines(name, mode));
@@ -173,6 +173,7 @@ export class KernelSets {
       }
       // Lines before the refused one may or may not have taken effect.
       this.#existing = undefined;
+      if (!wasRead) continue; // someone may have changed sets since they were read
       const failed = failedLine(outcome, lines);
       if (failed !== undefined) refused.set(failed.name, `${reasonOf(outcome)}: ${failed.text}`);
       else if (oneByOne) refused.set(first.name, reasonOf(outcome));
@@ -209,6 +210,13 @@ export class KernelSets {
     return failures;
   }
 
+  /** Whether a set that became desired after the last reading exists already, with members not looked at. */
+  #meetsUncompared(): boolean {
+    return [...this.#dirty].some(
+      (name) => this.#desired.get(name)?.pending === undefined && this.#existing?.has(name),
+    );
+  }
+
   #unwanted(): string[] {
     return [...(this.#existing?.keys() ?? [])].filter((name) => !this.#desired.has(name));
   }
@@ -216,10 +224,10 @@ export class KernelSets {
   async #read(): Promise<string | undefined> {
     const outcome = await this.#run('ipset', ['save']);
     if (outcome.status !== 0) return `ipset save: ${reasonOf(outcome)}`;
-    this.#saved = parseIpsetSave(outcome.stdout);
-    this.#existing = new Map([...this.#saved].map(([name, set]) => [name, set.maxElem]));
+    const saved = parseIpsetSave(outcome.stdout);
+    this.#existing = new Map([...saved].map(([name, set]) => [name, set.maxElem]));
     for (const [name, set] of this.#desired) {
-      set.pending = this.#compare(set, this.#saved.get(name));
+      set.pending = this.#compare(set, saved.get(name));
       this.#dirty.add(name);
     }
     return undefined;
@@ -291,7 +299,6 @@ export class KernelSets {
       set.pending = { add: new Set(), remove: new Set() };
       this.#dirty.delete(name);
     }
-    this.#saved = new Map();
   }
 
   #restore(lines: readonly Line[], args: readonly string[]): Promise<CommandOutcome> {

@@ -175,7 +175,9 @@ export class Table {
     held: ReadonlyMap<string, string>,
     problem: string | undefined,
   ): TableApplyResult {
-    for (const [chain, reason] of held) this.#failures.set(chain, reason);
+    for (const [chain, reason] of held) {
+      if (this.#desired.has(chain) || this.#kernel?.chains.has(chain)) this.#failures.set(chain, reason);
+    }
     if (problem !== undefined) this.#failures.set(undefined, problem);
     return {
       linesWritten,
