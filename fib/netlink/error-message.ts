@@ -31,10 +31,11 @@ const cursor = new AttributeCursor();
 export function decodeVerdict(body: MessageBody, flags: number): Verdict | undefined {
   const errorEnd = body.bodyStart + 4;
   if (errorEnd + NLMSG_HEADER_BYTES > body.bodyEnd) return undefined;
-  const errno = -body.view.getInt32(body.bodyStart, true);
+  const errno = 0 - body.view.getInt32(body.bodyStart, true);
   if ((flags & NLM_F.ACK_TLVS) === 0) return { errno, text: '' };
   // With CAPPED only the request's header is echoed, else the whole request.
   const echoed = flags & NLM_F.CAPPED ? NLMSG_HEADER_BYTES : body.view.getUint32(errorEnd, true);
+  if (echoed > body.bodyEnd - errorEnd) return { errno, text: '' };
   let text = '';
   let offset: number | undefined;
   cursor.reset(body.bytes, body.view, errorEnd + ((echoed + 3) & ~3), body.bodyEnd);
@@ -48,7 +49,7 @@ export function decodeVerdict(body: MessageBody, flags: number): Verdict | undef
 /** Decodes the end of a dump (NLMSG_DONE): the errno that stopped it, or 0. */
 export function decodeDone(body: MessageBody): Verdict {
   if (body.bodyStart + 4 > body.bodyEnd) return { errno: 0, text: '' };
-  const errno = -body.view.getInt32(body.bodyStart, true);
+  const errno = 0 - body.view.getInt32(body.bodyStart, true);
   let text = '';
   cursor.reset(body.bytes, body.view, body.bodyStart + 4, body.bodyEnd);
   while (cursor.next()) if (cursor.type === NLMSGERR_ATTR.MSG) text = cursor.text();

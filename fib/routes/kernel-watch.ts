@@ -43,6 +43,8 @@ export interface KernelWatchOptions {
   readonly protocol?: number | undefined;
   /** the table that our routes go to, default 254 (main) */
   readonly table?: number | undefined;
+  /** receive buffer for notifications, default 8 MiB; an overrun leads to a new reading */
+  readonly bufferBytes?: number | undefined;
   /** called when a reading fails; it is tried again with back-off */
   readonly onError?: ((error: unknown) => void) | undefined;
 }
@@ -89,6 +91,7 @@ export class KernelWatch {
         ],
         netns: options.netns,
         ignorePortId: this.socket.portId,
+        bufferBytes: options.bufferBytes,
       },
       {
         message: (message) => this.#take(message),

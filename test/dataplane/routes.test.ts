@@ -3,6 +3,7 @@ import { NetlinkMonitor } from '../../fib/netlink/monitor.ts';
 import { prepareNamespaces } from '../../fib/netlink/namespace.ts';
 import { RTM, RTNLGRP } from '../../fib/netlink/registry.ts';
 import {
+  foreignRoutesOfAddress,
   listRoutes,
   routeConflicts,
   routeCounts,
@@ -505,6 +506,38 @@ describe('fib/routes in a real kernel', () => {
       routes.apply(0);
       return routeFailures(routes).length === 0;
     });
+    routes.close();
+  });
+
+  it('reads everything again when notifications were lost', async () => {
+    const { host } = twoUplinks();
+    const kernel = KernelWatch.open({ netns: host.path, bufferBytes: 4096 });
+    open.push(kernel);
+    let reads = 0;
+    kernel.listen({
+      readEnd: () => {
+        reads++;
+      },
+    });
+    const routes = new RouteTable(kernel);
+    await kernel.start();
+    const eth0 = kernel.links.byName('eth0')?.ifindex ?? 0;
+    const target: RouteTarget = {
+      kind: 'unicast',
+      nextHops: [{ ifindex: eth0, gateway: address('192.0.2.2') }],
+    };
+    for (let i = 0; i < 256; i++) routes.setRoute(prefix(`10.0.${i}.0/24`), 'bgp', target);
+    while (routes.apply(1000).more);
+    const readsBefore = reads;
+    // One process, so this one hears nothing until all is done: far more than the buffer holds.
+    host.run('sh', '-c', 'for i in $(seq 0 255); do echo "route del 10.0.$i.0/24"; done | ip -batch -');
+    host.sh('ip route add 172.16.0.0/12 via 192.0.2.2');
+    await eventually('all are back', () => {
+      while (routes.apply(100).more);
+      return routeCounts(routes, 'ipv4').installed === 256 && reads > readsBefore;
+    });
+    assert.equal(host.sh('ip route show proto 171').trim().split('\n').length, 256);
+    assert.equal(foreignRoutesOfAddress(routes, address('172.16.0.1'))[0]?.owner, 'boot');
     routes.close();
   });
 
