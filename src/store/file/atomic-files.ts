@@ -23,6 +23,7 @@ export type SwapResult =
   | { readonly ok: true; readonly hash: ContentHash }
   | { readonly ok: false; readonly actual: ContentHash | undefined };
 
+const MAX_TURNS = 100;
 const TEMPORARY_FOLDER = join(INTERNAL_FOLDER, 'tmp');
 const LEFTOVER = /^([0-9a-f]{32})-([0-9a-f]{32}|none)-([0-9a-f]{32}|none)-[0-9a-f]+$/;
 
@@ -69,14 +70,11 @@ export class AtomicFiles {
       const actual = await hashOfFile(target);
       if (actual !== expected) return { ok: false, actual };
       const temporary = await this.#writeTemporary(file, content, expected, hash);
-      try {
-        this.#fault(`${file}:exchange`);
-        const displaced = await this.#exchange(temporary, target);
-        if (displaced !== expected) return { ok: false, actual: displaced };
-      } finally {
-        this.#fault(`${file}:discard`);
-        await unlinkIfThere(temporary);
-      }
+      // From here to the discard, an error leaves the temporary file to `recover`: it may hold a person's work.
+      const displaced = await this.#exchange(file, temporary, { expected, written: hash });
+      this.#fault(`${file}:discard`);
+      await unlink(temporary);
+      if (displaced !== expected) return { ok: false, actual: displaced };
       await this.#syncFolder(file);
       return { ok: true, hash };
     });
@@ -162,23 +160,56 @@ export class AtomicFiles {
     return temporary;
   }
 
-  /** Puts the temporary file in the target's place and returns the hash of what was there; if that is unexpected, puts it back. */
-  async #exchange(temporary: string, target: string): Promise<ContentHash | undefined> {
-    const expected = LEFTOVER.exec(temporary.slice(temporary.lastIndexOf('/') + 1))?.[2];
+  /**
+   * Puts the temporary file in the target's place and returns the hash of what was there. If that is not as expected it is put back, and
+   * the temporary file holds what was written.
+   */
+  async #exchange(
+    file: string,
+    temporary: string,
+    { expected, written }: { readonly expected: ContentHash; readonly written: ContentHash },
+  ): Promise<ContentHash | undefined> {
+    const target = join(this.#root, file);
     try {
+      this.#fault(`${file}:exchange`);
       exchangeFiles(temporary, target);
     } catch (error) {
       const code = errorCode(error);
       if (code === 'ENOENT') return undefined;
-      if (code !== 'EINVAL' && code !== 'ENOSYS') throw error;
-      // This file system cannot exchange: the look just before the rename is the best there is.
-      const present = await hashOfFile(target);
-      if (present === expected) await rename(temporary, target);
-      return present;
+      if (code !== 'EINVAL' && code !== 'ENOSYS') {
+        await unlink(temporary);
+        throw error;
+      }
+      return await this.#renameInstead(temporary, target, expected);
     }
+    this.#fault(`${file}:verify`);
     const displaced = await hashOfFile(temporary);
-    if (displaced !== expected) exchangeFiles(temporary, target);
-    return displaced;
+    if (displaced === expected) return displaced;
+    // Each turn expects to get back what the turn before put in; something else is an even newer edit, which has to stand.
+    let inTarget: ContentHash | undefined = written;
+    let inTemporary = displaced;
+    for (let turn = 0; turn < MAX_TURNS; turn++) {
+      exchangeFiles(temporary, target);
+      const got = await hashOfFile(temporary);
+      if (got === inTarget) return displaced;
+      inTarget = inTemporary;
+      inTemporary = got;
+    }
+    throw new Error(`${file} is being changed too fast`);
+  }
+
+  /** For file systems that cannot exchange: the look just before the rename is the best there is. */
+  async #renameInstead(
+    temporary: string,
+    target: string,
+    expected: ContentHash,
+  ): Promise<ContentHash | undefined> {
+    const present = await hashOfFile(target);
+    if (present !== expected) return present;
+    await link(target, `${temporary}-old`);
+    await rename(temporary, target);
+    await rename(`${temporary}-old`, temporary);
+    return present;
   }
 
   async #syncFolder(file: string): Promise<void> {
