@@ -17,6 +17,8 @@ export interface Engine {
   readonly projectRoot: string;
   /** Builds nodes and links, starts what runs in the nodes, then runs the nodes' `exec` lines. Throws a LabError. */
   up(options: UpOptions): Promise<void>;
+  /** Says that this run no longer works on the lab, which stays. */
+  release(): Promise<void>;
   /** Whether the lab is there (built by whichever run). */
   isUp(): Promise<boolean>;
   /** Runs a command in a node to its end. Does not throw for a command that fails. */

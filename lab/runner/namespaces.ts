@@ -15,6 +15,8 @@ import { identify, isAlive, labFolder, type ProcessId, readState, removeState, w
 import type { Link, Topology, TopologyNode } from './topology.ts';
 import { waitUntilNothing } from './wait.ts';
 
+/** Where lab/images/host/start.sh sends what the agent prints. */
+const AGENT_LOG = '/var/log/ocicat/agent.log';
 const EXEC_TIMEOUT_MS = 60_000;
 /** Where a node's own files may be bound; the rest of its file system is the machine's. */
 const BINDABLE = /^\/(?:etc|run|var\/lib|var\/log)\/./;
@@ -90,8 +92,10 @@ export class NamespaceEngine implements Engine {
   }
 
   async log(node: string): Promise<string> {
-    const text = await readFile(this.#logFile(node), 'utf8').catch(() => '');
-    return text.trimEnd().split('\n').slice(-20).join('\n');
+    const own = await readFile(this.#logFile(node), 'utf8').catch(() => '');
+    const agent = this.#nodes.has(node) ? await this.run(node, ['tail', '-n', '20', AGENT_LOG], 5000) : undefined;
+    const text = `${own.trimEnd()}\n${agent?.status === 0 ? agent.stdout.trimEnd() : ''}`;
+    return text.trim().split('\n').slice(-20).join('\n');
   }
 
   async down(progress: Progress): Promise<void> {
@@ -181,14 +185,20 @@ export class NamespaceEngine implements Engine {
     const timer = setTimeout(() => pipe.destroy(new Error('timeout')), 15_000);
     let pid: number | undefined;
     let ready = false;
+    // unshare itself keeps its end of the pipe open, so it is the word and not the end that counts.
     const read = async () => {
       for await (const line of createInterface({ input: pipe })) {
-        if (line === 'ready') ready = true;
-        else pid = Number(line);
+        if (line === 'ready') {
+          ready = true;
+          return;
+        }
+        pid = Number(line);
       }
     };
-    await Promise.race([read().catch(() => undefined), failed]);
+    const ended = once(child, 'exit').then(() => undefined);
+    await Promise.race([read().catch(() => undefined), failed, ended]);
     clearTimeout(timer);
+    pipe.destroy();
     if (pid !== undefined && ready) return pid;
     if (pid !== undefined) process.kill(pid, 'SIGKILL');
     throw new LabError(`the node ${name} could not be set up; its log says:\n${await this.log(name)}`);
