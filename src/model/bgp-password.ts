@@ -1,9 +1,9 @@
 /** A BGP password, given by reference to a key of a secret. */
-import { boolean, object, optional, required, text } from './schema.ts';
+import { boolean, object, optional, text } from './schema.ts';
 
 export interface SecretKeyReference {
   readonly name?: string;
-  readonly key: string;
+  readonly key?: string;
   readonly optional?: boolean;
 }
 
@@ -15,7 +15,7 @@ export const bgpPassword = object<BgpPassword>({
   secretKeyRef: optional(
     object<SecretKeyReference>({
       name: optional(text()),
-      key: required(text()),
+      key: optional(text()),
       optional: optional(boolean()),
     }),
   ),

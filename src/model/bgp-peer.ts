@@ -2,7 +2,7 @@
 import { parseAddress } from '../net/address.ts';
 import { type BgpPassword, bgpPassword } from './bgp-password.ts';
 import type { ResourceOf } from './metadata-types.ts';
-import { address, asNumber, duration, name, selector } from './scalars.ts';
+import { address, asNumber, checkName, duration, name, selector } from './scalars.ts';
 import {
   atMost,
   boolean,
@@ -64,7 +64,7 @@ const checkPeerIp: TextCheck = (value) =>
 
 export const bgpPeerSpec = object<BgpPeerSpec>(
   {
-    node: optional(name()),
+    node: optional(text(checkName)),
     nodeSelector: optional(selector()),
     peerIP: optional(text(atMost(64), checkPeerIp)),
     asNumber: optional(asNumber()),

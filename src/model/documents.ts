@@ -47,8 +47,8 @@ export function parseDocuments(text: string, file: string): readonly ParsedDocum
     prettyErrors: true,
     customTags: (tags) => [
       ...tags,
-      oldBooleans(/^(?:yes|Yes|YES|on|On|ON)$/, true),
-      oldBooleans(/^(?:no|No|NO|off|Off|OFF)$/, false),
+      oldBooleans(/^(?:y|Y|yes|Yes|YES|on|On|ON)$/, true),
+      oldBooleans(/^(?:n|N|no|No|NO|off|Off|OFF)$/, false),
     ],
   });
   if (!Array.isArray(documents)) return [];

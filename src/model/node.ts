@@ -1,7 +1,7 @@
 /** Node: a host, its BGP identity and its addresses. */
 import type { ResourceOf } from './metadata-types.ts';
-import { address, asNumber, cidrOrAddress, mac, name, networkOrAddress } from './scalars.ts';
-import { list, object, oneOf, optional, required, text } from './schema.ts';
+import { address, asNumber, cidrOrAddress, mac } from './scalars.ts';
+import { list, object, optional, text } from './schema.ts';
 
 export interface NodeBgpSpec {
   /** 0..4294967295; absent: that of BGPConfiguration, else 64512 */
@@ -19,12 +19,9 @@ export interface NodeSpec {
   readonly vxlanTunnelMACAddr?: string;
   readonly ipv6VXLANTunnelAddr?: string;
   readonly vxlanTunnelMACAddrV6?: string;
-  readonly orchRefs?: readonly { readonly nodeName?: string; readonly orchestrator: string }[];
+  readonly orchRefs?: readonly { readonly nodeName?: string; readonly orchestrator?: string }[];
   readonly wireguard?: { readonly interfaceIPv4Address?: string; readonly interfaceIPv6Address?: string };
-  readonly addresses?: readonly {
-    readonly address: string;
-    readonly type?: 'CalicoNodeIP' | 'InternalIP' | 'ExternalIP';
-  }[];
+  readonly addresses?: readonly { readonly address?: string; readonly type?: string }[];
   readonly interfaces?: readonly { readonly name?: string; readonly addresses?: readonly string[] }[];
 }
 
@@ -49,11 +46,12 @@ export const nodeSpec = object<NodeSpec>({
   vxlanTunnelMACAddr: optional(mac()),
   ipv6VXLANTunnelAddr: optional(address('ipv6')),
   vxlanTunnelMACAddrV6: optional(mac()),
+  // Calico does not look into the three lists below either; only orchestrators read them.
   orchRefs: optional(
     list(
-      object<{ nodeName?: string; orchestrator: string }>({
+      object<{ nodeName?: string; orchestrator?: string }>({
         nodeName: optional(text()),
-        orchestrator: required(text()),
+        orchestrator: optional(text()),
       }),
     ),
   ),
@@ -65,16 +63,16 @@ export const nodeSpec = object<NodeSpec>({
   ),
   addresses: optional(
     list(
-      object<{ address: string; type?: 'CalicoNodeIP' | 'InternalIP' | 'ExternalIP' }>({
-        address: required(networkOrAddress()),
-        type: optional(oneOf('CalicoNodeIP', 'InternalIP', 'ExternalIP')),
+      object<{ address?: string; type?: string }>({
+        address: optional(text()),
+        type: optional(text()),
       }),
     ),
   ),
   interfaces: optional(
     list(
       object<{ name?: string; addresses?: readonly string[] }>({
-        name: optional(name()),
+        name: optional(text()),
         addresses: optional(list(text())),
       }),
     ),

@@ -3,6 +3,7 @@ import { annotations } from './metadata.ts';
 import type { StringMap } from './metadata-types.ts';
 import {
   checkGlobalAlone,
+  checkName,
   checkNotGlobal,
   checkSelector,
   hasPorts,
@@ -103,7 +104,9 @@ const entity = object<EntityRule>(
     nets: optional(list(network(), 256)),
     selector: optional(selector(checkNotGlobal)),
     namespaceSelector: optional(selector(checkGlobalAlone)),
-    services: optional(object<ServiceMatch>({ name: optional(name()), namespace: optional(name()) })),
+    services: optional(
+      object<ServiceMatch>({ name: optional(text(checkName)), namespace: optional(text(checkName)) }),
+    ),
     ports: optional(list(port(), 50)),
     notNets: optional(list(network(), 256)),
     notSelector: optional(selector()),

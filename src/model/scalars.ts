@@ -3,7 +3,7 @@
  * follows libcalico-go's v3 validator and the schemas of Calico's CRDs (v3.34).
  */
 import { parseSelector } from '../calc/selector/parse.ts';
-import { parseAddress } from '../net/address.ts';
+import { type Address, type Family, parseAddress } from '../net/address.ts';
 import { formatPrefix, parseInterfaceAddress, prefixOf } from '../net/prefix.ts';
 import { atMost, type Problems, type Schema, show, stringMap, type TextCheck, text } from './schema.ts';
 
@@ -20,14 +20,16 @@ function matching(pattern: RegExp, expectation: string): TextCheck {
     pattern.test(value) ? undefined : `${show(value)} is not valid: expected ${expectation}`;
 }
 
+const checkDnsName = matching(
+  NAME,
+  "lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit",
+);
+
 /** The check that every resource name passes: a DNS subdomain of at most 253 characters. */
 export const checkName: TextCheck = (value) =>
   value.length > 253
     ? `name is too long by ${value.length - 253} characters (at most 253)`
-    : matching(
-        NAME,
-        "lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit",
-      )(value);
+    : checkDnsName(value);
 
 /** A namespace's name: a DNS label, so that `NAMESPACE.NAME` is unambiguous. */
 export const checkNamespace = matching(
@@ -47,8 +49,8 @@ export const checkPolicyName = matching(
   "lower-case letters, digits and '-', with at most one '.' (between tier and name)",
 );
 
-/** A name of another resource. */
-export const name = (): Schema<string> => text(checkName);
+/** A name of another resource: as `checkName`, but of any length. */
+export const name = (): Schema<string> => text(checkDnsName);
 
 /** What is wrong with a label or annotation key (Kubernetes' qualified name), or undefined. */
 export function checkQualifiedName(key: string): string | undefined {
@@ -110,11 +112,12 @@ export const checkGlobalAlone: TextCheck = (value) => {
 };
 
 /** `ADDRESS/LENGTH` without host bits, in canonical text; a plain address is refused. */
-export function network(family?: 'ipv4' | 'ipv6'): Schema<string> {
+export function network(family?: Family): Schema<string> {
   return {
+    empty: 'text',
     read(input, path, problems) {
       const parsed = typeof input === 'string' ? parseInterfaceAddress(input) : undefined;
-      if (parsed === undefined || (family !== undefined && parsed.address.family !== family)) {
+      if (parsed === undefined || !isOfFamily(parsed.address, family)) {
         problems.add(path, `${show(input)} is not ${expectCidr(family)}`);
         return undefined;
       }
@@ -128,7 +131,19 @@ export function network(family?: 'ipv4' | 'ipv6'): Schema<string> {
   };
 }
 
-function expectCidr(family?: 'ipv4' | 'ipv6'): string {
+/** Go takes an IPv4-mapped address for IPv4; it is refused here in IPv6 fields, and in IPv4 fields as well. */
+function isMapped(address: Address): boolean {
+  return (
+    address.family === 'ipv6' &&
+    address.bytes.subarray(0, 12).every((octet, index) => octet === (index < 10 ? 0 : 0xff))
+  );
+}
+
+function isOfFamily(address: Address, family: Family | undefined): boolean {
+  return family === undefined || (address.family === family && !isMapped(address));
+}
+
+function expectCidr(family?: Family): string {
   if (family === 'ipv4') return 'an IPv4 CIDR like 10.0.0.0/16';
   if (family === 'ipv6') return 'an IPv6 CIDR like fd00::/48';
   return 'a CIDR like 10.0.0.0/16 or fd00::/48';
@@ -142,10 +157,10 @@ export function parseCidrOrAddress(value: string): ReturnType<typeof parseInterf
 }
 
 /** A CIDR, host bits allowed, or a plain address. */
-export function cidrOrAddress(family?: 'ipv4' | 'ipv6'): Schema<string> {
+export function cidrOrAddress(family?: Family): Schema<string> {
   return text((value) => {
     const parsed = parseCidrOrAddress(value);
-    return parsed === undefined || (family !== undefined && parsed.address.family !== family)
+    return parsed === undefined || !isOfFamily(parsed.address, family)
       ? `${show(value)} is not ${expectCidr(family)}, nor an address`
       : undefined;
   });
@@ -164,10 +179,10 @@ export function networkOrAddress(): Schema<string> {
 }
 
 /** An address without length. */
-export function address(family?: 'ipv4' | 'ipv6'): Schema<string> {
+export function address(family?: Family): Schema<string> {
   return text((value) => {
     const parsed = parseAddress(value);
-    return parsed === undefined || (family !== undefined && parsed.family !== family)
+    return parsed === undefined || !isOfFamily(parsed, family)
       ? `${show(value)} is not an ${family === 'ipv4' ? 'IPv4' : family === 'ipv6' ? 'IPv6' : 'IP'} address`
       : undefined;
   });

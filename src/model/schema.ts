@@ -29,6 +29,8 @@ export class Problems {
 
 /** Reads a value of type T, or reports at least one problem and returns undefined. */
 export interface Schema<T> {
+  /** the empty value that stands for "absent" in an optional field */
+  readonly empty?: 'text' | 'list';
   read(input: unknown, path: string, problems: Problems): T | undefined;
 }
 
@@ -68,9 +70,10 @@ export function isMap(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function isAbsent(value: unknown): boolean {
+function isAbsent(value: unknown, schema: Schema<unknown>): boolean {
   return (
-    value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0)
+    (schema.empty === 'text' && value === '') ||
+    (schema.empty === 'list' && Array.isArray(value) && value.length === 0)
   );
 }
 
@@ -97,7 +100,7 @@ export function object<T extends object>(
       for (const name in fields) {
         const field = fields[name];
         const given = input[name];
-        if (given === undefined || given === null || (!field.required && isAbsent(given))) {
+        if (given === undefined || given === null || (!field.required && isAbsent(given, field.schema))) {
           if (field.required) problems.add(join(path, name), 'missing: this field is required');
           continue;
         }
@@ -128,6 +131,7 @@ export type TextCheck = (text: string) => string | undefined;
 /** A text. Numbers and booleans are taken as their text, as Calico's YAML reader does. */
 export function text(...checks: readonly TextCheck[]): Schema<string> {
   return {
+    empty: 'text',
     read(input, path, problems) {
       const value = typeof input === 'number' || typeof input === 'boolean' ? String(input) : input;
       if (typeof value !== 'string') {
@@ -157,6 +161,7 @@ export function atMost(limit: number): TextCheck {
 /** One of the given words, in exactly this spelling. */
 export function oneOf<const T extends string>(...words: readonly T[]): Schema<T> {
   return {
+    empty: 'text',
     read(input, path, problems) {
       const found = words.find((word) => word === input);
       if (found === undefined)
@@ -204,6 +209,7 @@ export function boolean(): Schema<boolean> {
 /** A list of at most `limit` elements. */
 export function list<T>(element: Schema<T>, limit = Number.POSITIVE_INFINITY): Schema<readonly T[]> {
   return {
+    empty: 'list',
     read(input, path, problems) {
       if (!Array.isArray(input)) {
         problems.add(path, `expected a list, found ${show(input)}`);

@@ -293,6 +293,28 @@ describe('documents', () => {
       for (const each of parseDocuments(text, 'f')) assert(each.errors.length > 0, text);
   });
 
+  it('reads scalars as Calico does: YAML 1.1 booleans, numbers as texts where a text is due', () => {
+    const text = (metadata: string): unknown => {
+      const [document] = parseDocuments(
+        `{apiVersion: projectcalico.org/v3, kind: GlobalNetworkSet, metadata: ${metadata}}`,
+        'f',
+      );
+      return document?.resource?.metadata.labels ?? document?.errors;
+    };
+    assert.deepEqual(text('{name: x, labels: {a: 1, b: 1.0, c: yes, d: y, e: off, f: null, g: 0x10}}'), {
+      a: '1',
+      b: '1',
+      c: 'true',
+      d: 'true',
+      e: 'false',
+      f: '',
+      g: '16',
+    });
+    assert.deepEqual(errorsOf('IPPool', '{cidr: 10.0.0.0/8, disabled: ""}'), ['spec.disabled']);
+    assert.deepEqual(errorsOf('IPPool', '{cidr: 10.0.0.0/8, ipipMode: "", nodeSelector: null}'), []);
+    assert.deepEqual(errorsOf('IPPool', '{cidr: 10.0.0.0/8, ipipMode: []}'), ['spec.ipipMode']);
+  });
+
   it('expands no alias bomb', () => {
     let text = 'a0: &a0 [x, x]\n';
     for (let i = 1; i < 30; i++) text += `a${i}: &a${i} [*a${i - 1}, *a${i - 1}]\n`;
@@ -303,7 +325,7 @@ describe('documents', () => {
     const given = resource(
       'NetworkPolicy',
       '{ingress: [{protocol: TCP, action: Allow, destination: {ports: ["1:59", 80, http]}}], selector: "a == \'b\'"}',
-      '{namespace: n, labels: {"on": "yes", n: "1"}, name: x}',
+      '{namespace: ns1, labels: {"on": "yes", "n": "1"}, name: x}',
     );
     const text = serialiseResource(given);
     const [again] = parseDocuments(text, 'f');
@@ -311,7 +333,7 @@ describe('documents', () => {
     assert.match(text, /^apiVersion: projectcalico.org\/v3\nkind: NetworkPolicy\nmetadata:\n {2}name: x\n/);
     assert.match(text, /- "1:59"/);
     assert.match(text, /"on": "yes"/);
-    assert.equal(resourcePath(given), 'NetworkPolicy/n.x.yaml');
+    assert.equal(resourcePath(given), 'NetworkPolicy/ns1.x.yaml');
   });
 });
 
