@@ -1,0 +1,170 @@
+/**
+ * One endpoint's way into the kernel: link prepared, policy in force, link up, routes in. Runs again on every change, and with back-off
+ * while something fails; what it cannot cure by trying again (the namespace is gone) it leaves to the next change.
+ */
+import { EndpointError } from '../../../fib/endpoints/endpoint-links.ts';
+import type { FibProgrammer } from '../../../fib/programmer.ts';
+import { type Address, addressesEqual } from '../../net/address.ts';
+import { hostPrefix } from '../../net/prefix.ts';
+import { CoalescedTask } from '../coalesced.ts';
+import type { Log } from '../log.ts';
+import type { PolicyEnforcer } from '../policy-enforcer.ts';
+import type { LocalEndpoint } from './resource.ts';
+
+/** Where an endpoint stands. `gone`: its network namespace is not there. */
+export type AttachmentState = 'pending' | 'up' | 'failed' | 'gone';
+
+/** What an attachment works with. */
+export interface AttachmentContext {
+  readonly fib: FibProgrammer;
+  readonly policy: PolicyEnforcer;
+  readonly log: Log;
+  /** octets, of both ends */
+  readonly mtu: () => number;
+  /** an endpoint came up, went or failed */
+  readonly onState: () => void;
+}
+
+const POLICY_TIMEOUT_MS = 30_000;
+const ROUTE_TIMEOUT_MS = 10_000;
+
+/** Keeps one endpoint attached, or detached once `desired` is undefined. */
+export class Attachment {
+  readonly id: string;
+  readonly #policyId: string;
+  readonly #context: AttachmentContext;
+  readonly #task: CoalescedTask;
+  #desired: LocalEndpoint | undefined;
+  #applied: LocalEndpoint | undefined;
+  #state: AttachmentState = 'pending';
+  #reason: string | undefined;
+  #mtu = 0;
+  readonly #settled = new Set<() => void>();
+
+  /** `policyId`: the endpoint's id in the policy data plane. */
+  constructor(id: string, policyId: string, context: AttachmentContext) {
+    this.id = id;
+    this.#policyId = policyId;
+    this.#context = context;
+    this.#task = new CoalescedTask(
+      () => this.#run(),
+      () => {},
+    );
+  }
+
+  /** What is wanted; undefined: that it be detached. */
+  get desired(): LocalEndpoint | undefined {
+    return this.#desired;
+  }
+
+  get state(): AttachmentState {
+    return this.#state;
+  }
+
+  /** Why it is not up. */
+  get reason(): string | undefined {
+    return this.#reason;
+  }
+
+  /** Of both ends, 0 before the first attachment. */
+  get mtu(): number {
+    return this.#mtu;
+  }
+
+  /** Sets what is wanted and starts the work. */
+  want(desired: LocalEndpoint | undefined): void {
+    this.#desired = desired;
+    if (desired !== undefined && this.#state !== 'up') this.#state = 'pending';
+    this.#task.trigger();
+  }
+
+  /** Looks again: a link or the MTU changed. */
+  refresh(): void {
+    this.#task.trigger();
+  }
+
+  /** Resolves when the endpoint is as wanted; rejects with the reason when it cannot be, or after `timeoutMs`. */
+  settled(timeoutMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#settled.delete(check);
+        reject(new Error(this.#reason ?? `not done after ${timeoutMs / 1000} s`));
+      }, timeoutMs);
+      const check = (): void => {
+        if (this.#state === 'pending') return;
+        this.#settled.delete(check);
+        clearTimeout(timer);
+        if (this.#state === (this.#desired === undefined ? 'gone' : 'up')) resolve();
+        else reject(new Error(this.#reason ?? this.#state));
+      };
+      this.#settled.add(check);
+      void this.#task.idle().then(() => check());
+    });
+  }
+
+  /** Stops the work; the kernel stays as it is. */
+  close(): Promise<void> {
+    return this.#task.close();
+  }
+
+  async #run(): Promise<{ afterMs?: number }> {
+    const desired = this.#desired;
+    try {
+      if (desired === undefined) this.#detach();
+      else await this.#attach(desired);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      if (reason !== this.#reason)
+        this.#context.log.error({ endpoint: this.id, reason }, 'endpoint is not as wanted');
+      // Only a change from outside brings a namespace back: no retry.
+      if (!(error instanceof EndpointError) || error.code !== 'no-netns') {
+        this.#become('failed', reason);
+        throw error;
+      }
+      this.#removeRoutes([]);
+      this.#become('gone', reason);
+    }
+    return {};
+  }
+
+  #detach(): void {
+    this.#context.fib.removeEndpoint(this.id, this.#applied?.addresses ?? []);
+    this.#applied = undefined;
+    this.#become('gone', undefined);
+  }
+
+  async #attach(desired: LocalEndpoint): Promise<void> {
+    const { fib, policy, log } = this.#context;
+    const mtu = this.#context.mtu();
+    const spec = { ...desired, mtu };
+    this.#removeRoutes(desired.addresses);
+    this.#applied = desired;
+    const prepared = fib.prepareEndpoint(spec);
+    await policy.ready(this.#policyId, POLICY_TIMEOUT_MS);
+    // The wish may have changed while policy was written; then another run is due and this one must not open the link.
+    if (this.#desired !== desired) return;
+    fib.activateEndpoint(spec, prepared);
+    await fib.installed(
+      desired.addresses.map((address) => hostPrefix(address)),
+      ROUTE_TIMEOUT_MS,
+    );
+    this.#mtu = mtu;
+    if (prepared.isNew) log.info({ endpoint: this.id, link: prepared.hostIfname }, 'endpoint attached');
+    this.#become('up', undefined);
+  }
+
+  /** Takes back the routes of addresses that are not among `kept`. */
+  #removeRoutes(kept: readonly Address[]): void {
+    for (const address of this.#applied?.addresses ?? []) {
+      if (kept.some((each) => addressesEqual(each, address))) continue;
+      this.#context.fib.routes.removeRoute(hostPrefix(address), 'endpoint');
+    }
+  }
+
+  #become(state: AttachmentState, reason: string | undefined): void {
+    this.#state = state;
+    this.#reason = reason;
+    for (const check of [...this.#settled]) check();
+    this.#context.onState();
+  }
+}

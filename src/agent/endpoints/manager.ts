@@ -1,0 +1,331 @@
+/**
+ * The containers of this host: `endpoint add` and `delete`, and keeping the kernel as the WorkloadEndpoint resources say. An address is
+ * assigned before the resource that names it is written, and released after the link is gone, so that a crash at any point loses none and
+ * gives none twice.
+ */
+import { problem } from '../../api/problem.ts';
+import type { EndpointRequest, EndpointView } from '../../api/views.ts';
+import { endpointId } from '../../calc/items.ts';
+import { IpamError } from '../../ipam/errors.ts';
+import type { Ipam } from '../../ipam/ipam.ts';
+import { readResource } from '../../model/registry.ts';
+import { keyOf, makeKey } from '../../model/types.ts';
+import type { WorkloadEndpoint } from '../../model/workload-endpoint.ts';
+import { type Address, formatAddress, parseAddress } from '../../net/address.ts';
+import { AlreadyExists, NotFound, RevisionConflict } from '../../store/errors.ts';
+import { KeyedMutex } from '../../store/keyed-mutex.ts';
+import type { Store } from '../../store/types.ts';
+import type { ResourceCache } from '../resources/cache.ts';
+import { Attachment, type AttachmentContext } from './attachment.ts';
+import {
+  addressesOf,
+  addressTexts,
+  endpointName,
+  handleOf,
+  localEndpoint,
+  localId,
+  makeEndpoint,
+  NETNS_ANNOTATION,
+  nameOfHandle,
+  resourceName,
+} from './resource.ts';
+
+export interface EndpointManagerOptions extends AttachmentContext {
+  readonly node: string;
+  readonly store: Store;
+  readonly cache: ResourceCache;
+  readonly ipam: Ipam;
+  /** policies in force for an endpoint, by its id in the policy data plane */
+  readonly policiesOf: (policyId: string) => readonly string[];
+}
+
+const SETTLE_TIMEOUT_MS = 45_000;
+const MAX_ATTEMPTS = 10;
+
+/** Owns the attachments of this node. */
+export class EndpointManager {
+  readonly #options: EndpointManagerOptions;
+  /** by id, `NAMESPACE.NAME`; one stays here until its link is gone */
+  readonly #attachments = new Map<string, Attachment>();
+  readonly #mutex = new KeyedMutex();
+  #closed = false;
+
+  constructor(options: EndpointManagerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Takes over what the store says: adopts links that are right, repairs, and sweeps links and addresses of endpoints that are not in the
+   * store any more. Call once the store is in sync, static policy stands and IPAM has started.
+   */
+  async start(): Promise<void> {
+    for (const resource of this.#options.cache.list('WorkloadEndpoint')) this.onResource(resource, undefined);
+    const wanted = new Set([...this.#attachments.keys()].map((id) => this.#options.fib.links.nameOf(id)));
+    for (const link of this.#options.fib.links.list()) {
+      if (wanted.has(link.ifname)) continue;
+      this.#options.log.info(
+        { link: link.ifname },
+        'removing the link of an endpoint that is not in the store',
+      );
+      this.#options.fib.links.detachLink(link.ifname);
+    }
+    for (const { handle } of await this.#options.ipam.assignments()) {
+      const id = nameOfHandle(handle);
+      if (id === undefined || this.#attachments.has(id)) continue;
+      const released = await this.#options.ipam.releaseHandle(handle);
+      this.#options.log.info(
+        { handle, released: addressTexts(released) },
+        'released addresses of an endpoint that is not in the store',
+      );
+    }
+  }
+
+  /** A WorkloadEndpoint came, changed or went. */
+  onResource(resource: WorkloadEndpoint | undefined, previous: WorkloadEndpoint | undefined): void {
+    const { node } = this.#options;
+    const before = previous && localEndpoint(previous, node);
+    const local = resource && localEndpoint(resource, node);
+    if (before !== undefined && before.id !== local?.id) this.#letGo(before.id, previous);
+    if (resource === undefined || local === undefined) return;
+    const policyId = endpointId(resource.metadata.namespace ?? 'default', resource.metadata.name);
+    const attachment = this.#attachments.get(local.id) ?? new Attachment(local.id, policyId, this.#options);
+    this.#attachments.set(local.id, attachment);
+    attachment.want(local);
+  }
+
+  // Also when somebody deletes the resource by hand: the address goes back once the link is gone, unless the endpoint is there again.
+  #letGo(id: string, resource: WorkloadEndpoint): void {
+    this.#attachments.get(id)?.want(undefined);
+    const release = this.#mutex.run(id, async () => {
+      const attachment = this.#attachments.get(id);
+      if (attachment?.desired !== undefined) return;
+      await attachment?.settled(SETTLE_TIMEOUT_MS);
+      this.#attachments.delete(id);
+      await this.#options.ipam.releaseHandle(handleOf(endpointName(resource)));
+    });
+    release.catch((error) =>
+      this.#options.log.error({ endpoint: id, error }, 'its address is released at the next start'),
+    );
+  }
+
+  /** Looks at all attachments again, for a change of the MTU. */
+  refresh(): void {
+    for (const attachment of this.#attachments.values()) attachment.refresh();
+  }
+
+  /** A host end of ours went away under us: look at its endpoint again. */
+  onLinkGone(ifname: string): void {
+    for (const [id, attachment] of this.#attachments) {
+      if (this.#options.fib.links.nameOf(id) === ifname) attachment.refresh();
+    }
+  }
+
+  /** Addresses of endpoints that are attached, for advertisement. */
+  attachedAddresses(): Address[] {
+    return [...this.#attachments.values()].flatMap(({ state, desired }) =>
+      state === 'up' ? (desired?.addresses ?? []) : [],
+    );
+  }
+
+  /** Resolves when every endpoint has been tried once, or after `timeoutMs`. */
+  async settled(timeoutMs: number): Promise<void> {
+    await Promise.allSettled(
+      [...this.#attachments.values()].map((attachment) => attachment.settled(timeoutMs)),
+    );
+  }
+
+  get count(): number {
+    return [...this.#attachments.values()].filter(({ desired }) => desired !== undefined).length;
+  }
+
+  /** Attaches an endpoint; the same call again repairs and gives the same addresses. Throws `ApiError`. */
+  async add(request: EndpointRequest): Promise<EndpointView> {
+    const namespace = request.namespace ?? 'default';
+    const id = localId({ namespace, name: request.name });
+    return await this.#mutex.run(id, async () => {
+      const fixed = checkRequest(request);
+      const { node, cache } = this.#options;
+      const name = resourceName(node, request.name, request.interface ?? 'eth0');
+      const earlier = name === undefined ? undefined : cache.get('WorkloadEndpoint', name, namespace);
+      this.#refuseOther(request, namespace, name);
+      const addresses = await this.#assign(request, namespace, fixed);
+      try {
+        const resource = makeEndpoint(node, request, addresses, earlier);
+        const checked = readResource(resource);
+        if (!checked.ok) {
+          const details = checked.errors.map(({ path, reason }) => ({
+            kind: 'WorkloadEndpoint',
+            name: request.name,
+            path,
+            reason,
+          }));
+          throw problem('invalid', `endpoint ${request.name} cannot be attached`, { details });
+        }
+        await this.#write(resource);
+        await this.#settle(id);
+        return this.#view(resource);
+      } catch (error) {
+        if (earlier === undefined) await this.#remove(namespace, request.name);
+        throw error;
+      }
+    });
+  }
+
+  /** Detaches an endpoint, whatever is gone already. */
+  async delete(namespace: string, name: string): Promise<{ existed: boolean; released: string[] }> {
+    return await this.#mutex.run(localId({ namespace, name }), () => this.#remove(namespace, name));
+  }
+
+  /** All endpoints of this node, ordered by namespace and name. */
+  views(): EndpointView[] {
+    return this.#options.cache
+      .list('WorkloadEndpoint')
+      .filter((resource) => localEndpoint(resource, this.#options.node) !== undefined)
+      .map((resource) => this.#view(resource));
+  }
+
+  /** Stops all work; the kernel stays as it is. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all([...this.#attachments.values()].map((attachment) => attachment.close()));
+  }
+
+  #refuseOther(request: EndpointRequest, namespace: string, name: string | undefined): void {
+    if (this.#closed) throw problem('unavailable', 'the agent is stopping');
+    for (const other of this.#options.cache.list('WorkloadEndpoint')) {
+      const local = localEndpoint(other, this.#options.node);
+      if (local === undefined) continue;
+      const sameName = local.id === localId({ namespace, name: request.name });
+      if (sameName && other.metadata.name !== name) {
+        throw problem(
+          'conflict',
+          `endpoint ${request.name} is attached already, by interface ${other.spec.endpoint}`,
+          {
+            hint: `Detach it first: ocicat endpoint delete ${request.name} --namespace ${namespace}`,
+          },
+        );
+      }
+    }
+  }
+
+  async #assign(
+    request: EndpointRequest,
+    namespace: string,
+    fixed: readonly Address[],
+  ): Promise<readonly Address[]> {
+    const { ipam, node } = this.#options;
+    const families = ipam.availableFamilies();
+    if (families.length === 0) {
+      throw problem('unavailable', 'no address can be given: there is no IPPool for this node', {
+        hint: 'Apply an IPPool; "ocicat status" prints the lines.',
+      });
+    }
+    const handle = handleOf({ namespace, name: request.name });
+    try {
+      const assigned = await ipam.assign({
+        handle,
+        families,
+        attributes: { node, namespace, endpoint: request.name },
+        ...(fixed.length === 0 ? {} : { addresses: fixed }),
+      });
+      return assigned.map(({ address }) => address);
+    } catch (error) {
+      if (error instanceof IpamError) throw problem('unavailable', error.message);
+      throw error;
+    }
+  }
+
+  async #write(resource: WorkloadEndpoint): Promise<void> {
+    const { store } = this.#options;
+    const key = keyOf(resource);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const current = await store.get(key);
+        if (current === undefined) await store.create(resource);
+        else await store.update(resource, current.revision);
+        return;
+      } catch (error) {
+        const raced =
+          error instanceof RevisionConflict || error instanceof AlreadyExists || error instanceof NotFound;
+        if (!raced || attempt >= MAX_ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  async #settle(id: string): Promise<void> {
+    const attachment = this.#attachments.get(id);
+    if (attachment === undefined)
+      throw problem('internal', `endpoint ${id} was written but the store has not announced it`);
+    try {
+      await attachment.settled(SETTLE_TIMEOUT_MS);
+    } catch (error) {
+      throw problem('invalid', error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  async #remove(namespace: string, name: string): Promise<{ existed: boolean; released: string[] }> {
+    const { cache, store, node, ipam, fib } = this.#options;
+    const id = localId({ namespace, name });
+    const attachment = this.#attachments.get(id);
+    let existed = false;
+    for (const resource of cache.list('WorkloadEndpoint')) {
+      const local = localEndpoint(resource, node);
+      if (local?.id !== id) continue;
+      existed = true;
+      try {
+        await store.delete(makeKey('WorkloadEndpoint', resource.metadata.name, namespace));
+      } catch (error) {
+        if (!(error instanceof NotFound)) throw error;
+      }
+    }
+    if (attachment !== undefined) {
+      attachment.want(undefined);
+      await attachment.settled(SETTLE_TIMEOUT_MS);
+      this.#attachments.delete(id);
+    } else existed = fib.removeEndpoint(id, []) || existed;
+    const released = await ipam.releaseHandle(handleOf({ namespace, name }));
+    return { existed: existed || released.length > 0, released: addressTexts(released) };
+  }
+
+  #view(resource: WorkloadEndpoint): EndpointView {
+    const { namespace, name } = endpointName(resource);
+    const attachment = this.#attachments.get(localId({ namespace, name }));
+    const policyId = endpointId(namespace, resource.metadata.name);
+    return {
+      name,
+      namespace,
+      interface: resource.spec.interfaceName,
+      addresses: addressTexts(addressesOf(resource)),
+      mac: resource.spec.mac ?? '',
+      mtu: attachment?.mtu ?? 0,
+      netns: resource.metadata.annotations?.[NETNS_ANNOTATION] ?? '',
+      state: attachment?.state ?? 'pending',
+      ...(attachment?.reason === undefined ? {} : { reason: attachment.reason }),
+      labels: resource.metadata.labels ?? {},
+      profiles: resource.spec.profiles ?? [],
+      policies: this.#options.policiesOf(policyId),
+    };
+  }
+}
+
+function checkRequest(request: EndpointRequest): Address[] {
+  if (!request.netns.startsWith('/')) {
+    throw problem(
+      'invalid',
+      `--netns ${request.netns}: must be an absolute path, such as /run/netns/NAME or /proc/PID/ns/net`,
+    );
+  }
+  const addresses = (request.ips ?? []).map((text) => {
+    const address = parseAddress(text);
+    if (address === undefined) throw problem('invalid', `--ip ${text}: is no IPv4 or IPv6 address`);
+    return address;
+  });
+  const families = addresses.map(({ family }) => family);
+  if (new Set(families).size !== families.length) {
+    throw problem(
+      'invalid',
+      `--ip: at most one address a family, got ${addresses.map(formatAddress).join(', ')}`,
+    );
+  }
+  return addresses;
+}
