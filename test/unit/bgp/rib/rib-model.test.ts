@@ -229,7 +229,7 @@ const command = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('unoriginate' as const), prefix: anyPrefix }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('flap' as const), peer: anyPeer }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('refresh' as const), peer: anyPeer }) },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('work' as const) }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constantFrom('work' as const, 'everything' as const) }) },
   {
     weight: 4,
     arbitrary: fc.record({
@@ -290,6 +290,8 @@ describe('RIB against a naive speaker', () => {
             peer.up({ routerId: step.peer + 1 });
           } else if (step.do === 'refresh' && peer !== undefined) {
             rib.refresh(peer.id, 'ipv4');
+          } else if (step.do === 'everything') {
+            for (const each of peers) each.read();
           } else if (step.do === 'work') {
             rib.work(FOREVER);
           } else if (step.do === 'pull' && peer !== undefined) {
