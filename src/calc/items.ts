@@ -3,9 +3,10 @@
  * and those inherited from profiles) and what they put into address sets.
  */
 
-import type { StringMap } from '../model/metadata-types.ts';
+import type { ResourceKey, StringMap } from '../model/metadata-types.ts';
 import type { GlobalNetworkSet, NetworkSet } from '../model/network-set.ts';
 import { parseCidrOrAddress, protocolNumber } from '../model/scalars.ts';
+import { keyOf } from '../model/types.ts';
 import type { WorkloadEndpoint } from '../model/workload-endpoint.ts';
 import { formatPrefix, prefixOf } from '../net/prefix.ts';
 
@@ -34,6 +35,7 @@ export interface NamedPort {
 /** An endpoint or network set as selectors and sets see it. */
 export interface Item {
   readonly id: string;
+  readonly key: ResourceKey;
   readonly labels: ReadonlyMap<string, string>;
   /** names of profiles whose labels are inherited, the first having the last word; own labels win */
   readonly parents: readonly string[];
@@ -79,6 +81,7 @@ export function endpointItem(endpoint: WorkloadEndpoint): Item {
   const account = spec.serviceAccountName;
   return {
     id: endpointId(namespace, endpoint.metadata.name),
+    key: keyOf(endpoint),
     labels: new Map([
       ...ownLabels(endpoint.metadata.labels),
       ...namespaceLabels(namespace),
@@ -114,6 +117,7 @@ export function networkSetItem(set: NetworkSet | GlobalNetworkSet): Item {
   const namespace = set.kind === 'NetworkSet' ? (set.metadata.namespace ?? 'default') : undefined;
   return {
     id: networkSetId(namespace, set.metadata.name),
+    key: keyOf(set),
     labels: new Map([
       ...Object.entries(set.metadata.labels ?? {}),
       ...(namespace === undefined ? [] : namespaceLabels(namespace)),

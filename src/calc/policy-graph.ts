@@ -26,6 +26,8 @@ import {
 import { addTo, LabelIndex, removeFrom } from './label-index.ts';
 import { comparePolicies, makePolicy, type Policy, policyId, profileId, profileRules } from './policies.ts';
 import { compileRules, type SetDefinition } from './rule-compiler.ts';
+import type { Selector } from './selector/ast.ts';
+import { matches } from './selector/evaluate.ts';
 
 /** Rules in force, with the sets that they hold. */
 interface ActiveRules {
@@ -69,6 +71,23 @@ export class PolicyGraph {
   /** Selector evaluations done so far, for tests and metrics. */
   get evaluations(): number {
     return this.#index.evaluations;
+  }
+
+  /**
+   * Endpoints (of every node) and network sets that a selector matches now, in the order of their ids. Looks at each of them: meant
+   * for people's questions, not for the hot path.
+   */
+  matching(selector: Selector): readonly ResourceKey[] {
+    return [...this.#items.values()]
+      .filter((item) => matches(selector.root, this.#labelsOf(item)))
+      .sort((a, b) => (a.id < b.id ? -1 : 1))
+      .map((item) => item.key);
+  }
+
+  /** Policies and profiles in force for a local endpoint, in order of evaluation; undefined for one that is not local. */
+  policyOf(endpoint: string): EndpointPolicy | undefined {
+    const local = this.#local.get(endpoint);
+    return local && this.#endpointPolicy(local);
   }
 
   /** Adds a resource or replaces its earlier version. Kinds that policy does not read are ignored. */

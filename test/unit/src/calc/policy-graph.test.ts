@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { PolicyGraph } from '../../../../src/calc/policy-graph.ts';
+import { parseSelector } from '../../../../src/calc/selector/parse.ts';
 import type { EntityRule, Rule } from '../../../../src/model/rule.ts';
 import { formatKey, keyOf, type Resource } from '../../../../src/model/types.ts';
 import { DataplaneModel, type Flow } from './dataplane-model.ts';
@@ -191,6 +192,24 @@ describe('policy graph', () => {
     const { graph } = graphOf(everything);
     for (const resource of everything) graph.upsert(structuredClone(resource));
     assert.deepEqual(graph.flush(), []);
+  });
+
+  it('answers what a selector matches now, labels of profiles included', () => {
+    const { graph } = graphOf([
+      endpoint('web', { app: 'web' }, { profiles: ['p'] }),
+      db,
+      globalSet('office', { app: 'web' }, ['192.0.2.0/24']),
+      profile('p', { labelsToApply: { app: 'loses', zone: 'a' } }),
+    ]);
+    const names = (text: string): string[] => {
+      const result = parseSelector(text);
+      assert(result.ok);
+      return graph.matching(result.selector).map(formatKey);
+    };
+    assert.deepEqual(names('app == "web"'), ['GlobalNetworkSet/office', 'WorkloadEndpoint/default/web']);
+    assert.deepEqual(names('has(zone)'), ['WorkloadEndpoint/default/web']);
+    assert.deepEqual(names('!has(projectcalico.org/namespace)'), ['GlobalNetworkSet/office']);
+    assert.deepEqual(graph.policyOf('wep/default/web')?.profiles, ['profile/p']);
   });
 
   it('gives ids that rules accept: 1 to 20 of [A-Za-z0-9_-]', () => {
