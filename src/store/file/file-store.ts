@@ -83,6 +83,7 @@ export class FileStore implements Store {
   readonly #lock: StoreLock;
   readonly #hub: EventHub;
   readonly #files: AtomicFiles;
+  readonly #lastGood: LastGood;
   readonly #resources: ResourceFiles;
   readonly #ipam: IpamFiles;
   readonly #watcher: FolderWatcher;
@@ -97,6 +98,7 @@ export class FileStore implements Store {
     const fault = options.fault ?? noFault;
     const revisions = new RevisionCounter(root);
     this.#files = new AtomicFiles(root, fault);
+    this.#lastGood = new LastGood(root);
     this.#hub = new EventHub(() => this.#resources.snapshot());
     this.#watcher = new FolderWatcher(root, KIND_FOLDERS, {
       isKnown: (file) => this.#resources.isKnown(file),
@@ -107,7 +109,7 @@ export class FileStore implements Store {
     this.#resources = new ResourceFiles({
       root,
       files: this.#files,
-      lastGood: new LastGood(root),
+      lastGood: this.#lastGood,
       revisions,
       codec: options.codec ?? yamlCodec,
       admit: options.admit ?? (() => []),
@@ -134,7 +136,9 @@ export class FileStore implements Store {
     await this.#ipam.load();
     this.#watcher.start();
     for (const folder of KIND_FOLDERS) {
-      for (const file of await this.#listFolder(folder)) await this.#resources.ingest(file);
+      const found = await this.#listFolder(folder);
+      await this.#lastGood.prune(folder, new Set(found));
+      for (const file of found) await this.#resources.ingest(file);
     }
     await this.#reportStrangers();
   }

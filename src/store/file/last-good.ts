@@ -2,7 +2,7 @@
  * Copies of the last valid content of every resource file, so that an invalid edit keeps the last good version in force across a restart
  * too. A copy names its own hash; a copy that a power failure tore is no copy.
  */
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { contentHash, errorCode } from './atomic-files.ts';
 import { INTERNAL_FOLDER } from './names.ts';
@@ -42,5 +42,17 @@ export class LastGood {
 
   async forget(file: string): Promise<void> {
     await rm(join(this.#folder, file), { force: true });
+  }
+
+  /** Forgets copies in a folder of files that are not there any more: they were removed while nobody looked. */
+  async prune(folder: string, present: ReadonlySet<string>): Promise<void> {
+    let names: readonly string[];
+    try {
+      names = await readdir(join(this.#folder, folder));
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') return;
+      throw error;
+    }
+    for (const name of names) if (!present.has(`${folder}/${name}`)) await this.forget(`${folder}/${name}`);
   }
 }
