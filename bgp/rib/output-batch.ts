@@ -66,6 +66,10 @@ export class OutputBatch {
     return this.#count === ENTRIES || this.#withdrawnCount === ENTRIES || this.#room <= 0;
   }
 
+  get isEmpty(): boolean {
+    return this.#count === 0 && this.#withdrawnCount === 0;
+  }
+
   announce(prefix: number, attribute: number): void {
     if (attribute >= this.#head.length) {
       this.#head = grownInt32(this.#head, this.#attributes.capacity, NONE);

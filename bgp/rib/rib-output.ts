@@ -22,6 +22,8 @@ export class RibOutput {
   readonly #isSettled: (family: Family) => boolean;
   readonly #onWork: () => void;
   readonly #batch: OutputBatch;
+  /** the present batch is filled by the walk over the table */
+  #walking = false;
 
   constructor(
     tables: RibTables,
@@ -134,6 +136,7 @@ export class RibOutput {
       for (;;) {
         batch.open(this.#families[family], session, target, at);
         if (batch.isFull) return at - offset;
+        this.#walking = false;
         while (!batch.isFull && scanned < SCAN_LIMIT && this.#takeNext(family, output)) scanned++;
         at = batch.write(output);
         output.group.onRead(output);
@@ -173,6 +176,9 @@ export class RibOutput {
       return true;
     }
     if (output.walkAt < 0) return false;
+    // The walk leaves out what was announced: first write what the log brought into this batch.
+    if (!this.#walking && !this.#batch.isEmpty) return false;
+    this.#walking = true;
     const { prefixes } = this.#families[family];
     if (output.walkAt >= prefixes.idLimit) {
       output.walkAt = -1;
