@@ -132,32 +132,27 @@ export interface ReadableWatch {
  * libuv's own poll: no thread, no signal, works in workers too, and does not keep the process alive.
  */
 export function watchReadable(fd: number, onReadable: () => void): ReadableWatch {
-  let handle: ReturnType<typeof koffi.node.poll> | undefined;
   let scheduled = false;
-  // koffi passes (status, events); a status below 0 (the socket has an error, ENOBUFS for netlink) means libuv stopped the watch.
-  const start = (): void => {
-    handle = koffi.node.poll(fd, { readable: true }, () => {
-      if (scheduled) return;
-      scheduled = true;
-      // Not from inside libuv's callback: koffi opens no callback scope there, so ticks and promises would wait.
-      setImmediate(run);
-    });
-    handle.unref();
-  };
   let closed = false;
+  const onEvent = (): void => {
+    if (scheduled) return;
+    scheduled = true;
+    // Not from inside libuv's callback: koffi opens no callback scope there, so ticks and promises would wait.
+    setImmediate(run);
+  };
   const run = (): void => {
     scheduled = false;
     if (closed) return;
-    handle?.close();
-    start();
+    // libuv stops the watch when the socket has an error (ENOBUFS for netlink); starting it again when it runs does nothing.
+    handle.start({ readable: true }, onEvent);
     onReadable();
   };
-  start();
+  const handle = koffi.node.poll(fd, { readable: true }, onEvent);
+  handle.unref();
   return {
     close: () => {
       closed = true;
-      handle?.close();
-      handle = undefined;
+      handle.close();
     },
   };
 }

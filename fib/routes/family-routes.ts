@@ -26,6 +26,8 @@ export const FLAG = {
   SEEN: 32,
   /** ours stands there in spite of the mirror of the kernel's state: replace instead of create */
   FORCE: 64,
+  /** somebody keeps undoing it: waits for its turn in the retry queue */
+  HELD: 128,
 } as const;
 
 /** Work first in, first out; every id is in it at most once, so it never holds more than the table's capacity. */

@@ -42,14 +42,15 @@ export class ForeignRoutes {
       this.#entries.set(id, [entry]);
       return;
     }
-    // The kernel tells of an IPv6 route with all its siblings each time one joins.
-    const grows = this.family === 'ipv6';
+    // The kernel tells of an IPv6 route with all its siblings each time one joins; only routes with gateways have siblings.
+    const grows = (other: Entry): boolean =>
+      this.family === 'ipv6' && hasGateways(other) && hasGateways(entry);
     const at = list.findIndex(
       (other) =>
         other.metric === entry.metric &&
         other.tos === entry.tos &&
         (isReplacement ||
-          (other.protocol === entry.protocol && (grows || sameHops(other.nextHops, entry.nextHops)))),
+          (other.protocol === entry.protocol && (grows(other) || sameHops(other.nextHops, entry.nextHops)))),
     );
     if (at < 0) list.push(entry);
     else list[at] = entry;
@@ -64,7 +65,8 @@ export class ForeignRoutes {
     const alike = (other: Entry): boolean =>
       other.metric === gone.metric && other.tos === gone.tos && other.protocol === gone.protocol;
     let at = list.findIndex((other) => alike(other) && sameHops(other.nextHops, gone.nextHops));
-    if (at < 0) at = list.findIndex(alike);
+    if (at < 0)
+      at = list.findIndex((other) => alike(other) && (this.family === 'ipv4' || sharesHop(other, gone)));
     const entry = list[at];
     if (entry === undefined) return;
     // One of several IPv6 siblings may go alone.
@@ -92,7 +94,9 @@ export class ForeignRoutes {
   has(metric: number, length: number, w0: number, w1: number, w2: number, w3: number): boolean {
     if (this.#entries.size === 0) return false;
     const id = this.table.find(length, w0, w1, w2, w3);
-    return id >= 0 && (this.#entries.get(id)?.some((entry) => entry.metric === metric) ?? false);
+    return (
+      id >= 0 && (this.#entries.get(id)?.some((entry) => entry.metric === metric && entry.tos === 0) ?? false)
+    );
   }
 
   /** The foreign routes at an id of `table`, lowest metric first. */
@@ -140,6 +144,14 @@ function entryOf(record: RouteRecord): Entry {
   const kind = kindOfType(record.type);
   const other = record.type === RTN.LOCAL ? 'local' : record.type === RTN.BROADCAST ? 'broadcast' : 'other';
   return { metric: record.metric, tos: record.tos, protocol: record.protocol, kind: kind ?? other, nextHops };
+}
+
+function hasGateways(entry: Entry): boolean {
+  return entry.nextHops.length > 0 && entry.nextHops.every((hop) => hop.gateway !== undefined);
+}
+
+function sharesHop(a: Entry, b: Entry): boolean {
+  return a.nextHops.some((hop) => b.nextHops.some((other) => sameHop(hop, other)));
 }
 
 function sameHops(a: readonly RouteNextHop[], b: readonly RouteNextHop[]): boolean {

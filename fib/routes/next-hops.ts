@@ -2,8 +2,14 @@
  * Next-hop tracking for learned routes: where a gateway address is to be found, by this machine's subnets and foreign kernel routes (never
  * by our own routes), followed as links, addresses and routes come and go.
  */
-import { type Address, addressesEqual, formatAddress, isLinkLocal } from '../../src/net/address.ts';
-import { prefixContainsAddress, prefixOf } from '../../src/net/prefix.ts';
+import {
+  type Address,
+  addressBits,
+  addressesEqual,
+  formatAddress,
+  isLinkLocal,
+} from '../../src/net/address.ts';
+import { type Prefix, prefixContainsAddress, prefixOf } from '../../src/net/prefix.ts';
 import { IFA_F } from '../netlink/registry.ts';
 import { longestMatch } from './inspect.ts';
 import type { KernelWatch } from './kernel-watch.ts';
@@ -52,6 +58,17 @@ interface Interest {
   readonly listeners: Set<(resolution: NextHopResolution) => void>;
 }
 
+interface Subnet {
+  readonly ifindex: number;
+  readonly prefix: Prefix;
+}
+
+interface Connected {
+  readonly own: readonly Address[];
+  /** longest first */
+  readonly subnets: readonly Subnet[];
+}
+
 /** Resolves next hops against a `KernelWatch` and follows those that somebody tracks. */
 export class NextHopTracker {
   readonly #kernel: KernelWatch;
@@ -59,6 +76,7 @@ export class NextHopTracker {
   readonly #interests = new Map<string, Interest>();
   readonly #stopListening: () => void;
   #isStale = false;
+  #cache: Connected | undefined;
 
   constructor(kernel: KernelWatch, options: NextHopTrackerOptions = {}) {
     this.#kernel = kernel;
@@ -66,6 +84,7 @@ export class NextHopTracker {
     this.#stopListening = kernel.listen({
       link: () => {
         this.#isStale = true;
+        this.#cache = undefined;
       },
       foreignRoute: () => {
         this.#isStale = true;
@@ -73,6 +92,7 @@ export class NextHopTracker {
       drained: () => this.#refresh(),
       readEnd: () => {
         this.#isStale = true;
+        this.#cache = undefined;
         this.#refresh();
       },
     });
@@ -87,14 +107,15 @@ export class NextHopTracker {
   /** Where an address is to be found now. An IPv6 link-local address needs the interface (0: none given). */
   resolve(address: Address, ifindex = 0): NextHopResolution {
     const { links, foreign } = this.#kernel;
-    if (links.owns(address)) return { reachable: false, reason: 'own-address' };
+    const { own, subnets } = this.#connected();
+    if (own.some((each) => addressesEqual(each, address))) return { reachable: false, reason: 'own-address' };
     if (address.family === 'ipv6' && isLinkLocal(address)) {
       if (ifindex === 0) return { reachable: false, reason: 'interface-needed' };
       return links.get(ifindex)?.isRunning
         ? connected(ifindex, address)
         : { reachable: false, reason: 'link-down' };
     }
-    const onLink = this.#connectedInterface(address, ifindex);
+    const onLink = connectedInterface(subnets, address, ifindex);
     if (onLink !== undefined) return connected(onLink, address);
     const routes = foreign[address.family];
     const id = longestMatch(routes.table, address);
@@ -143,22 +164,23 @@ export class NextHopTracker {
     };
   }
 
-  #connectedInterface(address: Address, ifindex: number): number | undefined {
-    let best: { ifindex: number; length: number } | undefined;
+  /** Own addresses and subnets, gathered once for each change: a host has many links and few of them matter. */
+  #connected(): Connected {
+    if (this.#cache !== undefined) return this.#cache;
+    const own: Address[] = [];
+    const subnets: Subnet[] = [];
     for (const link of this.#kernel.links.all()) {
-      if (!link.isRunning || (ifindex !== 0 && link.ifindex !== ifindex)) continue;
-      for (const own of link.addresses) {
-        if (own.address.family !== address.family || own.flags & (IFA_F.TENTATIVE | IFA_F.DADFAILED))
-          continue;
-        const isPeer = own.peer !== undefined && addressesEqual(own.peer, address);
-        const isHost = own.length === own.address.bytes.length * 8;
-        const subnet = prefixOf(own.peer ?? own.address, own.length);
-        if (!isPeer && (isHost || !prefixContainsAddress(subnet, address))) continue;
-        if (best === undefined || own.length > best.length)
-          best = { ifindex: link.ifindex, length: own.length };
+      for (const each of link.addresses) {
+        own.push(each.address);
+        const isUsable = link.isRunning && (each.flags & (IFA_F.TENTATIVE | IFA_F.DADFAILED)) === 0;
+        const isHost = each.length === addressBits(each.address.family) && each.peer === undefined;
+        if (!isUsable || isHost || isLinkLocal(each.address)) continue;
+        subnets.push({ ifindex: link.ifindex, prefix: prefixOf(each.peer ?? each.address, each.length) });
       }
     }
-    return best?.ifindex;
+    subnets.sort((a, b) => b.prefix.length - a.prefix.length);
+    this.#cache = { own, subnets };
+    return this.#cache;
   }
 
   #refresh(): void {
@@ -171,6 +193,17 @@ export class NextHopTracker {
       for (const listener of [...interest.listeners]) listener(resolution);
     }
   }
+}
+
+/** The interface of the longest subnet that holds the address; `ifindex` other than 0 admits only that one. */
+function connectedInterface(
+  subnets: readonly Subnet[],
+  address: Address,
+  ifindex: number,
+): number | undefined {
+  return subnets.find((subnet) => {
+    return (ifindex === 0 || subnet.ifindex === ifindex) && prefixContainsAddress(subnet.prefix, address);
+  })?.ifindex;
 }
 
 function connected(ifindex: number, gateway: Address): NextHopResolution {

@@ -9,13 +9,15 @@ import { addressesEqual, FAMILIES, type Family } from '../../src/net/address.ts'
 import type { Prefix } from '../../src/net/prefix.ts';
 import type { PrefixTable } from '../../src/net/prefix-table.ts';
 import type { Verdict } from '../netlink/error-message.ts';
-import { AF_INET, AF_INET6, NLM_F, RTM, RTN } from '../netlink/registry.ts';
-import { type RouteRecord, writeRoute, writeRouteDeletion } from '../netlink/route-message.ts';
-import { MessageWriter } from '../netlink/writer.ts';
+import { AF_INET } from '../netlink/registry.ts';
+import type { RouteRecord } from '../netlink/route-message.ts';
+import type { BatchResult } from '../netlink/socket.ts';
 import { FamilyRoutes, FLAG, NONE, UNKNOWN } from './family-routes.ts';
+import { InterferenceGuard } from './interference.ts';
 import { type KernelWatch, losesIpv4 } from './kernel-watch.ts';
 import type { Link } from './link-table.ts';
 import { RetryQueue } from './retry-queue.ts';
+import { BATCH_MESSAGES, OP, RouteBatch } from './route-batch.ts';
 import { TargetTable } from './targets.ts';
 import {
   type ApplyResult,
@@ -25,13 +27,9 @@ import {
   type SweepScope,
 } from './types.ts';
 
-const BATCH_MESSAGES = 500;
 const EEXIST = 17;
 const ESRCH = 3;
 const MAX_TEXTS = 1000;
-
-/** What a message of a batch is for. */
-const OP = { CREATE: 0, REPLACE: 1, DELETE: 2, DELETE_EXTRA: 3 } as const;
 
 /** Options of a `RouteTable`. */
 export interface RouteTableOptions {
@@ -39,7 +37,10 @@ export interface RouteTableOptions {
   readonly metric?: number | undefined;
   /** called when there is something for `apply` to do after there was nothing: schedule it */
   readonly onWork?: (() => void) | undefined;
-  /** called when somebody else changed or deleted a route of ours; `apply` will put it right */
+  /**
+   * Called when somebody else changed or deleted a route of ours, at most 20 times a second and family; `apply` will put it right, with
+   * back-off if that goes on.
+   */
   readonly onInterference?: ((prefix: Prefix) => void) | undefined;
   /** milliseconds, monotonic; default performance.now */
   readonly clock?: (() => number) | undefined;
@@ -62,13 +63,11 @@ export class RouteTable {
     ipv6: new RetryQueue(),
   };
   readonly #swept = { ipv4: { learned: false, local: false }, ipv6: { learned: false, local: false } };
-  readonly #writer = new MessageWriter(64 * 1024);
-  // One entry a message of the batch under way.
-  readonly #batchIds = new Int32Array(BATCH_MESSAGES + 8);
-  readonly #batchTargets = new Int32Array(BATCH_MESSAGES + 8);
-  readonly #batchOps = new Uint8Array(BATCH_MESSAGES + 8);
-  #batchCount = 0;
+  readonly #guards: Readonly<Record<Family, InterferenceGuard>>;
+  readonly #batch = new RouteBatch();
   #hadWork = false;
+  /** a retry was queued outside `apply`: the owner must learn when it is due */
+  #hasNewRetry = false;
   #isReadingAll = false;
   readonly #stopListening: () => void;
 
@@ -82,6 +81,10 @@ export class RouteTable {
       protocol: kernel.protocol,
       metric: options.metric ?? DEFAULT_METRIC,
     });
+    this.#guards = {
+      ipv4: new InterferenceGuard(options.onInterference),
+      ipv6: new InterferenceGuard(options.onInterference),
+    };
     this.#stopListening = kernel.listen({
       ownRoute: (record, isDeletion) => this.#onOwnRoute(record, isDeletion),
       foreignRoute: (record, isDeletion, isReplacement) =>
@@ -91,6 +94,11 @@ export class RouteTable {
       readEnd: () => this.#onReadEnd(),
       drained: () => this.#announceWork(),
     });
+  }
+
+  /** How often somebody else deleted or changed a route of ours since the start. */
+  get interferences(): number {
+    return this.#guards.ipv4.total + this.#guards.ipv6.total;
   }
 
   /** Stops following the kernel; what is in the kernel stays. */
@@ -180,7 +188,7 @@ export class RouteTable {
       for (const family of FAMILIES) {
         const routes = this.families[family];
         this.#retries[family].takeDue(this.#clock(), (id) => {
-          if (routes.has(id, FLAG.FAILED)) routes.markDirty(id);
+          if (routes.has(id, FLAG.FAILED | FLAG.HELD)) routes.markDirty(id);
         });
         if (routes.dirtyCount === 0) continue;
         const result = this.#applyBatch(routes);
@@ -205,37 +213,40 @@ export class RouteTable {
   }
 
   #applyBatch(routes: FamilyRoutes): { written: number; failed: number } {
-    this.#writer.reset();
-    this.#batchCount = 0;
+    const batch = this.#batch;
+    batch.reset();
     // Planned-away prefixes count too, so that a slice stays bounded.
-    for (let looked = 0; this.#batchCount < BATCH_MESSAGES && looked < 8 * BATCH_MESSAGES; looked++) {
+    for (let looked = 0; !batch.isFull && looked < 8 * BATCH_MESSAGES; looked++) {
       const id = routes.nextDirty();
       if (id === NONE) break;
       this.#plan(routes, id);
     }
-    const count = this.#batchCount;
-    if (count === 0) return { written: 0, failed: 0 };
-    const { failures, uncertain } = this.kernel.socket.batch(this.#writer, count);
+    if (batch.count === 0) return { written: 0, failed: 0 };
+    let result: BatchResult;
+    try {
+      result = this.kernel.socket.batch(batch.writer, batch.count);
+    } catch (error) {
+      for (let index = 0; index < batch.count; index++) this.#onUncertain(routes, index);
+      throw error;
+    }
     let failed = 0;
-    for (let index = 0; index < count; index++) {
-      const id = this.#batchIds[index] ?? NONE;
-      const verdict = failures.get(index);
+    for (let index = 0; index < batch.count; index++) {
+      const verdict = result.failures.get(index);
       if (verdict !== undefined) {
-        if (this.#onRefusal(routes, id, index, verdict)) failed++;
-      } else if (uncertain) {
-        routes.kernel[id] = UNKNOWN;
-        routes.markDirty(id);
+        if (this.#onRefusal(routes, index, verdict)) failed++;
+      } else if (result.uncertain) {
+        this.#onUncertain(routes, index);
       } else {
-        this.#onWritten(routes, id, index);
+        this.#onWritten(routes, index);
       }
     }
-    return { written: count - failures.size, failed };
+    return { written: batch.count - result.failures.size, failed };
   }
 
   #plan(routes: FamilyRoutes, id: number): void {
     const wanted = routes.desired(id);
     const kernel = routes.kernelAt(id);
-    routes.clear(id, FLAG.WAITING | FLAG.BLOCKED);
+    routes.clear(id, FLAG.WAITING | FLAG.BLOCKED | FLAG.HELD);
     const extras = routes.extras.get(id);
     if (wanted < 0) {
       if (!routes.has(id, FLAG.DOOMED)) return;
@@ -244,7 +255,7 @@ export class RouteTable {
       if (kernel === NONE && extras === undefined) routes.release(id);
       return;
     }
-    const { metric, ifindexes } = this.targets.get(wanted);
+    const { metric, ifindexes, fields } = this.targets.get(wanted);
     if (kernel !== wanted) {
       if (ifindexes.some((ifindex) => !this.kernel.links.isUp(ifindex))) {
         routes.set(id, FLAG.WAITING);
@@ -268,7 +279,7 @@ export class RouteTable {
       const sameKey = kernel >= 0 && this.targets.get(kernel).metric === metric;
       const isReplacement = sameKey || routes.has(id, FLAG.FORCE);
       routes.clear(id, FLAG.FORCE);
-      this.#addWrite(routes, id, isReplacement ? OP.REPLACE : OP.CREATE, wanted);
+      this.#batch.addWrite(routes, id, isReplacement ? OP.REPLACE : OP.CREATE, wanted, fields);
       // The new one stands before the old one goes.
       if (kernel >= 0 && !sameKey) this.#addDeletion(routes, id, OP.DELETE_EXTRA, kernel);
     }
@@ -276,56 +287,24 @@ export class RouteTable {
     if (kernel === wanted) routes.forgetFailure(id);
   }
 
-  #addWrite(routes: FamilyRoutes, id: number, op: number, target: number): void {
-    const { table } = routes;
-    const isIpv4 = routes.family === 'ipv4';
-    writeRoute(
-      this.#writer,
-      RTM.NEWROUTE,
-      NLM_F.CREATE | (op === OP.REPLACE ? NLM_F.REPLACE : NLM_F.EXCL),
-      isIpv4 ? AF_INET : AF_INET6,
-      table.lengthOf(id),
-      table.wordOf(id, 0),
-      isIpv4 ? 0 : table.wordOf(id, 1),
-      isIpv4 ? 0 : table.wordOf(id, 2),
-      isIpv4 ? 0 : table.wordOf(id, 3),
-      this.targets.get(target).fields,
-    );
-    this.#note(id, op, target);
-  }
-
   #addDeletion(routes: FamilyRoutes, id: number, op: number, target: number): void {
-    const { table } = routes;
-    const isIpv4 = routes.family === 'ipv4';
-    writeRouteDeletion(
-      this.#writer,
-      isIpv4 ? AF_INET : AF_INET6,
-      table.lengthOf(id),
-      table.wordOf(id, 0),
-      isIpv4 ? 0 : table.wordOf(id, 1),
-      isIpv4 ? 0 : table.wordOf(id, 2),
-      isIpv4 ? 0 : table.wordOf(id, 3),
-      {
-        table: this.kernel.table,
-        protocol: this.kernel.protocol,
-        metric: target >= 0 ? this.targets.get(target).metric : 0,
-        type: RTN.UNSPEC,
-      },
-      RTM.DELROUTE,
-    );
-    this.#note(id, op, target);
+    const { table, protocol } = this.kernel;
+    const metric = target >= 0 ? this.targets.get(target).metric : 0;
+    this.#batch.addDeletion(routes, id, op, target, { table, protocol, metric });
   }
 
-  #note(id: number, op: number, target: number): void {
-    this.#batchIds[this.#batchCount] = id;
-    this.#batchOps[this.#batchCount] = op;
-    this.#batchTargets[this.#batchCount] = target;
-    this.#batchCount++;
+  /** Whether the kernel did it is not known: find out by trying again. */
+  #onUncertain(routes: FamilyRoutes, index: number): void {
+    const id = this.#batch.ids[index] ?? NONE;
+    const op = this.#batch.ops[index];
+    if (op !== OP.DELETE_EXTRA) routes.kernel[id] = UNKNOWN;
+    routes.markDirty(id);
   }
 
-  #onWritten(routes: FamilyRoutes, id: number, index: number): void {
-    const op = this.#batchOps[index];
-    const target = this.#batchTargets[index] ?? NONE;
+  #onWritten(routes: FamilyRoutes, index: number): void {
+    const id = this.#batch.ids[index] ?? NONE;
+    const op = this.#batch.ops[index];
+    const target = this.#batch.targets[index] ?? NONE;
     if (op === OP.DELETE_EXTRA) {
       removeExtra(routes, id, target);
       routes.release(id);
@@ -342,11 +321,12 @@ export class RouteTable {
   }
 
   /** Returns whether the refusal is a failure to report; some only say that the kernel is not as we thought. */
-  #onRefusal(routes: FamilyRoutes, id: number, index: number, verdict: Verdict): boolean {
-    const op = this.#batchOps[index];
+  #onRefusal(routes: FamilyRoutes, index: number, verdict: Verdict): boolean {
+    const id = this.#batch.ids[index] ?? NONE;
+    const op = this.#batch.ops[index];
     const isDeletion = op === OP.DELETE || op === OP.DELETE_EXTRA;
     if (isDeletion && verdict.errno === ESRCH) {
-      this.#onWritten(routes, id, index);
+      this.#onWritten(routes, index);
       return false;
     }
     if (op === OP.CREATE && verdict.errno === EEXIST) {
@@ -394,8 +374,7 @@ export class RouteTable {
       routes.kernel[id] = kernel === target || routes.family === 'ipv4' ? NONE : UNKNOWN;
     }
     if (routes.desired(id) >= 0) {
-      if (routes.desired(id) === kernel) this.#interfered(routes, id);
-      routes.markDirty(id);
+      this.#repair(routes, id, routes.desired(id) === kernel);
     } else if (routes.kernelAt(id) === UNKNOWN) {
       this.#doomIfSwept(routes, id);
     } else {
@@ -421,8 +400,7 @@ export class RouteTable {
     if (wanted < 0) {
       this.#doomIfSwept(routes, id);
     } else if (routes.kernelAt(id) !== wanted || routes.extras.has(id)) {
-      if (kernel === wanted) this.#interfered(routes, id);
-      routes.markDirty(id);
+      this.#repair(routes, id, kernel === wanted);
     }
   }
 
@@ -451,7 +429,7 @@ export class RouteTable {
     if (isReplacement && kernel >= 0 && this.targets.get(kernel).metric === record.metric) {
       // It took the place of ours, of which the kernel says no word.
       routes.kernel[id] = NONE;
-      if (routes.desired(id) >= 0) this.#interfered(routes, id);
+      if (routes.desired(id) >= 0) this.#repair(routes, id, true);
     }
     if (routes.desired(id) >= 0) routes.markDirty(id);
     else routes.release(id);
@@ -544,8 +522,19 @@ export class RouteTable {
     this.#announceWork();
   }
 
-  #interfered(routes: FamilyRoutes, id: number): void {
-    if (!this.#isReadingAll) this.#options.onInterference?.(routes.table.prefixOf(id));
+  /** Work on a prefix because of what the kernel announced: at once, or later if somebody keeps undoing it. */
+  #repair(routes: FamilyRoutes, id: number, isInterference: boolean): void {
+    if (isInterference && !this.#isReadingAll) {
+      const guard = this.#guards[routes.family];
+      const excess = guard.note(id, this.#clock(), (each) => routes.table.prefixOf(each));
+      if (excess > 0) {
+        routes.set(id, FLAG.HELD);
+        this.#retries[routes.family].push(id, excess, this.#clock());
+        this.#hasNewRetry = true;
+        return;
+      }
+    }
+    routes.markDirty(id);
   }
 
   #changed(): void {
@@ -553,7 +542,9 @@ export class RouteTable {
   }
 
   #announceWork(): void {
-    if (this.#hadWork || FAMILIES.every((family) => this.families[family].dirtyCount === 0)) return;
+    if (this.#hadWork) return;
+    if (!this.#hasNewRetry && FAMILIES.every((family) => this.families[family].dirtyCount === 0)) return;
+    this.#hasNewRetry = false;
     this.#hadWork = true;
     this.#options.onWork?.();
   }
