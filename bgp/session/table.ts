@@ -206,14 +206,14 @@ function notified(
   });
 }
 
-/** 2/1 in OpenSent and OpenConfirm does not count as a failure (8.2.2, event 24): the next dial follows the retry time. */
+/** 2/1 in OpenSent and OpenConfirm does not count as a failure (8.2.2, event 24): IdleHold is not lengthened. */
 function notifiedVersion(
   turn: Turn,
   event: EventOf<'NotifMsgVerErr'>,
   connection: Connection | undefined,
 ): void {
   if (connection === undefined) return;
-  turn.retry(connection, {
+  turn.failUncounted(connection, {
     reason: describeNotification(event.error),
     received: event.error,
     loss: 'notification-received',
@@ -224,6 +224,17 @@ function unexpected(what: string, messageType: number) {
   return (turn: Turn, _event: unknown, connection: Connection | undefined): void => {
     if (connection !== undefined) turn.failUnexpected(connection, what, messageType);
   };
+}
+
+/** An established session is nobody's rival: losing it counts. */
+function dumpEstablished(
+  turn: Turn,
+  _event: EventOf<'OpenCollisionDump'>,
+  connection: Connection | undefined,
+): void {
+  if (connection === undefined) return;
+  const error = notification(ERROR.cease, CEASE.connectionCollision);
+  turn.failWith(connection, error, 'connection collision');
 }
 
 function collisionDump(
@@ -465,6 +476,7 @@ export const TABLE: Readonly<Record<FsmState, Row>> = {
   },
   Established: {
     ...CONNECTED,
+    OpenCollisionDump: dumpEstablished,
     TcpConnectionFails: lost,
     KeepaliveTimer_Expires: sendKeepalive,
     SendHoldTimer_Expires: sendHoldExpired,

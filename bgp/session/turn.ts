@@ -137,6 +137,12 @@ export class Turn {
     if (this.session.connections.length === 0) this.enterIdleHold();
   }
 
+  /** As `fail`, for errors that do not lengthen IdleHold. */
+  failUncounted(connection: Connection, drop: Drop): void {
+    this.drop(connection, drop);
+    if (this.session.connections.length === 0) this.enterIdleHold();
+  }
+
   /** Sends a NOTIFICATION and fails. */
   failWith(connection: Connection, error: NotificationError, reason: string): void {
     this.fail(connection, { reason, send: error, loss: 'notification-sent' });
@@ -176,8 +182,8 @@ export class Turn {
 
   /** Idle with no timer but those of graceful restart. */
   toIdle(): void {
-    this.cancelDial();
-    if (this.session.base === 'Active') this.stop('connect-retry');
+    if (this.session.base === 'Connect') this.cancelDial();
+    else if (this.session.base === 'Active') this.stop('connect-retry');
     this.session.base = 'Idle';
   }
 
