@@ -23,12 +23,18 @@ import {
   writeVethCreation,
 } from '../netlink/link-message.ts';
 import { inNamespace, inNamespaceOrHere } from '../netlink/namespace.ts';
-import { writePermanentNeighbour } from '../netlink/neighbour-message.ts';
+import {
+  decodeNeighbour,
+  writeNeighbourDeletion,
+  writeNeighbourDump,
+  writePermanentNeighbour,
+} from '../netlink/neighbour-message.ts';
 import {
   AF_INET,
   AF_INET6,
   IFF,
   NLM_F,
+  NUD,
   RT_SCOPE,
   RT_TABLE_MAIN,
   RTM,
@@ -50,6 +56,7 @@ import {
   problemOfSpec,
 } from './plan.ts';
 
+const ENOENT = 2;
 const ENODEV = 19;
 const EEXIST = 17;
 /** rtnetlink's number for routes that an administrator or a program made: inside the container the routes are the container's own. */
@@ -348,6 +355,22 @@ export class EndpointLinks {
       this.#socket.request(`add the neighbour entry of ${formatAddress(address)}`, (writer) => {
         writePermanentNeighbour(writer, hostIfindex, address, mac);
       });
+    }
+    for (const family of [AF_INET, AF_INET6]) {
+      const entries = this.#socket.dumpList(
+        'read the neighbour entries',
+        (writer) => writeNeighbourDump(writer, family, hostIfindex),
+        decodeNeighbour,
+      );
+      for (const { ifindex, address, state } of entries) {
+        const isOurs = ifindex === hostIfindex && (state & NUD.PERMANENT) !== 0;
+        if (!isOurs || spec.addresses.some((each) => addressesEqual(each, address))) continue;
+        this.#socket.request(
+          `remove the neighbour entry of ${formatAddress(address)}`,
+          (writer) => writeNeighbourDeletion(writer, hostIfindex, address),
+          [ENOENT],
+        );
+      }
     }
   }
 

@@ -179,6 +179,22 @@ describe('fib/endpoints in a real kernel', () => {
     });
   });
 
+  it('a second attach with other addresses leaves nothing of the first', async () => {
+    const host = await start();
+    const one = createNetns();
+    const { hostIfname } = host.attach(spec(one, 'default.one', 1));
+    host.attach(spec(one, 'default.one', 2));
+    const inside = one.sh('ip -o address show dev eth0 scope global');
+    assert.match(inside, /10\.65\.0\.2\/32/);
+    assert.match(inside, /2001:db8:65::2\/128/);
+    assert.equal(inside.trim().split('\n').length, 2, inside);
+    const entries = host.netns.sh(`ip neigh show dev ${hostIfname} nud permanent`).trim().split('\n').sort();
+    assert.deepEqual(
+      entries.map((line) => line.split(' ')[0]),
+      ['10.65.0.2', '2001:db8:65::2'],
+    );
+  });
+
   it('moves with its container to another namespace, and is gone with it', async () => {
     const host = await start();
     const one = createNetns();

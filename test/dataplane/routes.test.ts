@@ -417,6 +417,9 @@ describe('fib/routes in a real kernel', () => {
     assert.equal(show(host, 'route', 'show', 'proto', '171'), before);
     host.sh('ip link del eth0');
     await eventually('it waits', () => p.state('10.1.0.0/16') === 'waiting');
+    host.sh('ip link del eth1');
+    await eventually('all wait', () => all('waiting'));
+    assert.deepEqual(p.interfered, [], 'the kernel itself is nobody who interferes');
   });
 
   it('replaces next hops, kinds and metrics without a gap in both families', async () => {
@@ -506,6 +509,35 @@ describe('fib/routes in a real kernel', () => {
       routes.apply(0);
       return routeFailures(routes).length === 0;
     });
+    routes.close();
+  });
+
+  it('does not fight at full speed with somebody who keeps deleting a route', async () => {
+    const { host } = twoUplinks();
+    const kernel = KernelWatch.open({ netns: host.path });
+    open.push(kernel);
+    let now = 0;
+    const routes = new RouteTable(kernel, { clock: () => now });
+    await kernel.start();
+    const eth0 = kernel.links.byName('eth0')?.ifindex ?? 0;
+    const at = prefix('10.1.0.0/16');
+    routes.setRoute(at, 'bgp', {
+      kind: 'unicast',
+      nextHops: [{ ifindex: eth0, gateway: address('192.0.2.2') }],
+    });
+    routes.apply(0);
+    for (let round = 1; round <= 5; round++) {
+      host.sh('ip route del 10.1.0.0/16');
+      assert.equal(routes.apply(0).written, 1, `round ${round}`);
+    }
+    host.sh('ip route del 10.1.0.0/16');
+    assert.deepEqual(routes.apply(0), { more: false, written: 0, failed: 0, retryAtMs: 250 });
+    assert.equal(viewOfPrefix(routes, at)?.state, 'pending');
+    now = 250;
+    assert.equal(routes.apply(0).written, 1);
+    host.sh('ip route del 10.1.0.0/16');
+    assert.equal(routes.apply(0).retryAtMs, 750);
+    assert.equal(routes.interferences, 7);
     routes.close();
   });
 
