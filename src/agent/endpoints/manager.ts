@@ -85,7 +85,8 @@ export class EndpointManager {
     const { node } = this.#options;
     const before = previous && localEndpoint(previous, node);
     const local = resource && localEndpoint(resource, node);
-    if (before !== undefined && before.id !== local?.id) this.#letGo(before.id, previous);
+    if (previous !== undefined && before !== undefined && before.id !== local?.id)
+      this.#letGo(before.id, previous);
     if (resource === undefined || local === undefined) return;
     const policyId = endpointId(resource.metadata.namespace ?? 'default', resource.metadata.name);
     const attachment = this.#attachments.get(local.id) ?? new Attachment(local.id, policyId, this.#options);

@@ -1,0 +1,331 @@
+/**
+ * The agent: opens the store and the kernel, waits until both are known, then lets policy, endpoints, routes and BGP loose in that order.
+ * It owns the parts and their wiring; what each does stands in its own folder.
+ */
+import { mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { PolicyProgrammer } from '../../fib/policy-programmer.ts';
+import { FibProgrammer } from '../../fib/programmer.ts';
+import { HostSysctls } from '../../fib/sysctl/host-sysctls.ts';
+import { PolicyGraph } from '../calc/policy-graph.ts';
+import { Ipam } from '../ipam/ipam.ts';
+import { poolOfResource, reservedBy, reservedPrefixes } from '../ipam/pools.ts';
+import { parsePeerIp } from '../model/bgp-peer.ts';
+import type { IpPool } from '../model/ip-pool.ts';
+import type { ResourceKey } from '../model/metadata-types.ts';
+import type { Resource } from '../model/types.ts';
+import { type Address, FAMILIES } from '../net/address.ts';
+import { formatPrefix, type Prefix, parsePrefix, prefixContains } from '../net/prefix.ts';
+import { AlreadyExists } from '../store/errors.ts';
+import { type FileStore, openFileStore } from '../store/file/file-store.ts';
+import { admit } from './admission.ts';
+import { BgpController } from './bgp/controller.ts';
+import { Originator } from './bgp/originator.ts';
+import { matchesSelector } from './bgp/selector-match.ts';
+import { CoalescedTask } from './coalesced.ts';
+import type { AgentConfig } from './config.ts';
+import { toDetectionLinks } from './detection-links.ts';
+import { EndpointManager } from './endpoints/manager.ts';
+import type { Log } from './log.ts';
+import { type IdentityResult, initialNode, resolveIdentity } from './node-identity.ts';
+import { PolicyEnforcer } from './policy-enforcer.ts';
+import { PolicyFeed } from './policy-feed.ts';
+import { ResourceCache } from './resources/cache.ts';
+import { ResourceService } from './resources/service.ts';
+import { fileSysctlJournal } from './sysctl-journal.ts';
+import { endpointMtu, uplinks } from './uplinks.ts';
+
+/** Prefix of our links. */
+export const LINK_PREFIX = 'oci';
+/** Until every endpoint and block of the store stands in the kernel, BGP waits at most so long, so that End-of-RIB is true. */
+const FIRST_TABLE_TIMEOUT_MS = 10_000;
+const STATIC_POLICY_RETRY_MAX_MS = 30_000;
+
+/** The parts of a running agent, for API and status. */
+export class Agent {
+  readonly config: AgentConfig;
+  readonly log: Log;
+  readonly startedAt = Date.now();
+  readonly store: FileStore;
+  readonly cache: ResourceCache;
+  readonly resources: ResourceService;
+  readonly fib: FibProgrammer;
+  readonly policy: PolicyEnforcer;
+  readonly policyFeed: PolicyFeed;
+  readonly ipam: Ipam;
+  readonly endpoints: EndpointManager;
+  readonly originator: Originator;
+  readonly bgp: BgpController;
+  readonly #sysctls: HostSysctls;
+  readonly #refresh: CoalescedTask;
+  #identity: IdentityResult;
+  #mtu = 0;
+  #uplinkCount = 0;
+  #ready = false;
+  #stopping = false;
+  /** what keeps the agent from getting ready */
+  #startError: string | undefined;
+
+  private constructor(config: AgentConfig, log: Log, store: FileStore, fib: FibProgrammer) {
+    this.config = config;
+    this.log = log;
+    this.store = store;
+    this.fib = fib;
+    this.cache = new ResourceCache(store);
+    this.resources = new ResourceService(store);
+    this.policy = new PolicyEnforcer(new PolicyProgrammer(), log.child({ component: 'policy' }));
+    this.policyFeed = new PolicyFeed(new PolicyGraph(config.nodeName), this.policy);
+    this.ipam = new Ipam({
+      store: store.ipam,
+      host: config.nodeName,
+      pools: () => this.cache.list('IPPool').flatMap((pool) => poolOfResource(pool) ?? []),
+      selectsNode: (selector) => matchesSelector(selector, this.#identity.identity.labels),
+      isReserved: (address) => reservedBy(reservedPrefixes(this.cache.list('IPReservation')))(address),
+    });
+    this.endpoints = new EndpointManager({
+      node: config.nodeName,
+      store,
+      cache: this.cache,
+      ipam: this.ipam,
+      fib,
+      policy: this.policy,
+      log: log.child({ component: 'endpoints' }),
+      mtu: () => this.#mtu,
+      onState: () => this.originator.update(),
+      policiesOf: (id) => this.policyFeed.policiesOf(id),
+    });
+    this.originator = new Originator({
+      fib,
+      blocks: () => this.ipam.confirmedBlocks(),
+      endpoints: () => this.endpoints.attachedAddresses(),
+      mayExport: (prefix) => this.#mayExport(prefix),
+    });
+    this.#identity = this.#resolveIdentity();
+    this.bgp = new BgpController({
+      log: log.child({ component: 'bgp' }),
+      cache: this.cache,
+      fib,
+      originator: this.originator,
+      identity: () => this.#identity,
+      blocks: () => this.ipam.confirmedBlocks(),
+      linkPrefix: LINK_PREFIX,
+    });
+    this.#sysctls = HostSysctls.open({
+      journal: fileSysctlJournal(join(dirname(config.store.path), 'former-sysctls.json')),
+      onDrift: (drift) =>
+        log.warn(drift, 'somebody changed a setting that forwarding needs; it is put right'),
+      onError: (error) => log.error({ error }, 'a setting that forwarding needs cannot be put right'),
+    });
+    this.#refresh = new CoalescedTask(
+      () => this.#onHostChanged(),
+      (error) => log.error({ error }, 'a change of the host could not be followed'),
+    );
+  }
+
+  /** Opens store and kernel; changes nothing in the kernel yet. Rejects when either cannot be had. */
+  static async open(config: AgentConfig, log: Log): Promise<Agent> {
+    mkdirSync(dirname(config.store.path), { recursive: true, mode: 0o755 });
+    const store = await openFileStore({ root: config.store.path, admit });
+    try {
+      const fib = await FibProgrammer.open({
+        onInterference: (prefix) =>
+          log.warn(
+            { prefix: formatPrefix(prefix) },
+            'somebody else changed a route of ours; it is put right',
+          ),
+        onError: (error, what) => log.error({ error }, `cannot ${what}`),
+      });
+      return new Agent(config, log, store, fib);
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
+  }
+
+  get identity(): IdentityResult {
+    return this.#identity;
+  }
+
+  get mtu(): number {
+    return this.#mtu;
+  }
+
+  get uplinkCount(): number {
+    return this.#uplinkCount;
+  }
+
+  /** Everything of the store has been brought into the kernel once. */
+  get isReady(): boolean {
+    return this.#ready;
+  }
+
+  get startError(): string | undefined {
+    return this.#startError;
+  }
+
+  /** Brings the host to what the store says, and keeps it so until `stop`. */
+  async start(): Promise<void> {
+    await this.cache.inSync;
+    this.#identity = this.#resolveIdentity();
+    await this.#createNode();
+    await this.ipam.start();
+    const preserved = { ipv4: this.fib.holdsOwnRoutes('ipv4'), ipv6: this.fib.holdsOwnRoutes('ipv6') };
+
+    await this.#placeStaticPolicy();
+    if (this.#stopping) return;
+    for (const kind of [
+      'Profile',
+      'GlobalNetworkSet',
+      'NetworkSet',
+      'GlobalNetworkPolicy',
+      'NetworkPolicy',
+      'WorkloadEndpoint',
+    ] as const) {
+      for (const resource of this.cache.list(kind)) this.policyFeed.upsert(resource);
+    }
+    this.policyFeed.markInSync();
+
+    this.cache.onChange(({ key, resource, previous }) => this.#onResource(key, resource, previous));
+    this.fib.kernel.links.onChange(({ before, after }) => {
+      if (before !== undefined && after === undefined && before.name.startsWith(LINK_PREFIX)) {
+        this.endpoints.onLinkGone(before.name);
+      }
+      this.#refresh.trigger();
+    });
+    this.ipam.onBlocksChanged(() => {
+      this.originator.update();
+      this.bgp.update();
+    });
+    this.fib.onApplied(() => this.originator.update());
+
+    await this.#onHostChanged();
+    await this.endpoints.start();
+    this.originator.update();
+    this.fib.release();
+    await this.#firstTable();
+    if (this.#stopping) return;
+    for (const family of FAMILIES) this.fib.routes.sweep(family, 'local');
+    await this.bgp.start(preserved);
+    this.#ready = true;
+    this.log.info({ preserved }, 'the host is as the store says');
+  }
+
+  /** Stops without touching what forwards packets: kernel state stays, peers see no NOTIFICATION. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.bgp.stop();
+    await this.#refresh.close();
+    await this.endpoints.close();
+    await this.policy.close();
+    this.ipam.stop();
+    this.#sysctls.close();
+    this.fib.close();
+    this.cache.close();
+    await this.store.close();
+  }
+
+  async #firstTable(): Promise<void> {
+    await this.endpoints.settled(FIRST_TABLE_TIMEOUT_MS);
+    if (this.originator.isComplete) return;
+    await new Promise<void>((resolve) => {
+      const finish = (): void => {
+        clearTimeout(timer);
+        end();
+        resolve();
+      };
+      const end = this.fib.onApplied(() => {
+        if (this.originator.isComplete) finish();
+      });
+      const timer = setTimeout(finish, FIRST_TABLE_TIMEOUT_MS);
+    });
+  }
+
+  // Without the static drops no link may be made: tried until it works, and shown in status.
+  async #placeStaticPolicy(): Promise<void> {
+    for (let delayMs = 200; !this.#stopping; delayMs = Math.min(delayMs * 2, STATIC_POLICY_RETRY_MAX_MS)) {
+      try {
+        await this.policy.start();
+        this.#startError = undefined;
+        return;
+      } catch (error) {
+        this.#startError = error instanceof Error ? error.message : String(error);
+        this.log.error(
+          { error: this.#startError },
+          'static policy rules could not be placed; no endpoint is attached before',
+        );
+        await new Promise((resolve) => setTimeout(resolve, delayMs).unref());
+      }
+    }
+  }
+
+  async #createNode(): Promise<void> {
+    const name = this.config.nodeName;
+    if (this.cache.get('Node', name) !== undefined) return;
+    const { identity, candidates } = this.#identity;
+    const { ipv4, ipv6 } = identity.addresses;
+    if (ipv4 === undefined && ipv6 === undefined) return;
+    this.log.info({ candidates }, 'first start: addresses found');
+    try {
+      await this.store.create(initialNode(name, identity));
+    } catch (error) {
+      if (!(error instanceof AlreadyExists)) throw error;
+    }
+  }
+
+  #onResource(key: ResourceKey, resource: Resource | undefined, previous: Resource | undefined): void {
+    this.policyFeed.change(key, resource);
+    if (key.kind === 'WorkloadEndpoint') {
+      this.endpoints.onResource(
+        resource?.kind === 'WorkloadEndpoint' ? resource : undefined,
+        previous?.kind === 'WorkloadEndpoint' ? previous : undefined,
+      );
+    } else if (key.kind === 'Node' || key.kind === 'BGPConfiguration' || key.kind === 'BGPPeer') {
+      this.#refresh.trigger();
+    } else if (key.kind === 'IPPool') this.originator.update();
+  }
+
+  // Links, addresses, node or peers changed.
+  async #onHostChanged(): Promise<{ afterMs?: number }> {
+    this.#identity = this.#resolveIdentity();
+    await this.#createNode();
+    const { addresses } = this.#identity.identity;
+    const own = [addresses.ipv4, addresses.ipv6].flatMap((entry) =>
+      entry === undefined ? [] : [entry.address],
+    );
+    const carriers = uplinks(this.fib.kernel.links.all(), own, this.#peerAddresses(), LINK_PREFIX);
+    this.#uplinkCount = carriers.length;
+    this.#sysctls.enableForwarding({ families: FAMILIES, uplinks: carriers.map(({ name }) => name) });
+    const mtu = endpointMtu(carriers);
+    if (mtu !== this.#mtu) {
+      if (this.#mtu !== 0) this.log.info({ from: this.#mtu, to: mtu }, 'MTU of endpoints changes');
+      this.#mtu = mtu;
+      this.endpoints.refresh();
+    }
+    this.bgp.update();
+    return {};
+  }
+
+  #peerAddresses(): Address[] {
+    return this.cache.list('BGPPeer').flatMap(({ spec }) => {
+      const peer = spec.peerIP === undefined ? undefined : parsePeerIp(spec.peerIP);
+      return peer === undefined ? [] : [peer.address];
+    });
+  }
+
+  #resolveIdentity(): IdentityResult {
+    const name = this.config.nodeName;
+    return resolveIdentity(
+      name,
+      this.cache.get('Node', name),
+      this.cache.get('BGPConfiguration', 'default'),
+      toDetectionLinks(this.fib.kernel.links.all()),
+    );
+  }
+
+  #mayExport(prefix: Prefix): boolean {
+    return !this.cache.list('IPPool').some((pool: IpPool) => {
+      const cidr = parsePrefix(pool.spec.cidr);
+      return pool.spec.disableBGPExport === true && cidr !== undefined && prefixContains(cidr, prefix);
+    });
+  }
+}

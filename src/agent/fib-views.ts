@@ -1,0 +1,100 @@
+/** Desired routes beside the kernel's, as the API answers them. */
+import { foreignRoutesOfAddress, listRoutes, viewOfAddress, viewOfPrefix } from '../../fib/routes/inspect.ts';
+import type { LinkTable } from '../../fib/routes/link-table.ts';
+import type { RouteTable } from '../../fib/routes/route-table.ts';
+import {
+  DEFAULT_METRIC,
+  type ForeignRoute,
+  type RouteNextHop,
+  type RouteTarget,
+  type RouteView,
+} from '../../fib/routes/types.ts';
+import type { FibRouteView } from '../api/views.ts';
+import { type Address, FAMILIES, formatAddress } from '../net/address.ts';
+import { formatPrefix, type Prefix } from '../net/prefix.ts';
+
+/** All routes of ours, both families. */
+export function* fibRoutes(table: RouteTable): Generator<FibRouteView> {
+  for (const family of FAMILIES) for (const view of listRoutes(table, family)) yield ours(table, view);
+}
+
+/** The routes of a prefix: ours and those of others. */
+export function fibRoutesOfPrefix(table: RouteTable, prefix: Prefix): FibRouteView[] {
+  const view = viewOfPrefix(table, prefix);
+  const foreign = table.kernel.foreign[prefix.family];
+  const others = view?.foreign ?? foreign.at(foreign.table.findPrefix(prefix));
+  return [
+    ...(view === undefined ? [] : [ours(table, view)]),
+    ...others.map((route) => foreignView(table, route)),
+  ];
+}
+
+/** The longest match for an address among ours and among others' routes; the kernel uses the longer of the two. */
+export function fibRoutesOfAddress(table: RouteTable, address: Address): FibRouteView[] {
+  const view = viewOfAddress(table, address);
+  const others = foreignRoutesOfAddress(table, address).filter(
+    (route) => view === undefined || route.prefix.length >= view.prefix.length,
+  );
+  return [
+    ...(view === undefined ? [] : [ours(table, view)]),
+    ...others.map((route) => foreignView(table, route)),
+  ];
+}
+
+/** `via 10.0.0.1 dev eth1`, `dev eth1`, several joined by commas; the kind for routes that lead nowhere. */
+export function targetText(links: LinkTable, target: RouteTarget | undefined): string {
+  if (target === undefined) return '';
+  return target.kind === 'unicast' ? hopTexts(links, target.nextHops).join(', ') : target.kind;
+}
+
+function hopTexts(links: LinkTable, hops: readonly RouteNextHop[]): string[] {
+  return hops.map(({ gateway, ifindex }) => {
+    const device = `dev ${links.get(ifindex)?.name ?? `#${ifindex}`}`;
+    return gateway === undefined ? device : `via ${formatAddress(gateway)} ${device}`;
+  });
+}
+
+function ours(table: RouteTable, view: RouteView): FibRouteView {
+  const { links } = table.kernel;
+  const target = view.desired ?? view.kernel;
+  const { failure } = view;
+  const kernel = targetText(links, view.kernel);
+  const behind = view.foreign.map(
+    (route) =>
+      `${route.owner} ${hopTexts(links, route.nextHops).join(', ') || route.kind} metric ${route.metric}`,
+  );
+  const error =
+    failure === undefined ? undefined : `${failure.code}${failure.text === '' ? '' : `: ${failure.text}`}`;
+  const conflict =
+    view.state === 'blocked'
+      ? `the kernel has a route of ${view.foreign.map(({ owner }) => owner).join(', ')} with the same metric`
+      : undefined;
+  const reason = error ?? conflict;
+  return {
+    prefix: formatPrefix(view.prefix),
+    family: view.prefix.family,
+    kind: target?.kind ?? 'unicast',
+    source: view.source ?? 'none',
+    state: view.state === 'blocked' ? 'conflict' : view.state === 'leftover' ? 'stale' : view.state,
+    nextHops: hopTexts(links, target?.nextHops ?? []),
+    kernel: [kernel, ...behind].filter((text) => text !== '').join('; ') || '-',
+    metric: target?.metric ?? DEFAULT_METRIC,
+    table: table.kernel.table,
+    ...(reason === undefined ? {} : { error: reason }),
+  };
+}
+
+function foreignView(table: RouteTable, route: ForeignRoute): FibRouteView {
+  const hops = hopTexts(table.kernel.links, route.nextHops);
+  return {
+    prefix: formatPrefix(route.prefix),
+    family: route.prefix.family,
+    kind: route.kind,
+    source: route.owner,
+    state: 'foreign',
+    nextHops: [],
+    kernel: hops.join(', ') || route.kind,
+    metric: route.metric,
+    table: table.kernel.table,
+  };
+}

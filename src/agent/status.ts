@@ -1,0 +1,266 @@
+/** `status`: the agent's state in numbers, and everything that an operator should know, each with its remedy. */
+
+import { formatRouterId } from '../../bgp/wire/format.ts';
+import { routeConflicts, routeCounts, routeFailures } from '../../fib/routes/inspect.ts';
+import type { Finding, StatusView } from '../api/views.ts';
+import { API_VERSION } from '../model/kinds.ts';
+import { FAMILIES, type Family } from '../net/address.ts';
+import { formatInterfaceAddress, formatPrefix } from '../net/prefix.ts';
+import { VERSION } from '../version.ts';
+import { type Agent, LINK_PREFIX } from './agent.ts';
+import { evaluateHost } from './host/evaluate.ts';
+import { readHostFacts } from './host/facts.ts';
+
+const CHAIN_PREFIX = 'oci-';
+/** Rows of a kind beyond which findings only count. */
+const MAX_ROWS = 5;
+/** Received paths of a peer that are looked at for our own AS. */
+const MAX_PATHS_READ = 20_000;
+
+/** Gathers the status. Reads the host anew each time; takes some ten milliseconds. */
+export async function readStatus(agent: Agent): Promise<StatusView> {
+  const { identity, routerId, candidates } = agent.identity;
+  const { speaker } = agent.bgp;
+  const peers = speaker?.peers() ?? [];
+  const counts = FAMILIES.map((family) => routeCounts(agent.fib.routes, family));
+  const sum = (field: 'desired' | 'pending' | 'failed' | 'blocked'): number =>
+    counts.reduce((total, each) => total + each[field], 0);
+  const policy = agent.policy.status();
+  const addresses: Partial<Record<Family, string>> = {};
+  for (const family of FAMILIES) {
+    const own = identity.addresses[family];
+    if (own !== undefined) addresses[family] = formatInterfaceAddress(own);
+  }
+  return {
+    node: identity.name,
+    version: VERSION,
+    pid: process.pid,
+    startedAt: agent.startedAt,
+    ready: agent.isReady,
+    routerId: formatRouterId(routerId),
+    asNumber: identity.asNumber,
+    addresses,
+    addressCandidates: candidates,
+    store: { kind: agent.config.store.kind, path: agent.config.store.path, inSync: agent.cache.isInSync },
+    bgp: {
+      listening: (speaker?.listeningPorts.length ?? 0) > 0,
+      port: agent.bgp.port,
+      peers: peers.length,
+      established: peers.filter(({ state }) => state === 'Established').length,
+      deferral: speaker?.deferred ?? [],
+      locRib: speaker?.rib.sizes.prefixes ?? { ipv4: 0, ipv6: 0 },
+    },
+    fib: {
+      desired: sum('desired'),
+      pending: sum('pending'),
+      failed: sum('failed') + sum('blocked'),
+      ...(agent.mtu === 0 ? {} : { mtu: agent.mtu }),
+    },
+    policy: {
+      backend: policy.backend ?? 'none yet',
+      endpointsReady: policy.readyEndpoints,
+      policies: policy.policies,
+      sets: policy.sets,
+      pending: policy.pending,
+    },
+    endpoints: agent.endpoints.count,
+    blocks: agent.ipam.confirmedBlocks().map(formatPrefix),
+    findings: await findings(agent),
+  };
+}
+
+async function findings(agent: Agent): Promise<Finding[]> {
+  const facts = await readHostFacts(agent.bgp.port, process.pid);
+  const all = [
+    ...startFindings(agent),
+    ...agent.identity.findings,
+    ...storeFindings(agent),
+    ...missingFindings(agent),
+    ...agent.bgp.findings(),
+    ...bgpFindings(agent),
+    ...routeFindings(agent),
+    ...policyFindings(agent),
+    ...endpointFindings(agent),
+    ...evaluateHost(facts, {
+      bgpPort: agent.bgp.port,
+      linkPrefix: LINK_PREFIX,
+      chainPrefix: CHAIN_PREFIX,
+      uplinks: agent.uplinkCount,
+    }),
+  ];
+  const rank = { error: 0, warning: 1, info: 2 } as const;
+  return all.sort((a, b) => rank[a.severity] - rank[b.severity]);
+}
+
+function startFindings(agent: Agent): Finding[] {
+  if (agent.startError === undefined) return [];
+  return [
+    {
+      severity: 'error',
+      code: 'policy-not-enforceable',
+      message: agent.startError,
+      remedy: 'apt-get install iptables ipset',
+    },
+  ];
+}
+
+function storeFindings(agent: Agent): Finding[] {
+  const availability = agent.store.availability();
+  const findings: Finding[] = agent.store.problems().map((problem) => ({
+    severity: 'error',
+    code: 'store-problem',
+    message: `${problem.location}: ${problem.reasons.join('; ')}${problem.inForce === undefined ? '; nothing is in force in its place' : '; the last good version stays in force'}`,
+    remedy: `mend or remove ${problem.location} in ${agent.config.store.path}`,
+  }));
+  if (availability.state === 'unavailable') {
+    findings.push({ severity: 'error', code: 'store-unavailable', message: availability.reason });
+  }
+  return findings;
+}
+
+function missingFindings(agent: Agent): Finding[] {
+  const findings: Finding[] = [];
+  const { name, addresses } = agent.identity.identity;
+  if (agent.cache.list('IPPool').length === 0) {
+    findings.push({
+      severity: 'warning',
+      code: 'no-pool',
+      message: 'there is no IPPool: no endpoint can get an address',
+      remedy: yaml('IPPool', 'pool1', [
+        '  cidr: 10.65.1.0/24   # this host alone gives addresses out of it; IPv6: another pool, such as fd00:65:1::/112',
+      ]),
+    });
+  } else if (agent.ipam.availableFamilies().length === 0) {
+    findings.push({
+      severity: 'warning',
+      code: 'no-pool',
+      message: 'no IPPool serves this node: each is disabled or its nodeSelector leaves this node out',
+      remedy: 'ocicat get ippools -o yaml',
+    });
+  }
+  if (agent.bgp.peers.length === 0) {
+    const example =
+      addresses.ipv4 === undefined && addresses.ipv6 !== undefined ? '2001:db8::1' : '192.0.2.1';
+    findings.push({
+      severity: 'warning',
+      code: 'no-peer',
+      message: 'this node has no BGP peer: nobody learns the way to its containers',
+      remedy: yaml('BGPPeer', 'tor1', [
+        `  node: ${name}`,
+        `  peerIP: ${example}   # the top-of-rack router`,
+        '  asNumber: 65001',
+      ]),
+    });
+  }
+  return findings;
+}
+
+function yaml(kind: string, name: string, spec: readonly string[]): string {
+  return [
+    "ocicat apply -f - <<'EOF'",
+    `apiVersion: ${API_VERSION}`,
+    `kind: ${kind}`,
+    'metadata:',
+    `  name: ${name}`,
+    'spec:',
+    ...spec,
+    'EOF',
+  ].join('\n');
+}
+
+function bgpFindings(agent: Agent): Finding[] {
+  const { speaker } = agent.bgp;
+  if (speaker === undefined) return [];
+  const findings: Finding[] = [];
+  for (const { prefix, peer, asPath } of speaker.rib.conflicts(MAX_ROWS)) {
+    findings.push({
+      severity: 'error',
+      code: 'block-conflict',
+      message: `${formatPrefix(prefix)} is one of this node's blocks or inside one, yet peer ${peer} sends a route for it (AS path ${asPath.join(' ') || 'empty'}); it is not installed`,
+      remedy: 'give the two hosts disjoint IPPools',
+    });
+  }
+  for (const peer of speaker.peers()) {
+    if (peer.state !== 'Established') {
+      findings.push({
+        severity: 'warning',
+        code: 'peer-down',
+        message: `BGP peer ${peer.name} (AS ${peer.peerAs}) is ${peer.state}${peer.lastError === undefined ? '' : `: ${peer.lastError}`}`,
+        remedy: `ocicat bgp peers ${peer.name}`,
+      });
+    }
+    const looped = countOwnAs(agent, peer.name);
+    if (looped > 0) {
+      findings.push({
+        severity: 'warning',
+        code: 'own-as-in-path',
+        message: `${looped} routes of peer ${peer.name} carry our own AS ${peer.localAs} and are not used: other hosts share this AS`,
+        remedy: `give each host an AS of its own (Node ${agent.identity.identity.name}: spec.bgp.asNumber), or let the router replace it (FRR: neighbor X as-override)`,
+      });
+    }
+  }
+  return findings;
+}
+
+function countOwnAs(agent: Agent, peer: string): number {
+  const { speaker } = agent.bgp;
+  const id = speaker?.ribPeerId(peer);
+  if (speaker === undefined || id === undefined) return 0;
+  let looped = 0;
+  for (const family of FAMILIES) {
+    if (speaker.rib.familyStatus(id, family).filtered === 0) continue;
+    let read = 0;
+    for (const path of speaker.rib.received(id, family)) {
+      if (path.unusable === 'as-path-loop') looped++;
+      if (++read >= MAX_PATHS_READ) break;
+    }
+  }
+  return looped;
+}
+
+function routeFindings(agent: Agent): Finding[] {
+  const findings: Finding[] = [];
+  const failures = routeFailures(agent.fib.routes, MAX_ROWS);
+  for (const { prefix, code, text, attempts } of failures.slice(0, MAX_ROWS)) {
+    findings.push({
+      severity: 'error',
+      code: 'route-failed',
+      message: `the kernel refuses ${formatPrefix(prefix)}: ${code}${text === '' ? '' : ` (${text})`}, ${attempts} attempts`,
+      remedy: `ocicat routes ${formatPrefix(prefix)}`,
+    });
+  }
+  for (const { prefix, effect, foreign } of routeConflicts(agent.fib.routes).slice(0, MAX_ROWS)) {
+    if (effect === 'shadowed') continue;
+    findings.push({
+      severity: 'error',
+      code: 'foreign-route',
+      message: `a route of ${foreign.owner} for ${formatPrefix(prefix)} (metric ${foreign.metric}) ${effect === 'blocks' ? 'keeps ours out of the kernel' : 'wins over ours'}`,
+      remedy: `ip route show ${formatPrefix(prefix)}   # then stop its owner from making it`,
+    });
+  }
+  return findings;
+}
+
+function policyFindings(agent: Agent): Finding[] {
+  return agent.policy
+    .status()
+    .failures.slice(0, MAX_ROWS)
+    .map(({ subject, reason }) => ({
+      severity: 'error',
+      code: 'policy-failed',
+      message: `${subject}: ${reason}`,
+    }));
+}
+
+function endpointFindings(agent: Agent): Finding[] {
+  return agent.endpoints
+    .views()
+    .filter(({ state }) => state === 'failed' || state === 'gone')
+    .slice(0, MAX_ROWS)
+    .map((endpoint) => ({
+      severity: 'warning',
+      code: 'endpoint-down',
+      message: `endpoint ${endpoint.namespace}/${endpoint.name} is ${endpoint.state}: ${endpoint.reason ?? 'its network namespace is gone'}`,
+      remedy: `ocicat endpoint delete ${endpoint.name} --namespace ${endpoint.namespace}   # or add it again`,
+    }));
+}

@@ -1,0 +1,35 @@
+/** Which links carry this host's traffic to its peers, and what follows for containers: MTU and forwarding. Pure. */
+import type { Link } from '../../fib/routes/link-table.ts';
+import { type Address, addressesEqual } from '../net/address.ts';
+import { prefixContainsAddress, prefixOf } from '../net/prefix.ts';
+
+/** IPv6 needs it (RFC 8200 5); an MTU below breaks containers in ways nobody understands. */
+const MIN_MTU = 1280;
+/** While no uplink is known. */
+const DEFAULT_MTU = 1500;
+/** What a veth takes. */
+const MAX_MTU = 65535;
+
+/** The links that hold a node address or the subnet of a peer, by index. Container links and loopback are none. */
+export function uplinks(
+  links: readonly Link[],
+  nodeAddresses: readonly Address[],
+  peers: readonly Address[],
+  linkPrefix: string,
+): Link[] {
+  return links.filter((link) => {
+    if (link.isLoopback || link.name.startsWith(linkPrefix)) return false;
+    return link.addresses.some(
+      ({ address, length }) =>
+        nodeAddresses.some((own) => addressesEqual(own, address)) ||
+        peers.some((peer) => prefixContainsAddress(prefixOf(address, length), peer)),
+    );
+  });
+}
+
+/** The MTU of containers' links: the lowest of the uplinks. */
+export function endpointMtu(carriers: readonly Link[]): number {
+  if (carriers.length === 0) return DEFAULT_MTU;
+  const lowest = Math.min(...carriers.map(({ mtu }) => mtu));
+  return Math.min(MAX_MTU, Math.max(MIN_MTU, lowest));
+}
