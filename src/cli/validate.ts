@@ -27,8 +27,8 @@ export interface Validation {
 }
 
 /**
- * Validates texts. A document is invalid when Calico itself would refuse it, or when its kind is unknown or not implemented here.
- * Fields that are valid in Calico but that this version refuses or does not read leave it valid; they become notes.
+ * Validates texts. A document is invalid when Calico itself would refuse it, or when its kind is unknown or cannot be checked here.
+ * Kinds and fields that are valid in Calico but that this version refuses or does not read leave it valid; they become notes.
  */
 export function validateInputs(inputs: readonly InputText[]): Validation {
   const entries: ValidationEntry[] = [];
@@ -40,13 +40,19 @@ export function validateInputs(inputs: readonly InputText[]): Validation {
     for (const parsed of parseDocuments(text, file)) {
       last = parsed.document;
       files.push(file);
+      const errors = parsed.laterErrors ?? parsed.errors;
       entries.push({
         document: before + parsed.document,
         kind: parsed.kind ?? '',
         name: parsed.name ?? '',
-        valid: parsed.errors.length === 0,
-        errors: parsed.errors,
+        valid: errors.length === 0,
+        errors,
       });
+      if (parsed.laterErrors !== undefined) {
+        notes.push(
+          `note: ${file}: document ${parsed.document}: this version does not carry out ${parsed.kind}`,
+        );
+      }
       if (parsed.resource === undefined) continue;
       const support = checkSupport(parsed.resource);
       for (const problem of support.refused) {

@@ -8,11 +8,11 @@ import {
   integer,
   list,
   object,
-  oneOf,
   optional,
   required,
   type Schema,
   show,
+  strictlyOneOf,
   text,
 } from './schema.ts';
 
@@ -82,7 +82,7 @@ export const bgpConfigurationSpec = object<BgpConfigurationSpec>(
     serviceLoadBalancerIPs: optional(blocks()),
     serviceExternalIPs: optional(blocks()),
     serviceClusterIPs: optional(blocks()),
-    serviceLoadBalancerAggregation: optional(oneOf('Enabled', 'Disabled')),
+    serviceLoadBalancerAggregation: optional(strictlyOneOf('Enabled', 'Disabled')),
     communities: optional(
       list(object<NamedCommunity>({ name: required(name()), value: required(community) }), 500),
     ),
@@ -98,7 +98,7 @@ export const bgpConfigurationSpec = object<BgpConfigurationSpec>(
     listenPort: optional(integer(0, 65535)),
     nodeMeshPassword: optional(bgpPassword),
     nodeMeshMaxRestartTime: optional(duration()),
-    bindMode: optional(oneOf('None', 'NodeIP')),
+    bindMode: optional(strictlyOneOf('None', 'NodeIP')),
     ignoredInterfaces: optional(
       list(
         text((value) =>
@@ -110,7 +110,9 @@ export const bgpConfigurationSpec = object<BgpConfigurationSpec>(
     ),
     localWorkloadPeeringIPV4: optional(address('ipv4')),
     localWorkloadPeeringIPV6: optional(address('ipv6')),
-    programClusterRoutes: optional(oneOf('Enabled', 'Disabled', 'EnabledIPIPOnly', 'EnabledNoEncapOnly')),
+    programClusterRoutes: optional(
+      strictlyOneOf('Enabled', 'Disabled', 'EnabledIPIPOnly', 'EnabledNoEncapOnly'),
+    ),
     ipv4NormalRoutePriority: optional(integer(1, 2147483646)),
     ipv6NormalRoutePriority: optional(integer(1, 2147483646)),
   },

@@ -13,6 +13,7 @@ import {
   optional,
   type Problems,
   show,
+  strictlyOneOf,
   type TextCheck,
   text,
 } from './schema.ts';
@@ -71,7 +72,7 @@ export const bgpPeerSpec = object<BgpPeerSpec>(
     localASNumber: optional(asNumber()),
     peerSelector: optional(selector()),
     keepOriginalNextHop: optional(boolean()),
-    nextHopMode: optional(oneOf('Auto', 'Self', 'Keep')),
+    nextHopMode: optional(strictlyOneOf('Auto', 'Self', 'Keep')),
     password: optional(bgpPassword),
     sourceAddress: optional(oneOf('UseNodeIP', 'None')),
     maxRestartTime: optional(duration()),
@@ -81,7 +82,7 @@ export const bgpPeerSpec = object<BgpPeerSpec>(
     reachableBy: optional(address()),
     filters: optional(list(name())),
     localWorkloadSelector: optional(selector()),
-    reversePeering: optional(oneOf('Auto', 'Manual')),
+    reversePeering: optional(strictlyOneOf('Auto', 'Manual')),
   },
   checkPeer,
 );

@@ -3,6 +3,7 @@
  * gives YAML that people like to read.
  */
 import { type Document, isCollection, parseAllDocuments, type ScalarTag, stringify, visit } from 'yaml';
+import { checkLaterKind } from './later-kinds.ts';
 import type { ResourceKey } from './metadata-types.ts';
 import { readResource } from './registry.ts';
 import { isMap, type Problem } from './schema.ts';
@@ -21,6 +22,11 @@ export interface ParsedDocument {
   /** present exactly when `errors` is empty */
   readonly resource?: Resource;
   readonly errors: readonly Problem[];
+  /**
+   * For a kind that this version can check but not carry out (its `errors` say so): what Calico itself would say against the
+   * resource; empty: nothing.
+   */
+  readonly laterErrors?: readonly Problem[];
 }
 
 /** A file is refused beyond this many octets; it bounds what one bad file can cost. */
@@ -133,11 +139,14 @@ function readDocument(value: unknown, prefix: string, file: string, document: nu
   };
   const result = readResource(value);
   if (result.ok) return { file, document, ...named, resource: result.resource, errors: [] };
-  const errors = result.errors.map(({ path, reason }) => ({
+  const place = ({ path, reason }: Problem): Problem => ({
     path: prefix === '' ? path : path === '' ? prefix : `${prefix}.${path}`,
     reason,
-  }));
-  return { file, document, ...named, errors };
+  });
+  const errors = result.errors.map(place);
+  const onlyKind = result.errors.every((error) => error.path === 'kind');
+  const later = onlyKind && named.kind !== undefined ? checkLaterKind(named.kind, value) : undefined;
+  return { file, document, ...named, errors, ...(later && { laterErrors: later.map(place) }) };
 }
 
 /** One line for a person: file, document, resource, path, reason. */

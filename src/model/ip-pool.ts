@@ -2,7 +2,17 @@
 import { parseInterfaceAddress, parsePrefix, prefixesOverlap, prefixOf } from '../net/prefix.ts';
 import type { ResourceOf } from './metadata-types.ts';
 import { checkNotGlobal, network, selector } from './scalars.ts';
-import { boolean, integer, list, object, oneOf, optional, type Problems, required } from './schema.ts';
+import {
+  boolean,
+  integer,
+  list,
+  object,
+  oneOf,
+  optional,
+  type Problems,
+  required,
+  strictlyOneOf,
+} from './schema.ts';
 
 export type EncapsulationMode = 'Never' | 'Always' | 'CrossSubnet';
 export type AllowedUse = 'Workload' | 'Tunnel' | 'LoadBalancer';
@@ -44,7 +54,7 @@ export const ipPoolSpec = object<IpPoolSpec>(
     nodeSelector: optional(selector(checkNotGlobal)),
     namespaceSelector: optional(selector(checkNotGlobal)),
     allowedUses: optional(list(oneOf('Workload', 'Tunnel', 'LoadBalancer'), 10)),
-    assignmentMode: optional(oneOf('Automatic', 'Manual')),
+    assignmentMode: optional(strictlyOneOf('Automatic', 'Manual')),
   },
   checkPool,
 );

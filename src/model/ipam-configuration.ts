@@ -1,6 +1,6 @@
 /** IPAMConfiguration: cluster-wide rules of address allocation. */
 import type { ResourceOf } from './metadata-types.ts';
-import { boolean, integer, object, oneOf, optional } from './schema.ts';
+import { boolean, integer, object, optional, strictlyOneOf } from './schema.ts';
 
 export interface IpamConfigurationSpec {
   readonly strictAffinity?: boolean;
@@ -18,6 +18,6 @@ export const ipamConfigurationSpec = object<IpamConfigurationSpec>({
   strictAffinity: optional(boolean()),
   maxBlocksPerHost: optional(integer(0, 1_000_000)),
   autoAllocateBlocks: optional(boolean()),
-  kubeVirtVMAddressPersistence: optional(oneOf('Enabled', 'Disabled')),
+  kubeVirtVMAddressPersistence: optional(strictlyOneOf('Enabled', 'Disabled')),
   ipCooldownSeconds: optional(integer(0, 1200)),
 });

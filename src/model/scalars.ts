@@ -37,6 +37,9 @@ export const checkNamespace = matching(
   "at most 63 lower-case letters, digits and '-', beginning and ending with a letter or digit",
 );
 
+/** A tier's name: a DNS label, since policy names begin with it. */
+export const checkTierName: TextCheck = checkNamespace;
+
 /** A GlobalNetworkPolicy's name: a DNS label, or two joined by one dot (tier.name). */
 export const checkGlobalPolicyName = matching(
   GLOBAL_POLICY_NAME,

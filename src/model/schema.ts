@@ -171,6 +171,12 @@ export function oneOf<const T extends string>(...words: readonly T[]): Schema<T>
   };
 }
 
+/** As `oneOf`, but the empty text is not the same as absent (Calico's fields behind a pointer). */
+export function strictlyOneOf<const T extends string>(...words: readonly T[]): Schema<T> {
+  const inner = oneOf(...words);
+  return { read: (input, path, problems) => inner.read(input, path, problems) };
+}
+
 /** A whole number in an inclusive range. */
 export function integer(minimum: number, maximum: number): Schema<number> {
   return {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { policyProblem } from '../../../../fib/rules/validate.ts';
 import { PolicyGraph } from '../../../../src/calc/policy-graph.ts';
 import { parseSelector } from '../../../../src/calc/selector/parse.ts';
 import type { EntityRule, Rule } from '../../../../src/model/rule.ts';
@@ -444,6 +445,7 @@ describe('policy graph against a naive evaluator', () => {
           assert.deepEqual(graph.flush(), []);
           assert.deepEqual(model.snapshot(), graphOf(present.values()).model.snapshot());
           assert.deepEqual(new Set(model.sets.keys()), model.setsInUse());
+          for (const [id, each] of model.policies) assert.equal(policyProblem(each), undefined, id);
           const naive = new NaivePolicy(present.values());
           for (const wep of present.values()) {
             if (wep.kind !== 'WorkloadEndpoint' || wep.spec.node !== 'host1') continue;

@@ -71,6 +71,23 @@ describe('ocicat validate', () => {
   });
 });
 
+describe('ocicat validate of kinds that come later', () => {
+  it('gives the verdict of Calico where it can, and says that nothing is done with them', () => {
+    const kind = (name: string, spec: string): string =>
+      `{apiVersion: projectcalico.org/v3, kind: ${name}, metadata: {name: x}, spec: ${spec}}`;
+    const sink = terminal();
+    const text = [kind('Tier', '{order: 1}'), kind('Tier', '{order: x}'), kind('FelixConfiguration', '{}')];
+    assert.equal(runValidate([{ file: 'f', text: text.join('\n---\n') }], 'json', sink.terminal), 1);
+    const entries: unknown = JSON.parse(sink.out);
+    assert(Array.isArray(entries));
+    assert.deepEqual(
+      entries.map((entry: { valid: boolean }) => entry.valid),
+      [true, false, false],
+    );
+    assert.match(sink.err, /document 1: this version does not carry out Tier/);
+  });
+});
+
 describe('ocicat selector --jsonl', () => {
   it('answers each line in order and goes on after a bad one', async () => {
     async function* input(): AsyncGenerator<Uint8Array> {

@@ -181,6 +181,39 @@ describe('resource schemas', () => {
       ));
   }
 
+  const LATER: readonly [string, string, string, ...string[]][] = [
+    ['HostEndpoint', 'x', '{node: n, interfaceName: eth0, expectedIPs: [192.0.2.1]}'],
+    ['HostEndpoint', 'x', '{node: n, interfaceName: "*"}'],
+    ['HostEndpoint', 'x', '{node: n}', 'spec'],
+    ['HostEndpoint', 'x', '{interfaceName: eth0}', 'spec.node'],
+    ['HostEndpoint', 'x', '{node: n, expectedIPs: [192.0.2.0/24]}', 'spec.expectedIPs[0]'],
+    ['Tier', 'x', '{order: 5, defaultAction: Pass}'],
+    ['Tier', 'a.b', '{}', 'metadata.name'],
+    ['Tier', 'default', '{order: 5}', 'spec.order'],
+    ['Tier', 'x', '{defaultAction: Allow}', 'spec.defaultAction'],
+    ['StagedGlobalNetworkPolicy', 'x', '{stagedAction: Set, ingress: [{action: Allow}]}'],
+    ['StagedGlobalNetworkPolicy', 'x', '{stagedAction: Delete, selector: all()}', 'spec.selector'],
+    ['StagedNetworkPolicy', 'x', '{stagedAction: Unset}', 'spec.stagedAction'],
+    ['CalicoNodeStatus', 'x', '{node: n, classes: [BGP], updatePeriodSeconds: 10}'],
+    ['CalicoNodeStatus', 'x', '{node: n, classes: [BGP, BGP], updatePeriodSeconds: 10}', 'spec.classes'],
+    ['ClusterInformation', 'default', '{datastoreReady: true}'],
+  ];
+  for (const [kind, name, spec, ...paths] of LATER) {
+    it(`checks but does not take ${kind} ${name} ${spec}`, () => {
+      const text = `{apiVersion: projectcalico.org/v3, kind: ${kind}, metadata: {name: ${name}}, spec: ${spec}}`;
+      const [document] = parseDocuments(text, 'test');
+      assert.equal(document?.resource, undefined);
+      assert.deepEqual(
+        document?.errors.map((error) => error.path),
+        ['kind'],
+      );
+      assert.deepEqual(
+        document?.laterErrors?.map((error) => error.path),
+        paths,
+      );
+    });
+  }
+
   it('limits a policy to 1024 rules', () => {
     const rules = (count: number): string => `{ingress: [${Array(count).fill('{action: Allow}').join(',')}]}`;
     assert.deepEqual(errorsOf('GlobalNetworkPolicy', rules(1024)), []);
