@@ -6,6 +6,7 @@ import type { Family } from '../src/net/address.ts';
 import { hostPrefix, type Prefix } from '../src/net/prefix.ts';
 import { EndpointLinks, type PreparedEndpoint } from './endpoints/endpoint-links.ts';
 import type { EndpointSpec } from './endpoints/plan.ts';
+import { prepareNamespaces } from './netlink/namespace.ts';
 import { listRoutes, viewOfPrefix } from './routes/inspect.ts';
 import { KernelWatch } from './routes/kernel-watch.ts';
 import { NextHopTracker } from './routes/next-hops.ts';
@@ -55,6 +56,7 @@ export class FibProgrammer {
 
   /** Reads links, addresses and routes. Writes nothing. Rejects with a NetlinkError. */
   static async open(options: FibProgrammerOptions): Promise<FibProgrammer> {
+    await prepareNamespaces();
     const programmer = new FibProgrammer(options);
     await programmer.kernel.start();
     return programmer;

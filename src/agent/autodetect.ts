@@ -72,8 +72,8 @@ export function detectAddresses(links: readonly DetectionLink[]): DetectionResul
 }
 
 function refusalOf(link: DetectionLink, entry: DetectionLink['addresses'][number]): string | undefined {
-  if (SKIPPED.test(link.name)) return `${link.name} is a container or tunnel interface`;
   if (isLoopback(entry.address)) return 'loopback address';
+  if (SKIPPED.test(link.name)) return `${link.name} is a container or tunnel interface`;
   if (isLinkLocal(entry.address)) return 'link-local address';
   if (!link.up) return `${link.name} is down`;
   if (!entry.usable) return 'secondary, temporary, tentative or deprecated';

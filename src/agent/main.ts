@@ -21,7 +21,8 @@ export async function runAgent(config: AgentConfig): Promise<void> {
     'starting',
   );
   const stopping = new Promise<string>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
+    // Not `once`: while a child runs, its guard ends the process when it finds no other listener left.
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal));
   });
   const agent = await open(config, log);
   const api = new ApiServer(apiRoutes(agent), (error) => log.error({ error }, 'an API call failed'));

@@ -16,7 +16,7 @@ export function registerStatus(program: Command, context: CommandContext): void 
     .description('how the agent is doing, what is missing and what on this host gets in its way')
     .option(
       '--wait <time>',
-      'wait this long for the agent to answer without errors, such as 30s',
+      'wait this long for the agent to be ready, without errors, such as 30s',
       parseSeconds,
     )
     .addOption(outputOption())
@@ -43,7 +43,7 @@ async function readStatus(context: CommandContext, waitMs: number): Promise<Stat
   for (;;) {
     try {
       const status = await context.client().call<StatusView>('GET', '/v1/status');
-      if (!hasErrors(status) || Date.now() >= deadline) return status;
+      if ((status.ready && !hasErrors(status)) || Date.now() >= deadline) return status;
     } catch (error) {
       if (!(error instanceof AgentUnreachable) || Date.now() >= deadline) throw error;
     }
