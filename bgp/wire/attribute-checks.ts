@@ -2,7 +2,7 @@
 import { asPathFirst, asPathProblem } from './as-path.ts';
 import { uint16, uint32 } from './bytes.ts';
 import { type Finding, finding } from './findings.ts';
-import { UPDATE_ERROR } from './registry.ts';
+import { AS_TRANS, SEGMENT, UPDATE_ERROR } from './registry.ts';
 import type { DecodeContext } from './types.ts';
 
 /** Looks at the value in `bytes[start..end)`; undefined when nothing is wrong with it. */
@@ -40,11 +40,11 @@ export const checkAsPath: AttributeCheck = (bytes, start, end, context) => {
   if (context.enforceFirstAs !== true || context.peerKind !== 'ebgp') return undefined;
   const first = context.as4
     ? asPathFirst(bytes.subarray(start, end))
-    : end - start >= 4 && bytes[start] === 2
+    : end - start >= 4 && bytes[start] === SEGMENT.sequence
       ? uint16(bytes, start + 2)
       : undefined;
   // A peer with a large number shows as AS_TRANS in a two-octet path (RFC 6793 4.2.2).
-  const expected = !context.as4 && context.peerAs > 0xffff ? 23456 : context.peerAs;
+  const expected = !context.as4 && context.peerAs > 0xffff ? AS_TRANS : context.peerAs;
   return first === expected ? undefined : badAsPath(`it does not start with the peer's AS ${context.peerAs}`);
 };
 

@@ -151,7 +151,7 @@ const ROWS: { readonly [K in KnownKind]: Row<K> } = {
     decode: (value) => {
       if (value.length % 4 !== 0) return undefined;
       const entries = chunks(value, 4)
-        // "If any other value is received, then the capability SHOULD be treated as not understood"
+        // Other values say nothing of their family; the rest of the list still holds.
         .filter((entry) => entry[3] === 1 || entry[3] === 2 || entry[3] === 3)
         .map((entry) => ({
           afi: uint16(entry, 0),

@@ -172,7 +172,7 @@ const ROLE_PAIRS: Readonly<Record<number, number>> = {
 };
 
 function checkRole(open: OpenMessage, expected: OpenExpectations): OpenCheck {
-  // "the BGP Role correctness check SHOULD be skipped" on iBGP: roles are for eBGP only.
+  // Roles are a matter of eBGP only.
   if (expected.role === undefined || openAs(open) === expected.localAs) return { ok: true };
   const roles = open.capabilities.filter((capability) => capability.kind === 'role');
   const [first] = roles;

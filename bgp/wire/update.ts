@@ -65,7 +65,7 @@ export function decodeUpdate(body: Uint8Array, context: DecodeContext): DecodedU
 
   const hasBodyNlri = nlriStart < body.length;
   const hasReachable = hasBodyNlri || mpReach?.hasNlri === true;
-  if (hasReachable) checkMandatory(body, hasBodyNlri, findings);
+  if (hasReachable) checkMandatory(body, bodyReach !== undefined, findings);
 
   const verdict = findings.verdict(hasReachable);
   if (verdict.kind === 'session-reset') return resetUpdate(body, verdict);
@@ -112,14 +112,14 @@ function readBodyNlri(
 }
 
 /** RFC 7606 3(d); NEXT_HOP only matters to NLRI of the body (RFC 4760 3), and only then whether it is a host's (RFC 4271 6.3). */
-function checkMandatory(body: Uint8Array, hasBodyNlri: boolean, findings: Findings): void {
+function checkMandatory(body: Uint8Array, needsNextHop: boolean, findings: Findings): void {
   if (!scan.has(ATTRIBUTE.origin)) {
     findings.add(NO_ORIGIN, ATTRIBUTE.origin, Uint8Array.of(ATTRIBUTE.origin));
   }
   if (!scan.has(ATTRIBUTE.asPath)) {
     findings.add(NO_AS_PATH, ATTRIBUTE.asPath, Uint8Array.of(ATTRIBUTE.asPath));
   }
-  if (!hasBodyNlri) return;
+  if (!needsNextHop) return;
   const nextHop = scan.indexOf(ATTRIBUTE.nextHop);
   if (nextHop < 0) {
     if (!scan.has(ATTRIBUTE.nextHop)) {

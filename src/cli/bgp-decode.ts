@@ -179,6 +179,9 @@ function renderFields(fields: object, indent: string): string[] {
 function renderValue(value: unknown): string {
   if (typeof value !== 'object' || value === null) return String(value);
   if ('text' in value) return String(value.text);
+  if ('type' in value && 'asNumbers' in value && Array.isArray(value.asNumbers)) {
+    return `${String(value.type)} ${value.asNumbers.join(' ')}`;
+  }
   return Object.entries(value)
     .map(
       ([name, item]: [string, unknown]) => `${name} ${Array.isArray(item) ? item.join(' ') : String(item)}`,

@@ -170,6 +170,42 @@ describe('bgp/wire round trips', () => {
     assert.equal(target.subarray(0, packer.finish()).toHex(), bytes.toHex());
   });
 
+  it('RFC 6793 4.2.3: AS_PATHs of every length widen to the same key that 4-octet ones give', () => {
+    for (let count = 1; count <= 255; count++) {
+      const asNumbers = Array.from({ length: count }, (_, index) => 1 + index);
+      const path = asNumbers.map((as) => as.toString(16).padStart(4, '0')).join('');
+      const length = (2 + 2 * count).toString(16).padStart(4, '0');
+      const attributes = `400101005002${length}02${count.toString(16).padStart(2, '0')}${path}400304c0000201`;
+      const bytes = octets(update({ attributes: `${attributes}c00804fde90001`, nlri: NLRI }));
+      const decoded = decodeUpdate(bytes.subarray(19), { ...IBGP, as4: false });
+      const expected = encodeAttributes({
+        nextHop: { family: 'ipv4', bytes: octets('c0000201') },
+        origin: 'igp',
+        asPath: [{ type: 'sequence', asNumbers }],
+        communities: [0xfde90001],
+      });
+      assert.equal(decoded.reach[0]?.attributes.toHex(), expected.toHex(), `${count} hops`);
+    }
+  });
+
+  it('RFC 8092 5: a list of large communities that shrinks below 256 octets is canonical', () => {
+    for (const [distinct, total] of [
+      [1, 40],
+      [21, 22],
+      [22, 30],
+    ] as const) {
+      const one = (index: number) =>
+        `0000fde900000000000000${(index % distinct).toString(16).padStart(2, '0')}`;
+      const list = Array.from({ length: total }, (_, index) => one(index)).join('');
+      const length = (12 * total).toString(16).padStart(4, '0');
+      const bytes = octets(update({ attributes: `${MANDATORY}d020${length}${list}`, nlri: NLRI }));
+      const key = decodeUpdate(bytes.subarray(19), IBGP).reach[0]?.attributes;
+      assert.ok(key);
+      assert.equal(key.toHex(), encodeAttributes(decodeAttributes(key)).toHex());
+      assert.equal(decodeAttributes(key).largeCommunities?.length, distinct);
+    }
+  });
+
   it('RFC 4724 2: accepts the marker of IPv4 in MP_UNREACH_NLRI, and only where nothing else stands', () => {
     const endOfRib = (hex: string) => {
       const decoded = decode(octets(hex));

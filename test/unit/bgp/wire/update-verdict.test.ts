@@ -177,6 +177,12 @@ const GOOD: readonly Case[] = [
     expect: { verdict: 'valid', announced: [], withdrawn: [] },
   },
   {
+    name: 'RFC 4760 6: IPv4 that was not negotiated needs no NEXT_HOP',
+    hex: only(`${ORIGIN_IGP}${AS_PATH}`),
+    context: { families: { ipv4: false, ipv6: true } },
+    expect: { verdict: 'valid', announced: [], withdrawn: [] },
+  },
+  {
     name: 'RFC 4724 2: End-of-RIB of IPv4',
     hex: `${MARKER}00170200000000`,
     expect: { verdict: 'valid', announced: [], withdrawn: [] },
