@@ -65,7 +65,7 @@ describe('ipam and SIGKILL', function () {
       const batch = await Promise.all(
         [step, step + 1].map(async (killAtStep) => {
           const root = join(temporaryFolder(), 'store');
-          const run = await runChild('ipam', root, 7, 7, { killAtStep });
+          const run = await runChild('ipam', root, 7, 3, { killAtStep });
           const known = new Map<string, readonly string[] | 'open'>();
           account(known, run);
           await examine(root, known);

@@ -295,8 +295,8 @@ describe('file store', () => {
     const refused: [string, () => void, RegExp][] = [
       [
         'another name than its file',
-        () => writeFileSync(file('x'), yaml('y', '10.1.0.0/24')),
-        /holds IPPool\/y, but its name stands for IPPool\/x/,
+        () => writeFileSync(file('x'), yaml('other', '10.1.0.0/24')),
+        /holds IPPool\/other, but its name stands for IPPool\/x/,
       ],
       [
         'two resources',
