@@ -3,24 +3,17 @@
  * protected, so that their links may come up. Order: sets, then rules (each table in one restore), then deletion of sets.
  */
 
-import { FAMILIES, type Family } from '../src/net/address.ts';
-import { formatPrefix, parsePrefix } from '../src/net/prefix.ts';
+import type { Family } from '../src/net/address.ts';
 import { type CommandRunner, commandRunner } from './command.ts';
 import { KernelSets } from './ipset/kernel-sets.ts';
-import { memberFamily } from './ipset/members.ts';
+import { PolicySets } from './ipset/policy-sets.ts';
 import { chainsInOtherBackend, detectBackend, type IptablesBackend } from './iptables/backend.ts';
 import { Table } from './iptables/table.ts';
-import {
-  DIRECTIONS,
-  kernelSetName,
-  policyChainName,
-  SOURCE_SET_ID,
-  setIdOfKernelName,
-} from './rules/names.ts';
+import { DIRECTIONS, policyChainName, setIdOfKernelName } from './rules/names.ts';
 import { DEFAULT_RULES_OPTIONS, type RulesOptions } from './rules/options.ts';
 import { PolicyModel } from './rules/policy-model.ts';
 import { renderStaticTables, type TableName } from './rules/static-chains.ts';
-import type { EndpointPolicy, PolicyChange, SetId, SetType } from './rules/types.ts';
+import type { PolicyChange } from './rules/types.ts';
 
 export interface PolicyProgrammerOptions {
   /** default: runs the tools in this process's network namespace */
@@ -99,10 +92,7 @@ export class PolicyProgrammer {
   readonly #run: CommandRunner;
   readonly #model: PolicyModel;
   readonly #sets: KernelSets;
-  readonly #setTypes = new Map<SetId, SetType>();
-  /** entries of the source set by endpoint, and how many endpoints have each */
-  readonly #sources = new Map<string, readonly string[]>();
-  readonly #sourceCounts = new Map<string, number>();
+  readonly #policySets: PolicySets;
   #tables: readonly Table[] = [];
   #backend: IptablesBackend | undefined;
   #inSync = false;
@@ -129,9 +119,7 @@ export class PolicyProgrammer {
       run: this.#run,
       ...(options.maxSetElem === undefined ? {} : { maxElem: options.maxSetElem }),
     });
-    for (const family of FAMILIES) {
-      this.#sets.upsert(kernelSetName(family, 'net-iface', SOURCE_SET_ID), family, 'net-iface', []);
-    }
+    this.#policySets = new PolicySets(this.#sets);
   }
 
   /**
@@ -267,86 +255,9 @@ export class PolicyProgrammer {
   #takeIn(): void {
     for (const change of this.#queue) {
       this.#model.change(change);
-      this.#changeSets(change);
+      this.#policySets.change(change, (id) => this.#model.isUsable(id));
     }
     this.#queue.length = 0;
-  }
-
-  #changeSets(change: PolicyChange): void {
-    switch (change.kind) {
-      case 'set-upsert': {
-        this.#removeSet(change.id, change.type);
-        this.#setTypes.set(change.id, change.type);
-        for (const family of FAMILIES) {
-          const members = [...change.members].filter((member) => memberFamily(member) === family);
-          this.#sets.upsert(kernelSetName(family, change.type, change.id), family, change.type, members);
-        }
-        return;
-      }
-      case 'set-delta': {
-        const type = this.#setTypes.get(change.id);
-        if (type === undefined) return;
-        for (const family of FAMILIES) {
-          const ofFamily = (member: string) => memberFamily(member) === family;
-          const added = change.added.filter(ofFamily);
-          const removed = change.removed.filter(ofFamily);
-          if (added.length + removed.length > 0) {
-            this.#sets.change(kernelSetName(family, type, change.id), added, removed);
-          }
-        }
-        return;
-      }
-      case 'set-remove':
-        this.#removeSet(change.id, undefined);
-        return;
-      case 'endpoint-upsert':
-        this.#setSources(change.id, change.endpoint);
-        return;
-      case 'endpoint-remove':
-        this.#setSources(change.id, undefined);
-        return;
-      case 'policy-upsert':
-      case 'policy-remove':
-        return;
-    }
-  }
-
-  /** Removes the kernel sets of a set unless they are of the type that stays. */
-  #removeSet(id: SetId, staying: SetType | undefined): void {
-    const type = this.#setTypes.get(id);
-    if (type === undefined || type === staying) return;
-    this.#setTypes.delete(id);
-    for (const family of FAMILIES) this.#sets.remove(kernelSetName(family, type, id));
-  }
-
-  #setSources(id: string, endpoint: EndpointPolicy | undefined): void {
-    const isUsable = endpoint !== undefined && this.#model.isUsable(id);
-    const fresh = isUsable
-      ? [...new Set(endpoint.addresses.map(canonicalCidr))].map((cidr) => `${cidr},${endpoint.interfaceName}`)
-      : [];
-    const added: string[] = [];
-    const removed: string[] = [];
-    for (const entry of fresh) {
-      const count = this.#sourceCounts.get(entry) ?? 0;
-      this.#sourceCounts.set(entry, count + 1);
-      if (count === 0) added.push(entry);
-    }
-    for (const entry of this.#sources.get(id) ?? []) {
-      const count = (this.#sourceCounts.get(entry) ?? 0) - 1;
-      if (count > 0) {
-        this.#sourceCounts.set(entry, count);
-      } else {
-        this.#sourceCounts.delete(entry);
-        removed.push(entry);
-      }
-    }
-    if (fresh.length > 0) this.#sources.set(id, fresh);
-    else this.#sources.delete(id);
-    for (const family of FAMILIES) {
-      const ofFamily = (entry: string) => memberFamily(entry) === family;
-      const name = kernelSetName(family, 'net-iface', SOURCE_SET_ID);
-      this.#sets.change(name, added.filter(ofFamily), removed.filter(ofFamily));
-    }
   }
 
   async #applyNow(): Promise<ApplyResult> {
@@ -432,21 +343,13 @@ export class PolicyProgrammer {
   #isProgrammed(id: string): boolean {
     const chains = this.#model.chainsOf(id);
     if (chains === undefined) return false;
-    const sourcesAreSet = FAMILIES.every((family) =>
-      this.#sets.isProgrammed(kernelSetName(family, 'net-iface', SOURCE_SET_ID)),
-    );
     return (
-      sourcesAreSet &&
+      this.#policySets.sourcesAreProgrammed() &&
       this.#tables.every(
         (table) => table.name !== 'filter' || chains.every((chain) => table.isProgrammed(chain)),
       )
     );
   }
-}
-
-function canonicalCidr(text: string): string {
-  const prefix = parsePrefix(text);
-  return prefix === undefined ? text : formatPrefix(prefix);
 }
 
 function setFailure({ name, reason }: { name: string | undefined; reason: string }): PolicyFailure {

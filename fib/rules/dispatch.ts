@@ -1,6 +1,6 @@
 /**
- * Dispatch by link name: few links stand in one chain, many are split by their next character, so that a packet passes few rules
- * and a new link changes one short chain.
+ * Dispatch by link name: few links stand in one chain, many are split by the next character after what they have in common, so
+ * that a packet passes few rules and a new link changes few short chains.
  */
 import { type Direction, dispatchBranchName, dispatchChainName, endpointChainName } from './names.ts';
 import { type RenderedRule, type RuleSpec, renderRules } from './rendered.ts';
@@ -53,11 +53,9 @@ export class DispatchTree {
   /** Names of the chains that a packet of a link passes, root first. Only for links in the tree. */
   chainsOf(link: string): string[] {
     const chains: string[] = [];
-    let node: Node | undefined = this.#root;
-    for (let depth = 0; node !== undefined; depth++) {
-      if (depth === 0 || node.count > 1) chains.push(this.#chainName(link.slice(0, depth)));
-      if (node.count <= MAX_LINKS_PER_CHAIN || depth >= link.length) break;
-      node = node.children.get(link.charAt(depth));
+    for (let depth = 0; depth <= link.length; depth++) {
+      const prefix = link.slice(0, depth);
+      if (this.#hasChain(prefix)) chains.push(this.#chainName(prefix));
     }
     return chains;
   }
@@ -79,29 +77,38 @@ export class DispatchTree {
   }
 
   #walk(link: string, step: 1 | -1): void {
+    const path = [
+      { prefix: '', node: this.#root, before: this.#root.count, branched: isBranching(this.#root) },
+    ];
     let node = this.#root;
-    for (let depth = 0; ; depth++) {
-      const before = node.count;
-      node.count += step;
-      this.#dirty.add(link.slice(0, depth));
-      // When a chain is split or joined, those of its branches come or go.
-      if (Math.max(before, node.count) === MAX_LINKS_PER_CHAIN + 1)
-        this.#markBelow(link.slice(0, depth), node);
-      if (depth === link.length) break;
+    for (let depth = 0; depth < link.length; depth++) {
       const character = link.charAt(depth);
       let child = node.children.get(character);
       if (child === undefined) {
         child = newNode();
         node.children.set(character, child);
-      }
-      if (step === -1 && child.count === 1) {
+      } else if (step === -1 && child.count === 1) {
         node.children.delete(character);
-        for (let i = depth + 1; i <= link.length; i++) this.#dirty.add(link.slice(0, i));
-        return;
       }
       node = child;
+      path.push({
+        prefix: link.slice(0, depth + 1),
+        node,
+        before: node.count,
+        branched: isBranching(node),
+      });
     }
     node.isLink = step === 1;
+    for (const entry of path) entry.node.count += step;
+    for (const { prefix, node: changed, before, branched } of path) {
+      this.#dirty.add(prefix);
+      // When a chain is split or joined, those of its branches come or go.
+      if (Math.max(before, changed.count) <= MAX_LINKS_PER_CHAIN + 1) this.#markBelow(prefix, changed);
+      if (branched !== isBranching(changed)) {
+        for (const [character, child] of changed.children)
+          this.#dirty.add(branching(prefix + character, child).prefix);
+      }
+    }
   }
 
   #markBelow(prefix: string, node: Node): void {
@@ -117,14 +124,24 @@ export class DispatchTree {
     return node;
   }
 
-  /** Whether each chain above is split and this one holds more than one link. */
+  /**
+   * Whether a prefix has a chain of its own: links part here, more than one is left, and every chain above is split. Where links
+   * part first is the root's own chain.
+   */
   #hasChain(prefix: string): boolean {
-    let node: Node | undefined = this.#root;
+    if (prefix === '') return true;
+    let node = this.#root;
+    let isBelowSplit = false;
     for (let i = 0; i < prefix.length; i++) {
-      if (node === undefined || node.count <= MAX_LINKS_PER_CHAIN) return false;
-      node = node.children.get(prefix.charAt(i));
+      if (isBranching(node)) {
+        if (node.count <= MAX_LINKS_PER_CHAIN) return false;
+        isBelowSplit = true;
+      }
+      const child = node.children.get(prefix.charAt(i));
+      if (child === undefined) return false;
+      node = child;
     }
-    return node !== undefined && (prefix === '' || node.count > 1);
+    return isBelowSplit && isBranching(node) && node.count > 1;
   }
 
   #chainName(prefix: string): string {
@@ -141,13 +158,14 @@ export class DispatchTree {
     if (node.count <= MAX_LINKS_PER_CHAIN) {
       specs.push(...linksBelow(prefix, node).sort().map(toLink));
     } else {
-      if (node.isLink) specs.push(toLink(prefix));
-      for (const [character, child] of [...node.children].sort(([a], [b]) => (a < b ? -1 : 1))) {
-        const branch = prefix + character;
+      const fork = branching(prefix, node);
+      if (fork.node.isLink) specs.push(toLink(fork.prefix));
+      for (const [character, child] of [...fork.node.children].sort(([a], [b]) => (a < b ? -1 : 1))) {
+        const branch = branching(fork.prefix + character, child);
         specs.push(
-          child.count === 1
-            ? toLink(linksBelow(branch, child)[0] ?? branch)
-            : { matches: [`${option} ${branch}+`], target: `-g ${this.#chainName(branch)}` },
+          branch.node.count === 1
+            ? toLink(linksBelow(branch.prefix, branch.node)[0] ?? branch.prefix)
+            : { matches: [`${option} ${branch.prefix}+`], target: `-g ${this.#chainName(branch.prefix)}` },
         );
       }
     }
@@ -158,6 +176,22 @@ export class DispatchTree {
 
 function newNode(): Node {
   return { count: 0, isLink: false, children: new Map() };
+}
+
+/** Whether links part at the node, or one ends here. */
+function isBranching(node: Node): boolean {
+  return node.isLink || node.children.size > 1;
+}
+
+/** The first node at or below this one where links part. */
+function branching(prefix: string, node: Node): { readonly prefix: string; readonly node: Node } {
+  let at = { prefix, node };
+  while (!isBranching(at.node)) {
+    const [only] = at.node.children;
+    if (only === undefined) break;
+    at = { prefix: at.prefix + only[0], node: only[1] };
+  }
+  return at;
 }
 
 function linksBelow(prefix: string, node: Node): string[] {
