@@ -400,7 +400,8 @@ export class PolicyGraph {
       if (tier === undefined) byTier.set(policy.tier, [policy]);
       else tier.push(policy);
     }
-    const tiers = [...byTier].map(([name, policies]): EndpointTier => {
+    const sorted = [...byTier].sort(([a], [b]) => (a < b ? -1 : 1));
+    const tiers = sorted.map(([name, policies]): EndpointTier => {
       policies.sort(comparePolicies);
       return {
         name,

@@ -51,6 +51,7 @@ export function parseDocuments(text: string, file: string): readonly ParsedDocum
     merge: true,
     strict: true,
     prettyErrors: true,
+    intAsBigInt: true,
     customTags: (tags) => [
       ...tags,
       oldBooleans(/^(?:y|Y|yes|Yes|YES|on|On|ON)$/, true),
@@ -75,7 +76,7 @@ export function parseDocuments(text: string, file: string): readonly ParsedDocum
     }
     let value: unknown;
     try {
-      value = each.toJS({ maxAliasCount: 100 });
+      value = each.toJS({ maxAliasCount: 100, reviver: exactNumbers });
     } catch (thrown) {
       const reason = thrown instanceof Error ? thrown.message : String(thrown);
       out.push({ file, document: number, errors: [{ path: '', reason: `cannot be read: ${reason}` }] });
@@ -88,6 +89,13 @@ export function parseDocuments(text: string, file: string): readonly ParsedDocum
     for (const item of itemsOf(value)) out.push(readDocument(item.value, item.path, file, number));
   }
   return out;
+}
+
+// A number too large to be held exactly becomes its text: right where a text is due, an error where a number is.
+function exactNumbers(_key: unknown, value: unknown): unknown {
+  if (typeof value !== 'bigint') return value;
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : String(value);
 }
 
 function hasCollectionKey(document: Document.Parsed): boolean {

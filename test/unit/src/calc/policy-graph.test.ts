@@ -213,6 +213,40 @@ describe('policy graph', () => {
     assert.deepEqual(graph.policyOf('wep/default/web')?.profiles, ['profile/p']);
   });
 
+  it('matches service accounts by name and by labels of their profile', () => {
+    const client = (name: string, account: string, address: string): Resource =>
+      endpoint(name, {}, { ipNetworks: [address], serviceAccountName: account });
+    const { model } = graphOf([
+      web,
+      client('c1', 'robot', '10.0.0.5'),
+      client('c2', 'human', '10.0.0.6'),
+      profile('ksa.default.human', { labelsToApply: { 'pcsa.trusted': 'yes' } }),
+      globalPolicy('p', {
+        selector: 'app == "web"',
+        ingress: [
+          { action: 'Deny', source: { serviceAccounts: { names: ['robot'] } } },
+          { action: 'Allow', source: { serviceAccounts: { selector: 'trusted == "yes"' } } },
+        ],
+      }),
+    ]);
+    const from = (source: string): string =>
+      model.verdict('wep/default/web', 'ingress', tcp(source, '10.0.0.1', 80));
+    assert.deepEqual(['10.0.0.5', '10.0.0.6', '10.0.0.7'].map(from), ['deny', 'allow', 'deny']);
+  });
+
+  it('opens nothing by a rule that it cannot carry out', () => {
+    const { model } = graphOf([
+      web,
+      globalPolicy('p', {
+        ingress: [
+          { action: 'Allow', protocol: 'TCP', http: { methods: ['GET'] } },
+          { action: 'Allow', source: { services: { name: 's', namespace: 'n' } } },
+        ],
+      }),
+    ]);
+    assert.deepEqual(model.policies.get('gnp/p')?.ingress, []);
+  });
+
   it('gives ids that rules accept: 1 to 20 of [A-Za-z0-9_-]', () => {
     const { model } = graphOf([
       web,

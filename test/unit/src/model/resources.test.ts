@@ -334,15 +334,21 @@ describe('documents', () => {
       );
       return document?.resource?.metadata.labels ?? document?.errors;
     };
-    assert.deepEqual(text('{name: x, labels: {a: 1, b: 1.0, c: yes, d: y, e: off, f: null, g: 0x10}}'), {
-      a: '1',
-      b: '1',
-      c: 'true',
-      d: 'true',
-      e: 'false',
-      f: '',
-      g: '16',
-    });
+    assert.deepEqual(
+      text(
+        '{name: x, labels: {a: 1, b: 1.0, c: yes, d: y, e: off, f: null, g: 0x10, h: 12345678901234567890}}',
+      ),
+      {
+        a: '1',
+        b: '1',
+        c: 'true',
+        d: 'true',
+        e: 'false',
+        f: '',
+        g: '16',
+        h: '12345678901234567890',
+      },
+    );
     assert.deepEqual(errorsOf('IPPool', '{cidr: 10.0.0.0/8, disabled: ""}'), ['spec.disabled']);
     assert.deepEqual(errorsOf('IPPool', '{cidr: 10.0.0.0/8, ipipMode: "", nodeSelector: null}'), []);
     assert.deepEqual(errorsOf('IPPool', '{cidr: 10.0.0.0/8, ipipMode: []}'), ['spec.ipipMode']);
