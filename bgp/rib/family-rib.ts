@@ -69,7 +69,7 @@ export class FamilyRib {
     this.#onFree = listeners.onFree;
     this.#onDirty = listeners.onDirty;
     this.prefixes = new PrefixTable(family);
-    this.paths = new PathTable(this.prefixes, tables.attributes);
+    this.paths = new PathTable(this.prefixes, tables.attributes, tables.nextHops);
     this.decision = new DecisionProcess(candidateView(tables, this.paths), options);
     this.#hops = new Int32Array(Math.max(1, options.maxPaths));
     const { capacity } = this.prefixes;

@@ -6,7 +6,7 @@ import { type Address, addressFromBytes, formatAddress } from '../../src/net/add
 import type { NextHopState } from '../types.ts';
 import type { AttributeKey } from '../wire/types.ts';
 
-/** Told when the first route with a next hop comes (`wanted`) and when the last one is gone. */
+/** Told when the first received route with a next hop comes (`wanted`) and when the last one is gone. */
 export type NextHopInterestListener = (address: Address, wanted: boolean) => void;
 
 interface NextHopEntry {
@@ -14,6 +14,8 @@ interface NextHopEntry {
   readonly address: Address;
   /** attribute ids with this next hop */
   references: number;
+  /** of those, the ones that routes carry; the others are forms that we announce */
+  interest: number;
   firstAttribute: number;
   state: NextHopState;
   /** sessions whose local address this is */
@@ -49,7 +51,9 @@ export class NextHopTable {
   /** At most one listener; it is told at once about the next hops that are in use already. */
   onInterest(listener: NextHopInterestListener): void {
     this.#interest = listener;
-    for (const entry of this.#entries) if (entry !== undefined) listener(entry.address, true);
+    for (const entry of this.#entries) {
+      if (entry !== undefined && entry.interest > 0) listener(entry.address, true);
+    }
   }
 
   /** The id of a key's next hop with one reference taken, or -1 when it has none. Of a global and link-local pair the global one. */
@@ -72,6 +76,7 @@ export class NextHopTable {
       text,
       address,
       references: 1,
+      interest: 0,
       firstAttribute: -1,
       state: this.#tracked ? UNKNOWN : ASSUMED,
       ownBy: this.#own.get(text) ?? 0,
@@ -90,7 +95,6 @@ export class NextHopTable {
       this.metric = metric;
     }
     this.#project(id, entry);
-    this.#interest?.(address, true);
     return id;
   }
 
@@ -113,6 +117,27 @@ export class NextHopTable {
     if (rest.length === 0) this.#byOctets.delete(hash);
     else this.#byOctets.set(hash, rest);
     this.#freeIds.push(id);
+  }
+
+  /** A set of attributes with this next hop is on a route now. -1 is ignored. */
+  addInterest(id: number): void {
+    const entry = this.#entries[id];
+    if (entry === undefined) return;
+    entry.interest++;
+    if (entry.interest === 1) this.#interest?.(entry.address, true);
+  }
+
+  /** The last route with a set of attributes is gone. */
+  removeInterest(id: number): void {
+    const entry = this.#entries[id];
+    if (entry === undefined) return;
+    entry.interest--;
+    if (entry.interest > 0) return;
+    if (this.#tracked) {
+      // Nobody follows it from now on, so what was known of it is worth nothing when it comes back.
+      entry.state = UNKNOWN;
+      this.#project(id, entry);
+    }
     this.#interest?.(entry.address, false);
   }
 
@@ -143,7 +168,7 @@ export class NextHopTable {
     const id = this.#ids.get(formatAddress(address));
     const entry = id === undefined ? undefined : this.#entries[id];
     // An answer that comes after the last route went is not kept: the next interest asks anew.
-    if (!this.#tracked || id === undefined || entry === undefined) return -1;
+    if (!this.#tracked || id === undefined || entry === undefined || entry.interest === 0) return -1;
     entry.state = state;
     return this.#project(id, entry) ? id : -1;
   }

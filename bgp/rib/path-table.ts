@@ -5,6 +5,7 @@
  */
 import type { PrefixTable } from '../../src/net/prefix-table.ts';
 import { type AttributeStore, grownInt32, grownUint8, grownUint16, grownUint32 } from './attribute-store.ts';
+import type { NextHopTable } from './next-hops.ts';
 
 const PAGE_BITS = 8;
 const PAGE = 1 << PAGE_BITS;
@@ -49,9 +50,11 @@ export class PathTable {
   readonly #freePages: number[] = [];
   readonly #peers: (PeerRecords | undefined)[] = [];
   readonly #attributes: AttributeStore;
+  readonly #nextHops: NextHopTable;
 
-  constructor(prefixes: PrefixTable, attributes: AttributeStore) {
+  constructor(prefixes: PrefixTable, attributes: AttributeStore, nextHops: NextHopTable) {
     this.#attributes = attributes;
+    this.#nextHops = nextHops;
     this.head = new Int32Array(prefixes.capacity).fill(NONE);
     prefixes.onGrow((capacity) => {
       this.head = grownInt32(this.head, capacity, NONE);
@@ -114,8 +117,12 @@ export class PathTable {
   /** Gives a record other attributes. */
   replace(record: number, attribute: number, effective: number, tick: number): void {
     const old = this.attribute[record] ?? NONE;
+    // Held meanwhile, so that a next hop common to both is not given up and wanted again.
+    const nextHop = this.#attributes.nextHop[attribute] ?? NONE;
+    this.#nextHops.addInterest(nextHop);
     this.#unlink(record, old);
     this.#link(record, attribute);
+    this.#nextHops.removeInterest(nextHop);
     this.effective[record] = effective;
     this.tick[record] = tick;
     this.#attributes.release(old);
@@ -209,6 +216,7 @@ export class PathTable {
     this.nextOfAttribute[record] = first;
     this.#previousOfAttribute[record] = NONE;
     if (first !== NONE) this.#previousOfAttribute[first] = record;
+    else this.#nextHops.addInterest(this.#attributes.nextHop[attribute] ?? NONE);
     this.#firstOfAttribute[attribute] = record;
   }
 
@@ -216,8 +224,12 @@ export class PathTable {
     const next = this.nextOfAttribute[record] ?? NONE;
     const previous = this.#previousOfAttribute[record] ?? NONE;
     if (next !== NONE) this.#previousOfAttribute[next] = previous;
-    if (previous !== NONE) this.nextOfAttribute[previous] = next;
-    else this.#firstOfAttribute[attribute] = next;
+    if (previous !== NONE) {
+      this.nextOfAttribute[previous] = next;
+      return;
+    }
+    this.#firstOfAttribute[attribute] = next;
+    if (next === NONE) this.#nextHops.removeInterest(this.#attributes.nextHop[attribute] ?? NONE);
   }
 
   #grow(): void {

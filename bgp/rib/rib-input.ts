@@ -31,7 +31,9 @@ export class RibInput {
   #touched: number[] = [];
   readonly #redecide: Record<Family, number> = { ipv4: -1, ipv6: -1 };
   readonly #busy = new Set<RibPeer>();
+  /** the time of tick 0 */
   #epoch: number | undefined;
+  #latestTick = 0;
 
   constructor(
     tables: RibTables,
@@ -90,10 +92,12 @@ export class RibInput {
     for (const run of update.reach) this.#reached(peer, update.body, run.nlri, run.attributes, tick);
   }
 
-  /** Ticks of the arrival column for a time in epoch milliseconds. */
-  tickAt(now: number): number {
+  /** Ticks of the arrival column for a time in epoch milliseconds; without one, the latest tick so far. */
+  tickAt(now: number | undefined): number {
+    if (now === undefined) return this.#latestTick;
     this.#epoch ??= now;
-    return Math.max(0, Math.floor((now - this.#epoch) / TICK_MS));
+    this.#latestTick = Math.max(0, Math.floor((now - this.#epoch) / TICK_MS));
+    return this.#latestTick;
   }
 
   /** Epoch milliseconds of a tick, as exact as the tick is long. */
@@ -102,7 +106,7 @@ export class RibInput {
   }
 
   /** Adds or changes a locally originated route. */
-  originate(family: Family, prefix: number, key: AttributeKey, now: number): void {
+  originate(family: Family, prefix: number, key: AttributeKey, now: number | undefined): void {
     const rib = this.#families[family];
     const attribute = this.#tables.attributes.intern(key);
     const record = rib.paths.find(prefix, LOCAL_PEER, 0);

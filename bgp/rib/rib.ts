@@ -150,8 +150,11 @@ export class Rib {
     for (const family of families) this.#input.purgeStale(this.#peer(id), family);
   }
 
-  /** Originates a route (or changes its attributes). Without attributes: origin igp, empty AS_PATH. `now` in epoch milliseconds. */
-  originate(prefix: Prefix, attributes: Partial<PathAttributes> = {}, now = 0): void {
+  /**
+   * Originates a route (or changes its attributes). Without attributes: origin igp, empty AS_PATH. `now` in epoch milliseconds; without it the
+   * time of the latest update counts.
+   */
+  originate(prefix: Prefix, attributes: Partial<PathAttributes> = {}, now?: number): void {
     const rib = this.#families[prefix.family];
     const key = encodeAttributes({ ...LOCAL_DEFAULTS, ...attributes });
     this.#input.originate(prefix.family, rib.prefixes.internPrefix(prefix), key, now);

@@ -138,15 +138,35 @@ describe('RIB and next hops', () => {
     const rib = makeRib({ trackNextHops: true });
     const heard: string[] = [];
     rib.onNextHopInterest((nextHop, wanted) => heard.push(`${wanted ? '+' : '-'}${formatAddress(nextHop)}`));
-    const a = new TestPeer(rib, {});
+    const { a, b } = twoPeers(rib);
     a.announce([NET, '10.0.0.0/8'], attributes());
     settle(rib);
+    assert.equal(b.read().size, 0);
+    rib.setNextHopState(address('192.0.2.1'), REACHABLE);
+    assert.equal(b.read().size, 2);
     a.withdraw([NET]);
+    a.announce(['10.0.0.0/8'], attributes({ communities: [1] }));
     settle(rib);
-    assert.deepEqual(heard, ['+192.0.2.1']);
+    assert.equal(bestOf(rib, '10.0.0.0/8'), 'a');
+    assert.deepEqual(heard, ['+192.0.2.1'], 'nor of our own address, with which we announce');
     a.withdraw(['10.0.0.0/8']);
     settle(rib);
     assert.deepEqual(heard, ['+192.0.2.1', '-192.0.2.1']);
+    a.announce(['10.0.0.0/8'], attributes());
+    settle(rib);
+    assert.equal(bestOf(rib, '10.0.0.0/8'), undefined, 'an old answer does not count');
+    assert.deepEqual(heard, ['+192.0.2.1', '-192.0.2.1', '+192.0.2.1']);
+  });
+
+  it('takes an answer that comes while it asks', () => {
+    const rib = makeRib({ trackNextHops: true });
+    rib.onNextHopInterest((nextHop, wanted) => {
+      if (wanted) rib.setNextHopState(nextHop, REACHABLE);
+    });
+    const a = new TestPeer(rib, { name: 'a' });
+    a.announce([NET], attributes());
+    settle(rib);
+    assert.equal(bestOf(rib, NET), 'a');
   });
 
   it('uses no route over an unresolved next hop, and follows what the kernel says', () => {
@@ -176,7 +196,6 @@ describe('RIB and next hops', () => {
 
   it("a next hop's change decides only the routes that use it", () => {
     const { rib, a, b } = twoPeers(makeRib({ trackNextHops: true }));
-    rib.setNextHopState(address('192.0.2.1'), REACHABLE);
     a.announce([NET], attributes());
     b.announce(['10.0.0.0/8'], FROM_B);
     rib.setNextHopState(address('192.0.2.1'), REACHABLE);
@@ -356,6 +375,18 @@ describe('RIB and unusable paths', () => {
 });
 
 describe('RIB inspection and slices', () => {
+  it('tells when a path came, to within a tick, and keeps the time over a repeat', () => {
+    const { rib, a } = twoPeers();
+    rib.originate(prefix('10.0.0.0/8'));
+    const start = 1_700_000_000_000;
+    a.announce(['10.1.0.0/16'], attributes(), start);
+    a.announce([NET], attributes(), start + 5000);
+    a.announce([NET], attributes(), start + 9000);
+    settle(rib);
+    const at = viewsOf(rib, NET)[0]?.receivedAt ?? 0;
+    assert.ok(at > start + 4900 && at <= start + 5000, `${at - start}`);
+  });
+
   it('finds the longest match that has a usable path, and what lost by what', () => {
     const { rib, a, b } = twoPeers();
     a.announce(['10.0.0.0/8', '10.1.0.0/16'], attributes());

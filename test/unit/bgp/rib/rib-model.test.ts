@@ -261,10 +261,10 @@ describe('RIB against a naive speaker', () => {
             ),
         );
         let now = 1_000_000;
-        let start: number | undefined;
+        // The first update sets the origin of the RIB's ticks.
+        peers[0]?.withdraw(['198.18.0.0/15']);
         for (const step of commands) {
           now += step.do === 'work' ? 200 : 20;
-          if (start === undefined && (step.do === 'announce' || step.do === 'originate')) start = now;
           const peer = 'peer' in step ? peers[step.peer] : undefined;
           if (step.do === 'announce' && peer !== undefined) {
             const given = drawnAttributes(step.peer, step.prefix, step.drawn);
@@ -273,7 +273,7 @@ describe('RIB against a naive speaker', () => {
             const before = table?.get(step.prefix);
             // The same once more is no change: the path keeps its age.
             const same = before !== undefined && textOf(before.attributes) === textOf(given);
-            const arrival = same ? before.arrival : now - (start ?? now);
+            const arrival = same ? before.arrival : now - 1_000_000;
             table?.set(step.prefix, { peer: step.peer, attributes: given, arrival });
           } else if (step.do === 'withdraw' && peer !== undefined) {
             peer.withdraw([step.prefix]);
