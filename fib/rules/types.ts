@@ -33,7 +33,10 @@ export interface IcmpMatch {
   readonly code?: number;
 }
 
-/** One side of a rule. Absent fields match everything; present ones are ANDed, list members ORed. */
+/**
+ * One side of a rule. Absent fields match everything, and an empty list is like an absent one, as in Calico's resources; present ones
+ * are ANDed, list members ORed.
+ */
 export interface RuleSide {
   /** CIDRs in canonical text, any mix of families: a rule is rendered for a family only with that family's CIDRs. */
   readonly nets?: readonly string[];
