@@ -53,7 +53,8 @@ export function withDefaults(given: Resource): Resource {
           disabled: false,
           disableBGPExport: false,
           nodeSelector: 'all()',
-          allowedUses: ['Workload', 'Tunnel'],
+          // A pool confined to namespaces cannot serve tunnels.
+          allowedUses: given.spec.namespaceSelector === undefined ? ['Workload', 'Tunnel'] : ['Workload'],
           assignmentMode: 'Automatic',
           ...given.spec,
           blockSize: given.spec.blockSize || BLOCK_SIZES[family].default,

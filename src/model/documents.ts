@@ -2,7 +2,7 @@
  * Files of resources: YAML with several documents, JSON, lists. Reading collects every error with its document and path; writing
  * gives YAML that people like to read.
  */
-import { type Document, isCollection, parseAllDocuments, type ScalarTag, stringify, visit } from 'yaml';
+import { type Document, isScalar, parseAllDocuments, type ScalarTag, stringify, visit } from 'yaml';
 import { checkLaterKind } from './later-kinds.ts';
 import type { ResourceKey } from './metadata-types.ts';
 import { readResource } from './registry.ts';
@@ -69,8 +69,8 @@ export function parseDocuments(text: string, file: string): readonly ParsedDocum
       out.push({ file, document: number, errors: [{ path: '', reason: yamlError(error) }] });
       continue;
     }
-    if (hasCollectionKey(each)) {
-      const reason = 'a list or map cannot be the key of a map';
+    if (hasUnusableKey(each)) {
+      const reason = 'only plain texts can be keys of a map';
       out.push({ file, document: number, errors: [{ path: '', reason }] });
       continue;
     }
@@ -98,11 +98,12 @@ function exactNumbers(_key: unknown, value: unknown): unknown {
   return Number.isSafeInteger(number) ? number : String(value);
 }
 
-function hasCollectionKey(document: Document.Parsed): boolean {
+function hasUnusableKey(document: Document.Parsed): boolean {
   let found = false;
   visit(document, {
     Pair(_key, pair) {
-      if (!isCollection(pair.key)) return undefined;
+      if (isScalar(pair.key) && (typeof pair.key.value !== 'object' || pair.key.value === null))
+        return undefined;
       found = true;
       return visit.BREAK;
     },

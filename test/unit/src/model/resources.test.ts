@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import fc from 'fast-check';
 import { withDefaults } from '../../../../src/model/defaults.ts';
 import { parseDocuments, resourcePath, serialiseResource } from '../../../../src/model/documents.ts';
 import { findPoolOverlaps, type IpPool } from '../../../../src/model/ip-pool.ts';
@@ -352,6 +353,65 @@ describe('documents', () => {
     assert.deepEqual(errorsOf('IPPool', '{cidr: 10.0.0.0/8, disabled: ""}'), ['spec.disabled']);
     assert.deepEqual(errorsOf('IPPool', '{cidr: 10.0.0.0/8, ipipMode: "", nodeSelector: null}'), []);
     assert.deepEqual(errorsOf('IPPool', '{cidr: 10.0.0.0/8, ipipMode: []}'), ['spec.ipipMode']);
+  });
+
+  it('no text throws or prints a warning', async () => {
+    const piece = fc.constantFrom(
+      ...[
+        'apiVersion: projectcalico.org/v3\n',
+        'kind: IPPool\n',
+        'kind: List\n',
+        'items:\n',
+        '- ',
+        '  ',
+        'spec: ',
+      ],
+      ...[
+        '{',
+        '}',
+        '[',
+        ']',
+        '\n',
+        '---\n',
+        '...\n',
+        '&a ',
+        '*a ',
+        '!!int ',
+        '!!binary ',
+        '"',
+        "'",
+        '|\n',
+        '>\n',
+      ],
+      ...[
+        '? ',
+        ': ',
+        '<<: *a\n',
+        '%TAG ! x\n',
+        '\t',
+        '#',
+        'null',
+        '1',
+        '0x',
+        '.inf',
+        '__proto__: {a: b}\n',
+        '\0',
+        '\ufeff',
+      ],
+    );
+    const warnings: unknown[] = [];
+    const listener = (warning: unknown): void => void warnings.push(warning);
+    process.on('warning', listener);
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 30 }), (pieces) => {
+        parseDocuments(pieces.join(''), 'f');
+      }),
+      { numRuns: 3000 },
+    );
+    // Warnings are told on the next tick.
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('warning', listener);
+    assert.deepEqual(warnings, []);
   });
 
   it('expands no alias bomb', () => {
