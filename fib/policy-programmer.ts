@@ -3,6 +3,7 @@
  * protected, so that their links may come up. Order: sets, then rules (each table in one restore), then deletion of sets.
  */
 
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Family } from '../src/net/address.ts';
 import { type CommandRunner, commandRunner } from './command.ts';
 import { KernelSets } from './ipset/kernel-sets.ts';
@@ -81,6 +82,8 @@ export interface PolicyStatus {
   readonly lastApplyMs: number | undefined;
 }
 
+/** rendered between two turns of the event loop: a few milliseconds */
+const CHAINS_PER_SLICE = 40;
 const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 30_000;
 const FIRST_CHECK_MS = 5_000;
@@ -275,13 +278,7 @@ export class PolicyProgrammer {
     this.#takeIn();
     // Endpoints that change from here on are looked at after the next run.
     const waiting = [...this.#waiting];
-    for (const [chain, content] of this.#model.drain().chains) {
-      for (const table of this.#tables) {
-        if (table.name !== 'filter') continue;
-        if (content) table.setChain(chain, content[table.family]);
-        else table.removeChain(chain);
-      }
-    }
+    await this.#render();
 
     const failures: PolicyFailure[] = [...this.#model.problems];
     const setFailures = await this.#sets.apply('full');
@@ -313,6 +310,22 @@ export class PolicyProgrammer {
     const retryAfterMs = this.#retryMs;
     this.#retryMs = Math.min(retryAfterMs * 2, MAX_RETRY_MS);
     return { state: 'failing', ...base, retryAfterMs };
+  }
+
+  /** Hands the tables what changed, in slices that leave the event loop to others. */
+  async #render(): Promise<void> {
+    for (;;) {
+      const { chains, hasMore } = this.#model.drain(CHAINS_PER_SLICE);
+      for (const [chain, content] of chains) {
+        for (const table of this.#tables) {
+          if (table.name !== 'filter') continue;
+          if (content) table.setChain(chain, content[table.family]);
+          else table.removeChain(chain);
+        }
+      }
+      if (!hasMore) return;
+      await nextTurn();
+    }
   }
 
   /** Policy chains that name one of the kernel sets: they wait until the sets are right. */

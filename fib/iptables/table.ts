@@ -1,5 +1,5 @@
 /** One table of one family in the kernel: keeps our chains as desired and leaves everything else alone. */
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import type { Family } from '../../src/net/address.ts';
 import type { CommandRunner } from '../command.ts';
 import { type RenderedRule, renderRules } from '../rules/rendered.ts';
@@ -38,6 +38,8 @@ export interface TableOptions {
 
 /** Tables up to this size are read back after each write; larger ones when `check` is called. */
 const VERIFY_AT_ONCE_MAX_RULES = 2_000;
+/** compared between two turns of the event loop: a few milliseconds */
+const CHAINS_PER_SLICE = 500;
 const MAX_ATTEMPTS = 24;
 const MAX_BUSY = 5;
 const FIRST_BUSY_DELAY_MS = 50;
@@ -112,7 +114,7 @@ export class Table {
       this.#failures.set(undefined, problem);
       return [];
     }
-    const { lines } = this.#delta('full', new Map());
+    const { lines } = await this.#delta('full', new Map());
     return [...new Set(lines.map((line) => line.chain))];
   }
 
@@ -137,7 +139,7 @@ export class Table {
         if (problem !== undefined) return this.#finish(linesWritten, held, problem);
         wasRead = true;
       }
-      const delta = this.#delta(mode, held);
+      const delta = await this.#delta(mode, held);
       if (delta.lines.length === 0) {
         this.#commit(delta, mode);
         return this.#finish(linesWritten, held, undefined);
@@ -209,7 +211,7 @@ export class Table {
     return this.#static.jumps.some((jump) => jump.builtin === chain);
   }
 
-  #delta(mode: ApplyMode, held: ReadonlyMap<string, string>): Delta {
+  async #delta(mode: ApplyMode, held: ReadonlyMap<string, string>): Promise<Delta> {
     const kernel = this.#kernel;
     const candidates = this.#compareAll
       ? new Set([...this.#desired.keys(), ...(kernel?.chains.keys() ?? [])])
@@ -218,7 +220,9 @@ export class Table {
     const changed: RestoreLine[] = [];
     const deleted: RestoreLine[] = [];
     const results = new Map<string, string[] | undefined>();
+    let compared = 0;
     for (const chain of candidates) {
+      if (++compared % CHAINS_PER_SLICE === 0) await nextTurn();
       const current = kernel?.chains.get(chain);
       let desired = this.#desired.get(chain);
       if (held.has(chain)) {

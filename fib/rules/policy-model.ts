@@ -14,6 +14,8 @@ import { endpointProblem, policyProblem } from './validate.ts';
 /** Chains to write (undefined: to delete) since the last drain. */
 export interface ModelUpdate {
   readonly chains: ReadonlyMap<string, ChainContent | undefined>;
+  /** there is more to drain */
+  readonly hasMore: boolean;
 }
 
 /** Something that is wrong with what the model was told. It is enforced as "drop". */
@@ -146,14 +148,20 @@ export class PolicyModel {
     }
   }
 
-  /** Renders what changed since the last call. */
-  drain(): ModelUpdate {
+  /**
+   * Renders what changed and was not drained yet, up to about `limit` chains; the rest stays for the next call. Dispatch chains come
+   * last, so that they are drained only when what they lead to was.
+   */
+  drain(limit = Number.POSITIVE_INFINITY): ModelUpdate {
     const chains = new Map<string, ChainContent | undefined>();
     for (const [chain, { id, direction }] of this.#dirtyPolicyChains) {
+      if (chains.size >= limit) return { chains, hasMore: true };
+      this.#dirtyPolicyChains.delete(chain);
       chains.set(chain, this.#renderPolicy(chain, id, direction));
     }
-    this.#dirtyPolicyChains.clear();
     for (const link of this.#dirtyLinks) {
+      if (chains.size >= limit) return { chains, hasMore: true };
+      this.#dirtyLinks.delete(link);
       const owner = this.#linkOwners.get(link);
       const endpoint = owner === undefined ? undefined : this.#endpoints.get(owner)?.endpoint;
       for (const direction of DIRECTIONS) {
@@ -161,13 +169,12 @@ export class PolicyModel {
         chains.set(endpointChainName(direction, link), content);
       }
     }
-    this.#dirtyLinks.clear();
     for (const direction of DIRECTIONS) {
       for (const [chain, rules] of this.#trees[direction].drain()) {
         chains.set(chain, rules && { ipv4: rules, ipv6: rules });
       }
     }
-    return { chains };
+    return { chains, hasMore: false };
   }
 
   #renderPolicy(chain: string, id: PolicyId, direction: Direction): ChainContent | undefined {
