@@ -4,7 +4,7 @@
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { parseArgs } from 'node:util';
 import { checkLab, type PhaseResult } from './check.ts';
 import { type Checks, parseChecks } from './checks-file.ts';
 import { ContainerlabEngine } from './containerlab.ts';
@@ -12,7 +12,7 @@ import type { Engine } from './engine.ts';
 import { NamespaceEngine } from './namespaces.ts';
 import { LabError } from './process.ts';
 import { showLab, showReach } from './show.ts';
-import { parseTopology } from './topology.ts';
+import { NAME, parseTopology } from './topology.ts';
 import { FileError } from './yaml-reader.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -164,66 +164,89 @@ async function exec(node: string, command: readonly string[], options: Options):
   return lab.engine.attach(node, command);
 }
 
-function engineName(text: string): Options['engine'] {
-  if (text === 'namespaces' || text === 'containerlab') return text;
-  throw new InvalidArgumentError('one of: namespaces, containerlab');
-}
+const USAGE = `Builds a lab of Ocicat hosts and real routers, waits until it has converged, shows it, checks it, takes it down.
 
-function labName(text: string): string {
-  if (/^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/.test(text)) return text;
-  throw new InvalidArgumentError('up to 32 of a-z, 0-9 and "-"');
+usage: npm run lab                      all of it, with the topology two-racks
+       npm run lab -- [OPTIONS] [run|up|show|check|down] [TOPOLOGY]
+       npm run lab -- [OPTIONS] exec NODE COMMAND...
+
+  run     up, show, check and down (the default)
+  up      build it and wait until it has converged
+  show    show sessions, routes and endpoints
+  check   take it through the phases of its checks file
+  down    remove it, and whatever is left of it
+  exec    run a command in a node
+
+options: --topology TOPOLOGY   a name from lab/topologies (default two-racks)
+         --name NAME           what the lab is called on this machine (default: the topology's own name)
+         --engine ENGINE       what builds it: namespaces (default) or containerlab
+         --keep                leave it standing afterwards, also when something fails
+         --help                this text
+`;
+
+const ACTIONS: Readonly<Record<string, (options: Options) => Promise<number>>> = {
+  run: runAll,
+  up,
+  show,
+  check,
+  down,
+};
+
+function usageError(reason: string): LabError {
+  return new LabError(`${reason}\n\n${USAGE}`);
 }
 
 async function main(): Promise<number> {
-  let status = 0;
-  const program = new Command('npm run lab --');
-  const finish = async (work: Promise<number>) => {
-    status = await work;
-  };
-  const merged = (command: Command, topology: string | undefined): Options => ({
-    ...command.optsWithGlobals<Omit<Options, 'topology'> & { topology?: string }>(),
-    topology: topology ?? 'two-racks',
-  });
-  program
-    .description(
-      'A lab of Ocicat hosts and real routers: builds it, waits, shows it, checks it, takes it down.',
-    )
-    .option('--name NAME', 'what the lab is called on this machine (default: the topology’s name)', labName)
-    .option('--engine ENGINE', 'what builds it: namespaces or containerlab', engineName, 'namespaces')
-    .option('--keep', 'leave it standing afterwards')
-    .showHelpAfterError()
-    .enablePositionalOptions();
-  const commands: [string, string, (options: Options) => Promise<number>][] = [
-    ['run', 'up, show, check and down (the default)', runAll],
-    ['up', 'build it and wait until it has converged', up],
-    ['show', 'show sessions, routes and endpoints', show],
-    ['check', 'check it, phase by phase', check],
-    ['down', 'remove it, and whatever is left of it', down],
-  ];
-  for (const [name, description, action] of commands) {
-    program
-      .command(`${name} [TOPOLOGY]`, { isDefault: name === 'run' })
-      .description(description)
-      .option('--name NAME', 'what the lab is called on this machine', labName)
-      .option('--engine ENGINE', 'namespaces or containerlab', engineName)
-      .option('--keep', 'leave it standing afterwards')
-      .action((topology: string | undefined, _options: unknown, command: Command) =>
-        finish(action(merged(command, topology))),
-      );
+  // What follows exec's NODE is the command's own, options included.
+  const words = process.argv.slice(2);
+  const at = words.indexOf('exec');
+  const own = at < 0 ? words : words.slice(0, at + 2);
+  const command = at < 0 ? [] : words.slice(at + 2);
+  const { values, positionals } = parse(own);
+  if (values.help === true) {
+    print(USAGE);
+    return 0;
   }
-  program
-    .command('exec NODE CMD...')
-    .usage('[--topology TOPOLOGY] NODE CMD...')
-    .description('run a command in a node')
-    .option('--topology TOPOLOGY', 'which lab', 'two-racks')
-    .option('--name NAME', 'what the lab is called on this machine', labName)
-    .option('--engine ENGINE', 'namespaces or containerlab', engineName)
-    .passThroughOptions()
-    .action((node: string, words: string[], options: { topology: string }, command: Command) =>
-      finish(exec(node, words, merged(command, options.topology))),
-    );
-  await program.parseAsync();
-  return status;
+  const { engine = 'namespaces', name, keep = false } = values;
+  if (engine !== 'namespaces' && engine !== 'containerlab')
+    throw usageError(`there is no engine "${engine}"`);
+  if (name !== undefined && !NAME.test(name))
+    throw usageError(`"${name}" is no name: up to 32 of a-z, 0-9 and "-"`);
+  const [first = 'run', ...rest] = positionals;
+  const action = Object.hasOwn(ACTIONS, first) ? ACTIONS[first] : undefined;
+  const isTopology = action === undefined && first !== 'exec';
+  const topology = values.topology ?? (isTopology ? first : first === 'exec' ? undefined : rest.shift());
+  const options: Options = {
+    topology: topology ?? 'two-racks',
+    engine,
+    keep,
+    ...(name === undefined ? {} : { name }),
+  };
+  if (first === 'exec') {
+    const [node] = rest;
+    if (node === undefined || command.length === 0) throw usageError('exec needs a node and a command');
+    return exec(node, command, options);
+  }
+  if (rest.length > 0) throw usageError(`"${rest.join(' ')}" is too much`);
+  return (action ?? runAll)(options);
+}
+
+function parse(words: string[]) {
+  try {
+    return parseArgs({
+      args: words,
+      allowPositionals: true,
+      options: {
+        topology: { type: 'string' },
+        name: { type: 'string' },
+        engine: { type: 'string' },
+        keep: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    });
+  } catch (error) {
+    throw usageError(error instanceof Error ? error.message : String(error));
+  }
 }
 
 try {

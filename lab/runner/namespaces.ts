@@ -93,7 +93,9 @@ export class NamespaceEngine implements Engine {
 
   async log(node: string): Promise<string> {
     const own = await readFile(this.#logFile(node), 'utf8').catch(() => '');
-    const agent = this.#nodes.has(node) ? await this.run(node, ['tail', '-n', '20', AGENT_LOG], 5000) : undefined;
+    const agent = this.#nodes.has(node)
+      ? await this.run(node, ['tail', '-n', '20', AGENT_LOG], 5000)
+      : undefined;
     const text = `${own.trimEnd()}\n${agent?.status === 0 ? agent.stdout.trimEnd() : ''}`;
     return text.trim().split('\n').slice(-20).join('\n');
   }

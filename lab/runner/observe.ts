@@ -19,7 +19,7 @@ const ROUTE_PROTOCOL = '171';
 export async function kernelRoutes(engine: Engine, node: string): Promise<SeenRoute[]> {
   const both = await Promise.all(
     ['-4', '-6'].map((family) =>
-      ask(engine, node, ['ip', family, '-N', '-j', 'route', 'show', 'proto', ROUTE_PROTOCOL]),
+      ask(engine, node, ['ip', family, '-j', 'route', 'show', 'proto', ROUTE_PROTOCOL]),
     ),
   );
   return both.flatMap(parseIpRoutes);

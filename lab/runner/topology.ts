@@ -52,7 +52,8 @@ export interface Topology {
   readonly links: readonly Link[];
 }
 
-const NAME = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/;
+/** What nodes and labs may be called. */
+export const NAME = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/;
 const NODE_KEYS = ['kind', 'image', 'network-mode', 'labels', 'binds', 'exec'];
 
 /** Parses a topology file. Throws a `FileError` that names line and key. */

@@ -9,7 +9,7 @@ PATH=/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 
 start() {
-  mkdir -p /run/bird
+  mkdir -p /run/bird /etc/bird/protocol.d
   # -R: when the configuration has graceful restart on, the kernel's routes are taken over and not swept.
   bird -R -c /etc/bird/bird.conf -s /run/bird/bird.ctl -P /run/bird/bird.pid
 }
