@@ -2,6 +2,9 @@
  * Changes to an attribute key in one pass over its octets, without decoding it: what filters' operations and the export rules of
  * RFC 4271 5.1 need. Form of a key: `AttributeKey` in bgp/wire/types.ts.
  */
+import { attributeSlice } from '../wire/attribute-key.ts';
+import { uint32 } from '../wire/bytes.ts';
+import { ATTRIBUTE } from '../wire/registry.ts';
 import type { AttributeKey, LargeCommunity } from '../wire/types.ts';
 
 /** What to change; absent fields leave the key as it is. */
@@ -156,8 +159,9 @@ function replaceAttribute(
       put32(edits.community);
       return true;
     case 16:
+    case 25:
       if (edits.leaveAs !== true) return false;
-      keepTransitiveCommunities(key, flags, value, end);
+      keepTransitiveCommunities(key, flags, code, value, end);
       return true;
     case 32: {
       const large = edits.largeCommunity;
@@ -184,67 +188,53 @@ function prependPath(key: AttributeKey, value: number, end: number, prepend: rea
   copy(key, joins ? value + 2 : value, end);
 }
 
-/** Bit 0x40 of an extended community's type says that it stays within the AS (RFC 4360 2). */
-function keepTransitiveCommunities(key: AttributeKey, flags: number, value: number, end: number): void {
+/** Bit 0x40 of an extended community's type says that it stays within the AS (RFC 4360 2; RFC 5701 for those with IPv6 addresses). */
+function keepTransitiveCommunities(
+  key: AttributeKey,
+  flags: number,
+  code: number,
+  value: number,
+  end: number,
+): void {
+  const size = code === ATTRIBUTE.extendedCommunities ? 8 : 20;
   let kept = 0;
-  for (let at = value; at + 8 <= end; at += 8) if (((key[at] ?? 0) & 0x40) === 0) kept++;
+  for (let at = value; at + size <= end; at += size) if (((key[at] ?? 0) & 0x40) === 0) kept++;
   if (kept === 0) return;
-  putHeader(flags, 16, 8 * kept);
-  for (let at = value; at + 8 <= end; at += 8) if (((key[at] ?? 0) & 0x40) === 0) copy(key, at, at + 8);
+  putHeader(flags, code, size * kept);
+  for (let at = value; at + size <= end; at += size) {
+    if (((key[at] ?? 0) & 0x40) === 0) copy(key, at, at + size);
+  }
 }
 
 /** Whether a list of fixed-size entries of 32-bit words holds an entry. */
 function holds(key: AttributeKey, value: number, end: number, entry: readonly number[]): boolean {
   for (let at = value; at + 4 * entry.length <= end; at += 4 * entry.length) {
-    if (entry.every((word, i) => word32(key, at + 4 * i) === word >>> 0)) return true;
+    if (entry.every((word, i) => uint32(key, at + 4 * i) === word >>> 0)) return true;
   }
   return false;
 }
 
-function word32(key: AttributeKey, at: number): number {
-  return (
-    (((key[at] ?? 0) << 24) | ((key[at + 1] ?? 0) << 16) | ((key[at + 2] ?? 0) << 8) | (key[at + 3] ?? 0)) >>>
-    0
-  );
-}
-
 /** Whether a key carries a community (RFC 1997) or a large community (RFC 8092). */
 export function keyHasCommunity(key: AttributeKey, community: number | LargeCommunity): boolean {
-  const code = typeof community === 'number' ? 8 : 32;
+  const code = typeof community === 'number' ? ATTRIBUTE.communities : ATTRIBUTE.largeCommunities;
   const entry =
     typeof community === 'number' ? [community] : [community.global, community.local1, community.local2];
-  return attributeOf(key, code, (value, end) => holds(key, value, end, entry));
+  const value = attributeSlice(key, code);
+  return value !== undefined && holds(value, 0, value.length, entry);
 }
 
 /** Whether the AS_PATH of a key starts with these AS numbers, segment borders left aside; sets do not match. */
 export function keyPathStartsWith(key: AttributeKey, asNumbers: readonly number[]): boolean {
   if (asNumbers.length === 0) return true;
-  return attributeOf(key, 2, (value, end) => {
-    let seen = 0;
-    for (let at = value; at + 2 <= end && seen < asNumbers.length; ) {
-      const count = key[at + 1] ?? 0;
-      if (key[at] !== AS_SEQUENCE) return false;
-      for (let i = 0; i < count && seen < asNumbers.length; i++, seen++) {
-        if (word32(key, at + 2 + 4 * i) !== asNumbers[seen]) return false;
-      }
-      at += 2 + 4 * count;
+  const path = attributeSlice(key, ATTRIBUTE.asPath);
+  let seen = 0;
+  for (let at = 0; path !== undefined && at + 2 <= path.length && seen < asNumbers.length; ) {
+    const count = path[at + 1] ?? 0;
+    if (path[at] !== AS_SEQUENCE) return false;
+    for (let i = 0; i < count && seen < asNumbers.length; i++, seen++) {
+      if (uint32(path, at + 2 + 4 * i) !== asNumbers[seen]) return false;
     }
-    return seen === asNumbers.length;
-  });
-}
-
-function attributeOf(
-  key: AttributeKey,
-  code: number,
-  test: (value: number, end: number) => boolean,
-): boolean {
-  let at = 1 + (key[0] ?? 0);
-  while (at + 3 <= key.length) {
-    const extended = ((key[at] ?? 0) & EXTENDED_LENGTH) !== 0;
-    const length = extended ? ((key[at + 2] ?? 0) << 8) | (key[at + 3] ?? 0) : (key[at + 2] ?? 0);
-    const value = at + (extended ? 4 : 3);
-    if (key[at + 1] === code) return test(value, value + length);
-    at = value + length;
+    at += 2 + 4 * count;
   }
-  return false;
+  return seen === asNumbers.length;
 }

@@ -2,8 +2,11 @@
  * Path attributes, interned by their octets: equal attributes have one small id however many routes carry them. Ids are reference
  * counted. What the decision process compares stands in columns, read once when an id is made; all else is decoded on request.
  */
+import { attributeSlice } from '../wire/attribute-key.ts';
+import { octetsEqual } from '../wire/bytes.ts';
+import { ATTRIBUTE } from '../wire/registry.ts';
 import type { AttributeKey } from '../wire/types.ts';
-import { AS_PATH, emptySummary, findAttribute, hashOctets, summarize } from './key-summary.ts';
+import { emptySummary, hashOctets, summarize } from './key-summary.ts';
 import type { NextHopTable } from './next-hops.ts';
 
 const CHUNK_BITS = 18;
@@ -124,16 +127,10 @@ export class AttributeStore {
   samePath(a: number, b: number): boolean {
     if (a === b) return true;
     if (this.pathHash[a] !== this.pathHash[b] || this.pathLength[a] !== this.pathLength[b]) return false;
-    const keyA = this.key(a);
-    const keyB = this.key(b);
-    const rangeA = findAttribute(keyA, AS_PATH);
-    const rangeB = findAttribute(keyB, AS_PATH);
-    if (rangeA === undefined || rangeB === undefined) return rangeA === rangeB;
-    if (rangeA.end - rangeA.start !== rangeB.end - rangeB.start) return false;
-    for (let i = 0; i < rangeA.end - rangeA.start; i++) {
-      if (keyA[rangeA.start + i] !== keyB[rangeB.start + i]) return false;
-    }
-    return true;
+    const pathA = attributeSlice(this.key(a), ATTRIBUTE.asPath);
+    const pathB = attributeSlice(this.key(b), ATTRIBUTE.asPath);
+    if (pathA === undefined || pathB === undefined) return pathA === pathB;
+    return octetsEqual(pathA, pathB);
   }
 
   /** Octets in a key. */

@@ -7,8 +7,12 @@ import { OWN_BLOCK_RULE } from '../policy/builtin.ts';
 import { CompiledChain, chainFingerprint } from '../policy/compiled-chain.ts';
 import type { FilterChain } from '../policy/types.ts';
 import type { UnusableReason } from '../types.ts';
+import { asPathOccurrences } from '../wire/as-path.ts';
+import { attributeSlice } from '../wire/attribute-key.ts';
+import { uint32List } from '../wire/bytes.ts';
+import { ATTRIBUTE } from '../wire/registry.ts';
 import type { AttributeStore } from './attribute-store.ts';
-import { clusterListHolds, countAsInPath, HAS_ORIGINATOR } from './key-summary.ts';
+import { HAS_ORIGINATOR } from './key-summary.ts';
 
 /** Values of the `effective` column for paths that take no part in the decision. */
 export const AS_PATH_LOOP = -1;
@@ -130,13 +134,15 @@ export class ImportGroup {
   #judge(attribute: number): number {
     const { peerKind, localAs, allowOwnAs, routerId, chain } = this.#rules;
     const key = this.#attributes.key(attribute);
-    if (countAsInPath(key, localAs) > allowOwnAs) return AS_PATH_LOOP;
+    const path = attributeSlice(key, ATTRIBUTE.asPath);
+    if (path !== undefined && asPathOccurrences(path, localAs) > allowOwnAs) return AS_PATH_LOOP;
     if (peerKind === 'ibgp') {
       const flags = this.#attributes.flags[attribute] ?? 0;
       if ((flags & HAS_ORIGINATOR) !== 0 && this.#attributes.originatorId[attribute] === routerId) {
         return ORIGINATOR_LOOP;
       }
-      if (clusterListHolds(key, routerId)) return CLUSTER_LOOP;
+      const clusters = attributeSlice(key, ATTRIBUTE.clusterList);
+      if (clusters !== undefined && uint32List(clusters).includes(routerId)) return CLUSTER_LOOP;
       return PASSES;
     }
     return chain === undefined ? NO_POLICY : PASSES;

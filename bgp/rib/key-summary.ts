@@ -2,17 +2,8 @@
  * What the decision process needs of an attribute key, read in one pass over its octets without decoding it.
  * The key's form is that of `AttributeKey` (bgp/wire/types.ts): next-hop length, next hop, attributes in order of code.
  */
-
-/** Attribute type codes that the RIB looks at (IANA BGP Path Attributes). */
-export const ORIGIN = 1;
-export const AS_PATH = 2;
-export const MULTI_EXIT_DISC = 4;
-export const LOCAL_PREF = 5;
-export const COMMUNITIES = 8;
-export const ORIGINATOR_ID = 9;
-export const CLUSTER_LIST = 10;
-export const EXTENDED_COMMUNITIES = 16;
-export const LARGE_COMMUNITIES = 32;
+import { uint32 } from '../wire/bytes.ts';
+import { ATTRIBUTE } from '../wire/registry.ts';
 
 /** Bits of the `flags` column. */
 export const HAS_LOCAL_PREF = 1;
@@ -62,17 +53,6 @@ export function emptySummary(): KeySummary {
   };
 }
 
-/** The unsigned 32-bit value at an offset, in network order. */
-export function readUint32(bytes: Uint8Array, at: number): number {
-  return (
-    (((bytes[at] ?? 0) << 24) |
-      ((bytes[at + 1] ?? 0) << 16) |
-      ((bytes[at + 2] ?? 0) << 8) |
-      (bytes[at + 3] ?? 0)) >>>
-    0
-  );
-}
-
 /** Reads the columns of a key that stands in `bytes` from `start` to `end`. */
 export function summarize(bytes: Uint8Array, start: number, end: number, into: KeySummary): void {
   into.flags = 0;
@@ -103,21 +83,21 @@ function summarizeAttribute(
   into: KeySummary,
 ): void {
   switch (code) {
-    case ORIGIN:
+    case ATTRIBUTE.origin:
       into.origin = bytes[value] ?? 2;
       break;
-    case AS_PATH:
+    case ATTRIBUTE.asPath:
       summarizePath(bytes, value, end, into);
       break;
-    case MULTI_EXIT_DISC:
-      into.med = readUint32(bytes, value);
+    case ATTRIBUTE.multiExitDisc:
+      into.med = uint32(bytes, value);
       into.flags |= HAS_MED;
       break;
-    case LOCAL_PREF:
-      into.localPref = readUint32(bytes, value);
+    case ATTRIBUTE.localPref:
+      into.localPref = uint32(bytes, value);
       into.flags |= HAS_LOCAL_PREF;
       break;
-    case COMMUNITIES:
+    case ATTRIBUTE.communities:
       for (let at = value; at + 4 <= end; at += 4) {
         // RFC 1997: the well-known communities are 0xffffff01 to 0xffffff03.
         if (bytes[at] !== 0xff || bytes[at + 1] !== 0xff || bytes[at + 2] !== 0xff) continue;
@@ -126,11 +106,11 @@ function summarizeAttribute(
         else if (bytes[at + 3] === 3) into.flags |= NO_EXPORT_SUBCONFED;
       }
       break;
-    case ORIGINATOR_ID:
-      into.originatorId = readUint32(bytes, value);
+    case ATTRIBUTE.originatorId:
+      into.originatorId = uint32(bytes, value);
       into.flags |= HAS_ORIGINATOR;
       break;
-    case CLUSTER_LIST:
+    case ATTRIBUTE.clusterList:
       into.clusterLength = (end - value) >> 2;
       break;
   }
@@ -144,49 +124,13 @@ function summarizePath(bytes: Uint8Array, value: number, end: number, into: KeyS
     const count = bytes[at + 1] ?? 0;
     if (type === AS_SEQUENCE) {
       into.pathLength += count;
-      if (first && count > 0) into.neighbourAs = readUint32(bytes, at + 2);
+      if (first && count > 0) into.neighbourAs = uint32(bytes, at + 2);
     } else if (type === AS_SET) {
       into.pathLength += 1;
     }
     if (type === AS_SEQUENCE || type === AS_SET) first = false;
     at += 2 + 4 * count;
   }
-}
-
-/** How often an AS number stands in the AS_PATH of a key (RFC 4271 9.1.2: loop detection). */
-export function countAsInPath(key: Uint8Array, asNumber: number): number {
-  const range = findAttribute(key, AS_PATH);
-  if (range === undefined) return 0;
-  let found = 0;
-  for (let at = range.start; at + 2 <= range.end; ) {
-    const count = key[at + 1] ?? 0;
-    for (let i = 0; i < count; i++) if (readUint32(key, at + 2 + 4 * i) === asNumber) found++;
-    at += 2 + 4 * count;
-  }
-  return found;
-}
-
-/** Whether the CLUSTER_LIST of a key holds a cluster id (RFC 4456 8). */
-export function clusterListHolds(key: Uint8Array, clusterId: number): boolean {
-  const range = findAttribute(key, CLUSTER_LIST);
-  if (range === undefined) return false;
-  for (let at = range.start; at + 4 <= range.end; at += 4) if (readUint32(key, at) === clusterId) return true;
-  return false;
-}
-
-/** Where an attribute's value stands in a key, or undefined. */
-export function findAttribute(key: Uint8Array, code: number): { start: number; end: number } | undefined {
-  let at = 1 + (key[0] ?? 0);
-  while (at + 3 <= key.length) {
-    const extended = ((key[at] ?? 0) & 0x10) !== 0;
-    const length = extended ? ((key[at + 2] ?? 0) << 8) | (key[at + 3] ?? 0) : (key[at + 2] ?? 0);
-    const start = at + (extended ? 4 : 3);
-    const found = key[at + 1] ?? 0;
-    if (found === code) return { start, end: start + length };
-    if (found > code) return undefined;
-    at = start + length;
-  }
-  return undefined;
 }
 
 /** FNV-1a over a run of octets, as a signed 32-bit number. */

@@ -122,6 +122,23 @@ describe('key rewriting', () => {
     );
   });
 
+  it('leaves out IPv6 extended communities that stay within the AS (RFC 5701)', () => {
+    const entry = (type: number) => Uint8Array.of(type, ...new Uint8Array(19));
+    const withEntries = (...types: number[]) =>
+      encodeAttributes({
+        origin: 'igp',
+        asPath: [],
+        unknown: [
+          { flags: 0xc0, code: 25, value: Uint8Array.from(types.flatMap((type) => [...entry(type)])) },
+        ],
+      });
+    assert.deepEqual(rewriteKey(withEntries(0, 0x40, 1), { leaveAs: true }).slice(), withEntries(0, 1));
+    assert.deepEqual(
+      rewriteKey(withEntries(0x40), { leaveAs: true }).slice(),
+      encodeAttributes({ origin: 'igp', asPath: [] }),
+    );
+  });
+
   it('finds communities, standard and large', () => {
     const key = encodeAttributes({
       origin: 'igp',
