@@ -16,9 +16,9 @@ import type { ResourceKey } from '../model/metadata-types.ts';
 import type { Resource } from '../model/types.ts';
 import { type Address, FAMILIES } from '../net/address.ts';
 import { formatPrefix, type Prefix, parsePrefix, prefixContains } from '../net/prefix.ts';
+import { admitByModel } from '../store/admission.ts';
 import { AlreadyExists } from '../store/errors.ts';
 import { type FileStore, openFileStore } from '../store/file/file-store.ts';
-import { admit } from './admission.ts';
 import { BgpController } from './bgp/controller.ts';
 import { Originator } from './bgp/originator.ts';
 import { matchesSelector } from './bgp/selector-match.ts';
@@ -125,7 +125,7 @@ export class Agent {
   /** Opens store and kernel; changes nothing in the kernel yet. Rejects when either cannot be had. */
   static async open(config: AgentConfig, log: Log): Promise<Agent> {
     mkdirSync(dirname(config.store.path), { recursive: true, mode: 0o755 });
-    const store = await openFileStore({ root: config.store.path, admit });
+    const store = await openFileStore({ root: config.store.path, admit: admitByModel });
     try {
       const fib = await FibProgrammer.open({
         onInterference: (prefix) =>

@@ -194,7 +194,7 @@ function bgpFindings(agent: Agent): Finding[] {
       findings.push({
         severity: 'warning',
         code: 'own-as-in-path',
-        message: `${looped} routes of peer ${peer.name} carry our own AS ${peer.localAs} and are not used: other hosts share this AS`,
+        message: `${looped === 1 ? 'a route' : `${looped} routes`} of peer ${peer.name} with our own AS ${peer.localAs} in the AS path ${looped === 1 ? 'is' : 'are'} not used: other hosts share this AS`,
         remedy: `give each host an AS of its own (Node ${agent.identity.identity.name}: spec.bgp.asNumber), or let the router replace it (FRR: neighbor X as-override)`,
       });
     }
@@ -202,16 +202,18 @@ function bgpFindings(agent: Agent): Finding[] {
   return findings;
 }
 
+// Routers send our own routes back to us; that is how eBGP is. Only routes of others count.
 function countOwnAs(agent: Agent, peer: string): number {
   const { speaker } = agent.bgp;
   const id = speaker?.ribPeerId(peer);
   if (speaker === undefined || id === undefined) return 0;
+  const ours = new Set(agent.originator.originated.map(formatPrefix));
   let looped = 0;
   for (const family of FAMILIES) {
     if (speaker.rib.familyStatus(id, family).filtered === 0) continue;
     let read = 0;
     for (const path of speaker.rib.received(id, family)) {
-      if (path.unusable === 'as-path-loop') looped++;
+      if (path.unusable === 'as-path-loop' && !ours.has(formatPrefix(path.prefix))) looped++;
       if (++read >= MAX_PATHS_READ) break;
     }
   }

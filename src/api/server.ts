@@ -161,16 +161,20 @@ function sendJson(response: ServerResponse, status: number, value: unknown): voi
   response.end(text);
 }
 
-// Rows are produced only as fast as the client reads, and the event loop is given back every few hundred rows.
+// Rows are produced only as fast as the client reads, and the event loop is given back every few hundred rows. The head is written with the
+// first of them, so that an error before it still becomes an answer.
 async function streamRows(
   response: ServerResponse,
   rows: Iterable<unknown> | AsyncIterable<unknown>,
   signal: AbortSignal,
 ): Promise<void> {
-  response.writeHead(200, { 'content-type': 'application/x-ndjson' });
   let pending = '';
   let count = 0;
+  const begin = (): void => {
+    if (!response.headersSent) response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+  };
   const flush = async (): Promise<void> => {
+    begin();
     const drained = response.write(pending);
     pending = '';
     if (!drained && !signal.aborted) {
@@ -190,6 +194,7 @@ async function streamRows(
     pending += `${JSON.stringify(row)}\n`;
     if (++count % 256 === 0) await flush();
   }
+  begin();
   response.end(pending);
 }
 

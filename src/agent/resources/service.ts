@@ -11,7 +11,13 @@ import { KINDS, type Kind, kindByName, kindInfo } from '../../model/kinds.ts';
 import type { ResourceKey } from '../../model/metadata-types.ts';
 import { checkSupport } from '../../model/support.ts';
 import { formatKey, keyOf, makeKey, type Resource } from '../../model/types.ts';
-import { AlreadyExists, NotFound, RevisionConflict, StoreUnavailable } from '../../store/errors.ts';
+import {
+  AlreadyExists,
+  NotAdmitted,
+  NotFound,
+  RevisionConflict,
+  StoreUnavailable,
+} from '../../store/errors.ts';
 import type { Store } from '../../store/types.ts';
 
 /** A text with the name of the file it came from. */
@@ -109,12 +115,17 @@ export class ResourceService {
     for (let attempt = 1; ; attempt++) {
       try {
         const current = await this.#store.get(key);
-        if (current === undefined) {
+        // What a person left invalid in the store is replaced knowingly: `apply` is a person's word too.
+        const invalid = this.#store
+          .problems()
+          .find((each) => each.key !== undefined && formatKey(each.key) === formatKey(key));
+        if (current === undefined && invalid?.revision === undefined) {
           await this.#store.create(resource);
           return 'created';
         }
-        if (sameContent(current.resource, resource)) return 'unchanged';
-        await this.#store.update(resource, current.revision);
+        if (invalid === undefined && current !== undefined && sameContent(current.resource, resource))
+          return 'unchanged';
+        await this.#store.update(resource, invalid?.revision ?? current?.revision ?? fail());
         return 'updated';
       } catch (error) {
         const raced =
@@ -242,6 +253,9 @@ function toApiError(error: unknown): unknown {
   if (error instanceof NotFound) return problem('not-found', error.message);
   if (error instanceof RevisionConflict || error instanceof AlreadyExists) {
     return problem('conflict', error.message, { hint: 'Somebody else writes the same resource; try again.' });
+  }
+  if (error instanceof NotAdmitted) {
+    return problem('invalid', error.message, { details: error.reasons.map((reason) => ({ reason })) });
   }
   if (error instanceof StoreUnavailable) return problem('unavailable', error.message);
   return error;

@@ -4,6 +4,7 @@ import type { PathRow, PeerView } from '../../api/views.ts';
 import type { CommandContext } from '../context.ts';
 import { emit, type OutputForm, outputOption } from '../output/emit.ts';
 import { formatSince } from '../output/format.ts';
+import { byPrefix, counted } from '../output/order.ts';
 import { showList } from '../output/rows.ts';
 import { type Cell, type Column, renderTable } from '../output/table.ts';
 import { renderPaths } from './bgp-paths.ts';
@@ -153,7 +154,8 @@ async function showRoutes(
     nothing: prefix === undefined ? 'no routes' : `no route for ${prefix}`,
     legend:
       'Status: * valid, > best, = multipath, S stale, x not usable.  Origin: i IGP, e EGP, ? incomplete.\n',
-    summary: (count) => `${count} paths`,
+    summary: (count) => counted(count, 'path'),
+    compare: byPrefix,
   });
 }
 

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { FibRouteView } from '../../api/views.ts';
 import type { CommandContext } from '../context.ts';
 import { type OutputForm, outputOption } from '../output/emit.ts';
+import { byPrefix, counted } from '../output/order.ts';
 import { showList } from '../output/rows.ts';
 import type { Cell, Column } from '../output/table.ts';
 
@@ -20,7 +21,8 @@ export function registerRoutes(program: Command, context: CommandContext): void 
         form: options.output,
         columns,
         nothing: prefix === undefined ? 'no routes' : `no route of ours covers ${prefix}`,
-        summary: (count) => `${count} routes`,
+        summary: (count) => counted(count, 'route'),
+        compare: byPrefix,
       });
     });
 }

@@ -16,6 +16,8 @@ export interface ListOptions<Row> {
   /** printed before the table, and after it with the number of rows */
   readonly legend?: string;
   readonly summary?: (count: number) => string;
+  /** order of a table that fits into one chunk; longer lists, JSON and YAML come as the agent has them */
+  readonly compare?: (a: Row, b: Row) => number;
 }
 
 /** Fetches a list and writes it in the form asked for. JSON is written row by row, so that a full table needs no memory. */
@@ -40,6 +42,7 @@ export async function showList<Row>(
     const columns = options.columns(options.form === 'wide');
     const flush = (): void => {
       if (chunk.length === 0) return;
+      if (count === chunk.length && options.compare !== undefined) chunk.sort(options.compare);
       if (count === chunk.length && options.legend !== undefined) terminal.out(`${options.legend}\n`);
       terminal.out(renderTable(columns, chunk, terminal.colour));
       chunk = [];
