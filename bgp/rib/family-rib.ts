@@ -14,6 +14,7 @@ import { LOCAL_PEER, type PeerColumns } from './peers.ts';
 
 const DIRTY = 1;
 const CHANGED = 2;
+const LARGE_LIST = 1 << 16;
 
 /** Told when the best path of a prefix is another one; old and new attributes both stand until it returns. */
 export type BestListener = (prefix: number, oldPeer: number, peer: number) => void;
@@ -111,6 +112,7 @@ export class FamilyRib {
         if (this.#dirtyCount === 0) {
           this.#currentAt = 0;
           this.#currentCount = 0;
+          this.#shrinkLists();
           break;
         }
         const emptied = this.#current;
@@ -175,6 +177,12 @@ export class FamilyRib {
     if (this.paths.peerOf(record) === LOCAL_PEER) return true;
     if (this.deferred) return false;
     return this.#tables.nextHops.usable[this.#tables.attributes.nextHop[effective] ?? -1] === 1;
+  }
+
+  /** After a burst the lists need not stay as long as it was. */
+  #shrinkLists(): void {
+    if (this.#dirty.length > LARGE_LIST) this.#dirty = new Int32Array(1024);
+    if (this.#current.length > LARGE_LIST) this.#current = new Int32Array(1024);
   }
 
   #decideOne(prefix: number): void {

@@ -154,8 +154,8 @@ export class PathTable {
   }
 
   /**
-   * Walks a peer's records from a cursor (0 at first): the next record at or after it, or -1 at the end. The cursor of a record
-   * is `cursorAfter` of the one before. Records may be removed and added while walking; added ones may or may not be seen.
+   * Walks a peer's records from a cursor (0 at first, then `walked`): the next record at or after it, or -1 at the end. Records may be removed
+   * and added while walking; added ones may or may not be seen.
    */
   nextRecordOf(peer: number, cursor: number): number {
     const pages = this.#peers[peer]?.pages;

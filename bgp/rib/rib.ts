@@ -279,7 +279,10 @@ export class Rib {
     };
   }
 
-  /** Paths as people see them, made one by one while the caller reads; changes in between may be missed or seen. */
+  /**
+   * Paths as people see them, made one prefix at a time while the caller reads, in no particular order of prefixes; changes in between may be
+   * missed or seen.
+   */
   routes(query: RouteQuery): IterableIterator<PathView> {
     return this.#inspector.routes(query);
   }
