@@ -44,6 +44,7 @@ import {
 import { decodeRoute, RouteRecord, writeRoute, writeRouteDump } from '../netlink/route-message.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
 import { ensureSysctl, type Sysctl } from '../sysctl/sysctl.ts';
+import { untilOperational } from './carrier.ts';
 import {
   containerMac,
   containerSysctls,
@@ -172,6 +173,19 @@ export class EndpointLinks {
       // Going down, at any time before, had emptied the neighbour table.
       this.#setHostNeighbours(spec, prepared.hostIfindex, prepared.containerMac);
     });
+  }
+
+  /**
+   * Resolves to true once an activated container can send, to false after `timeoutMs`: wait for it before telling anybody that the
+   * container is connected, else its first packets may be lost. Rejects with an EndpointError if the namespace is gone.
+   */
+  async operational(spec: EndpointSpec, timeoutMs = 2000): Promise<boolean> {
+    try {
+      return await untilOperational(spec.netns, spec.containerIfname ?? 'eth0', timeoutMs);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new EndpointError('no-netns', `endpoint ${spec.id}: ${spec.netns}: ${reason}`, error);
+    }
   }
 
   /** Changes the MTU of both ends of an endpoint that is attached. Throws an EndpointError. */

@@ -82,6 +82,8 @@ export class FamilyRoutes {
   text: Uint16Array;
   /** further routes of ours at a prefix, with another metric: target ids. Rare: after a change of metric */
   readonly extras = new Map<number, number[]>();
+  /** prefixes that an endpoint or block wants, or that hold such a route: few, for walks that need not see learned ones */
+  readonly localIds = new Set<number>();
   readonly #urgent: IdQueue;
   readonly #normal: IdQueue;
 
@@ -173,6 +175,7 @@ export class FamilyRoutes {
   setDesired(id: number, source: RouteSource, target: number): boolean {
     const before = this.desired(id);
     this.columnOf(source)[id] = target;
+    if (source !== 'bgp' && target >= 0) this.localIds.add(id);
     const after = this.desired(id);
     if (after >= 0) this.clear(id, FLAG.DOOMED);
     if (before === after) return false;
@@ -201,7 +204,15 @@ export class FamilyRoutes {
     }
     this.flags[id] = 0;
     this.forgetFailure(id);
+    this.localIds.delete(id);
     this.table.delete(id);
+  }
+
+  /** Forgets a further route of ours at a prefix. */
+  removeExtra(id: number, target: number): void {
+    const rest = this.extras.get(id)?.filter((other) => other !== target) ?? [];
+    if (rest.length === 0) this.extras.delete(id);
+    else this.extras.set(id, rest);
   }
 }
 

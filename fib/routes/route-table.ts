@@ -5,17 +5,15 @@
  * Key of a route in the kernel is (prefix, metric). Where a foreign route has ours, ours is not installed (`blocked`) until it is gone;
  * with another metric both stand and the lower metric forwards. Both show in `conflicts`.
  */
-import { addressesEqual, FAMILIES, type Family } from '../../src/net/address.ts';
+import { FAMILIES, type Family } from '../../src/net/address.ts';
 import type { Prefix } from '../../src/net/prefix.ts';
 import type { PrefixTable } from '../../src/net/prefix-table.ts';
 import type { Verdict } from '../netlink/error-message.ts';
-import { AF_INET } from '../netlink/registry.ts';
-import type { RouteRecord } from '../netlink/route-message.ts';
 import type { BatchResult } from '../netlink/socket.ts';
 import { FamilyRoutes, FLAG, NONE, UNKNOWN } from './family-routes.ts';
 import { InterferenceGuard } from './interference.ts';
-import { type KernelWatch, losesIpv4 } from './kernel-watch.ts';
-import type { Link } from './link-table.ts';
+import { KernelFollower } from './kernel-follower.ts';
+import type { KernelWatch } from './kernel-watch.ts';
 import { RetryQueue } from './retry-queue.ts';
 import { BATCH_MESSAGES, OP, RouteBatch } from './route-batch.ts';
 import { TargetTable } from './targets.ts';
@@ -68,7 +66,6 @@ export class RouteTable {
   #hadWork = false;
   /** a retry was queued outside `apply`: the owner must learn when it is due */
   #hasNewRetry = false;
-  #isReadingAll = false;
   readonly #stopListening: () => void;
 
   /** Create it before `kernel.start()`, so that it sees the routes that are there. */
@@ -85,15 +82,16 @@ export class RouteTable {
       ipv4: new InterferenceGuard(options.onInterference),
       ipv6: new InterferenceGuard(options.onInterference),
     };
-    this.#stopListening = kernel.listen({
-      ownRoute: (record, isDeletion) => this.#onOwnRoute(record, isDeletion),
-      foreignRoute: (record, isDeletion, isReplacement) =>
-        this.#onForeignRoute(record, isDeletion, isReplacement),
-      link: (before, after) => this.#onLink(before, after),
-      readStart: () => this.#onReadStart(),
-      readEnd: () => this.#onReadEnd(),
-      drained: () => this.#announceWork(),
-    });
+    this.#stopListening = kernel.listen(
+      new KernelFollower({
+        kernel,
+        targets: this.targets,
+        families: this.families,
+        doomIfSwept: (routes, id) => this.#doomIfSwept(routes, id),
+        repair: (routes, id, isInterference) => this.#repair(routes, id, isInterference),
+        announceWork: () => this.#announceWork(),
+      }),
+    );
   }
 
   /** How often somebody else deleted or changed a route of ours since the start. */
@@ -306,7 +304,7 @@ export class RouteTable {
     const op = this.#batch.ops[index];
     const target = this.#batch.targets[index] ?? NONE;
     if (op === OP.DELETE_EXTRA) {
-      removeExtra(routes, id, target);
+      routes.removeExtra(id, target);
       routes.release(id);
     } else if (op === OP.DELETE) {
       routes.kernel[id] = NONE;
@@ -352,58 +350,6 @@ export class RouteTable {
     return this.texts.length < MAX_TEXTS ? this.texts.push(text) - 1 : 0;
   }
 
-  #onOwnRoute(record: RouteRecord, isDeletion: boolean): void {
-    const target = this.targets.internRecord(record);
-    if (target === undefined) return;
-    const routes = this.families[record.family === AF_INET ? 'ipv4' : 'ipv6'];
-    if (isDeletion) this.#onOwnDeletion(routes, record, target);
-    else this.#onOwnPresence(routes, record, target);
-  }
-
-  #onOwnDeletion(routes: FamilyRoutes, record: RouteRecord, target: number): void {
-    const id = routes.table.find(record.length, record.w0, record.w1, record.w2, record.w3);
-    if (id < 0) return;
-    const kernel = routes.kernelAt(id);
-    const extras = routes.extras.get(id);
-    if (kernel !== target && extras?.includes(target)) {
-      removeExtra(routes, id, target);
-    } else if (kernel >= 0 && this.targets.get(kernel).metric !== record.metric) {
-      return;
-    } else {
-      // Of an IPv6 multipath route single next hops may be deleted; the rest is not announced.
-      routes.kernel[id] = kernel === target || routes.family === 'ipv4' ? NONE : UNKNOWN;
-    }
-    if (routes.desired(id) >= 0) {
-      this.#repair(routes, id, routes.desired(id) === kernel);
-    } else if (routes.kernelAt(id) === UNKNOWN) {
-      this.#doomIfSwept(routes, id);
-    } else {
-      routes.release(id);
-    }
-  }
-
-  #onOwnPresence(routes: FamilyRoutes, record: RouteRecord, target: number): void {
-    const id = routes.table.intern(record.length, record.w0, record.w1, record.w2, record.w3);
-    const kernel = routes.kernelAt(id);
-    const wanted = routes.desired(id);
-    if (kernel >= 0 && kernel !== target && this.targets.get(kernel).metric !== record.metric) {
-      // A second route of ours with another metric: keep the one that is wanted as the route.
-      const keepsOld = wanted >= 0 && this.targets.get(wanted).metric !== record.metric;
-      const extra = keepsOld ? target : kernel;
-      const extras = routes.extras.get(id) ?? [];
-      if (!extras.includes(extra)) routes.extras.set(id, [...extras, extra]);
-      if (!keepsOld) routes.kernel[id] = target;
-    } else {
-      routes.kernel[id] = target;
-    }
-    routes.set(id, FLAG.SEEN);
-    if (wanted < 0) {
-      this.#doomIfSwept(routes, id);
-    } else if (routes.kernelAt(id) !== wanted || routes.extras.has(id)) {
-      this.#repair(routes, id, kernel === wanted);
-    }
-  }
-
   #doomIfSwept(routes: FamilyRoutes, id: number): void {
     const kernel = routes.kernelAt(id);
     if (kernel === NONE && !routes.extras.has(id)) return;
@@ -417,114 +363,9 @@ export class RouteTable {
     routes.markDirty(id);
   }
 
-  #onForeignRoute(record: RouteRecord, isDeletion: boolean, isReplacement: boolean): void {
-    const routes = this.families[record.family === AF_INET ? 'ipv4' : 'ipv6'];
-    const id = routes.table.find(record.length, record.w0, record.w1, record.w2, record.w3);
-    if (id < 0) return;
-    if (isDeletion) {
-      if (routes.has(id, FLAG.BLOCKED)) routes.markDirty(id);
-      return;
-    }
-    const kernel = routes.kernelAt(id);
-    if (isReplacement && kernel >= 0 && this.targets.get(kernel).metric === record.metric) {
-      // It took the place of ours, of which the kernel says no word.
-      routes.kernel[id] = NONE;
-      if (routes.desired(id) >= 0) this.#repair(routes, id, true);
-    }
-    if (routes.desired(id) >= 0) routes.markDirty(id);
-    else routes.release(id);
-  }
-
-  #onLink(before: Link | undefined, after: Link | undefined): void {
-    if (before !== undefined && losesIpv4(before, after)) this.#doubt('ipv4', before.ifindex);
-    if (before?.isUp && !after?.isUp) this.#doubt('ipv6', before.ifindex);
-    const isBetter = after?.isUp && (!before?.isUp || after.addresses.length > before.addresses.length);
-    if (after !== undefined && isBetter) this.#retryVia(after.ifindex);
-    const lost = before?.addresses.filter(
-      (old) => !after?.addresses.some((now) => addressesEqual(now.address, old.address)),
-    );
-    for (const { address } of lost ?? []) this.#doubtPrefsrc(address.family, address.bytes);
-  }
-
-  /** Routes of which an interface was the last way on may be gone. One of several is only marked dead by the kernel, and revived. */
-  #doubt(family: Family, ifindex: number): void {
-    const { links } = this.kernel;
-    this.#doubtWhere(family, (target) => {
-      const { ifindexes } = this.targets.get(target);
-      return (
-        ifindexes.includes(ifindex) && ifindexes.every((other) => other === ifindex || !links.isUp(other))
-      );
-    });
-  }
-
-  #doubtPrefsrc(family: Family, address: Uint8Array): void {
-    this.#doubtWhere(family, (target) => {
-      const { prefsrc } = this.targets.get(target).fields;
-      return prefsrc !== undefined && Buffer.compare(prefsrc, address) === 0;
-    });
-  }
-
-  #doubtWhere(family: Family, concerns: (target: number) => boolean): void {
-    const routes = this.families[family];
-    const verdicts = new Map<number, boolean>();
-    for (let id = 0; id < routes.table.idLimit; id++) {
-      const kernel = routes.kernelAt(id);
-      if (kernel < 0 || !routes.table.has(id)) continue;
-      let isConcerned = verdicts.get(kernel);
-      if (isConcerned === undefined) {
-        isConcerned = concerns(kernel);
-        verdicts.set(kernel, isConcerned);
-      }
-      if (!isConcerned) continue;
-      routes.kernel[id] = UNKNOWN;
-      if (routes.desired(id) >= 0) routes.markDirty(id);
-      else this.#doomIfSwept(routes, id);
-    }
-  }
-
-  /** What waited for an interface, or was refused, gets another try. */
-  #retryVia(ifindex: number): void {
-    for (const family of FAMILIES) {
-      const routes = this.families[family];
-      for (let id = 0; id < routes.table.idLimit; id++) {
-        if (!routes.has(id, FLAG.WAITING | FLAG.FAILED) || !routes.table.has(id)) continue;
-        const wanted = routes.desired(id);
-        if (wanted >= 0 && this.targets.get(wanted).ifindexes.includes(ifindex)) routes.markDirty(id);
-      }
-    }
-  }
-
-  #onReadStart(): void {
-    this.#isReadingAll = true;
-    for (const family of FAMILIES) {
-      const routes = this.families[family];
-      routes.extras.clear();
-      for (let id = 0; id < routes.table.idLimit; id++) routes.clear(id, FLAG.SEEN);
-    }
-  }
-
-  /** What a reading of everything did not meet is not there. */
-  #onReadEnd(): void {
-    this.#isReadingAll = false;
-    for (const family of FAMILIES) {
-      const routes = this.families[family];
-      for (let id = 0; id < routes.table.idLimit; id++) {
-        if (!routes.table.has(id)) continue;
-        if (!routes.has(id, FLAG.SEEN) && routes.kernelAt(id) !== NONE) {
-          routes.kernel[id] = NONE;
-          if (routes.desired(id) >= 0) routes.markDirty(id);
-          else routes.release(id);
-        } else if (routes.has(id, FLAG.BLOCKED)) {
-          routes.markDirty(id);
-        }
-      }
-    }
-    this.#announceWork();
-  }
-
   /** Work on a prefix because of what the kernel announced: at once, or later if somebody keeps undoing it. */
   #repair(routes: FamilyRoutes, id: number, isInterference: boolean): void {
-    if (isInterference && !this.#isReadingAll) {
+    if (isInterference) {
       const guard = this.#guards[routes.family];
       const excess = guard.note(id, this.#clock(), (each) => routes.table.prefixOf(each));
       if (excess > 0) {
@@ -548,12 +389,6 @@ export class RouteTable {
     this.#hadWork = true;
     this.#options.onWork?.();
   }
-}
-
-function removeExtra(routes: FamilyRoutes, id: number, target: number): void {
-  const rest = routes.extras.get(id)?.filter((other) => other !== target) ?? [];
-  if (rest.length === 0) routes.extras.delete(id);
-  else routes.extras.set(id, rest);
 }
 
 function markUsed(routes: FamilyRoutes, mark: (id: number) => void): void {

@@ -55,6 +55,9 @@ export class TargetTable {
   readonly #keys: string[] = [];
   readonly #pins: number[] = [];
   readonly #free: number[] = [];
+  /** ids of targets with a gateway, by interface */
+  readonly #learnedVia = new Map<number, Set<number>>();
+  readonly #withPrefsrc = new Set<number>();
   #collectAbove = COLLECT_MINIMUM;
   // Canonical octets: head, then one slot a next hop, sorted.
   readonly #scratch = Buffer.alloc(HEAD_BYTES + MAX_HOPS * HOP_BYTES);
@@ -140,11 +143,44 @@ export class TargetTable {
     for (let id = 0; id < this.#entries.length; id++) {
       if (used[id] === 1 || (this.#pins[id] ?? 0) > 0 || this.#entries[id] === undefined) continue;
       this.#byKey.delete(this.#keys[id] ?? '');
+      this.#unindex(id);
       this.#entries[id] = undefined;
       this.#free.push(id);
     }
     this.#lastId = NO_TARGET;
     this.#collectAbove = Math.max(COLLECT_MINIMUM, 2 * this.size);
+  }
+
+  /** Whether a target that is no endpoint's or block's uses the interface. */
+  hasLearnedVia(ifindex: number): boolean {
+    return this.#learnedVia.has(ifindex);
+  }
+
+  /** Whether a target has this preferred source address. */
+  hasPrefsrc(address: Uint8Array): boolean {
+    for (const id of this.#withPrefsrc) {
+      const prefsrc = this.#entries[id]?.fields.prefsrc;
+      if (prefsrc !== undefined && Buffer.compare(prefsrc, address) === 0) return true;
+    }
+    return false;
+  }
+
+  #index(id: number, entry: InternedTarget): void {
+    if (entry.fields.prefsrc !== undefined) this.#withPrefsrc.add(id);
+    if (entry.isLocal) return;
+    for (const ifindex of entry.ifindexes) {
+      const ids = this.#learnedVia.get(ifindex);
+      if (ids === undefined) this.#learnedVia.set(ifindex, new Set([id]));
+      else ids.add(id);
+    }
+  }
+
+  #unindex(id: number): void {
+    this.#withPrefsrc.delete(id);
+    for (const ifindex of this.#entries[id]?.ifindexes ?? []) {
+      const ids = this.#learnedVia.get(ifindex);
+      if (ids?.delete(id) && ids.size === 0) this.#learnedVia.delete(ifindex);
+    }
   }
 
   #head(type: number, metric: number, nextHopId: number, prefsrc: Uint8Array | undefined): void {
@@ -183,6 +219,8 @@ export class TargetTable {
   }
 
   #lookup(): number {
+    // Doubles may have left a single next hop, whose weight the kernel does not keep.
+    if (this.#scratchHops === 1) this.#scratch[HEAD_BYTES + 22] = 0;
     const key = this.#scratch.subarray(0, HEAD_BYTES + this.#scratchHops * HOP_BYTES);
     // Routes in a dump mostly have the target of their neighbour.
     if (this.#lastId !== NO_TARGET && key.equals(this.#lastKey)) return this.#lastId;
@@ -190,7 +228,9 @@ export class TargetTable {
     let id = this.#byKey.get(text);
     if (id === undefined) {
       id = this.#free.pop() ?? this.#entries.length;
-      this.#entries[id] = this.#decode(key);
+      const entry = this.#decode(key);
+      this.#entries[id] = entry;
+      this.#index(id, entry);
       this.#keys[id] = text;
       this.#byKey.set(text, id);
     }

@@ -41,7 +41,7 @@ class Host {
     this.sysctls.enableForwarding({ families: ['ipv4', 'ipv6'], uplinks: [] });
   }
 
-  attach(spec: EndpointSpec): PreparedEndpoint {
+  async attach(spec: EndpointSpec): Promise<PreparedEndpoint> {
     const prepared = this.links.prepare(spec);
     for (const address of spec.addresses) {
       this.routes.setRoute(hostPrefix(address), 'endpoint', {
@@ -51,6 +51,7 @@ class Host {
     }
     this.links.activate(spec, prepared);
     while (this.routes.apply(100).more);
+    assert.ok(await this.links.operational(spec));
     return prepared;
   }
 
@@ -90,8 +91,8 @@ describe('fib/endpoints in a real kernel', () => {
     host.netns.sh('ip -6 address add 2001:db8::1/128 dev lo');
     const one = createNetns();
     const two = createNetns();
-    const first = host.attach(spec(one, 'default.one', 1));
-    host.attach(spec(two, 'default.two', 2));
+    const first = await host.attach(spec(one, 'default.one', 1));
+    await host.attach(spec(two, 'default.two', 2));
     assert.deepEqual([first.hostIfname, first.isNew, first.isUp], [hostLinkName('default.one'), true, false]);
     // No proxy ARP and no waiting for duplicate address detection: the first packet goes through.
     host.netns.sysctl(`net/ipv4/conf/${first.hostIfname}/proxy_arp`, 0);
@@ -143,8 +144,8 @@ describe('fib/endpoints in a real kernel', () => {
     const one = createNetns();
     host.netns.sh('ip address add 192.0.2.1/32 dev lo');
     const wish = spec(one, 'default.one', 1);
-    const first = host.attach(wish);
-    const again = host.attach(wish);
+    const first = await host.attach(wish);
+    const again = await host.attach(wish);
     assert.deepEqual(again, { ...first, isNew: false, isUp: true });
     const state = (): string =>
       [
@@ -166,12 +167,12 @@ describe('fib/endpoints in a real kernel', () => {
       'ip link set eth0 mtu 1400',
     ]) {
       one.sh(damage);
-      host.attach(wish);
+      await host.attach(wish);
       assert.equal(state(), whole, damage);
       one.sh('ping -c1 -W1 192.0.2.1');
     }
     host.netns.sh(`ip link set ${first.hostIfname} down`);
-    host.attach(wish);
+    await host.attach(wish);
     assert.equal(state(), whole);
     await eventually('the routes are back', () => {
       while (host.routes.apply(10).more);
@@ -182,8 +183,8 @@ describe('fib/endpoints in a real kernel', () => {
   it('a second attach with other addresses leaves nothing of the first', async () => {
     const host = await start();
     const one = createNetns();
-    const { hostIfname } = host.attach(spec(one, 'default.one', 1));
-    host.attach(spec(one, 'default.one', 2));
+    const { hostIfname } = await host.attach(spec(one, 'default.one', 1));
+    await host.attach(spec(one, 'default.one', 2));
     const inside = one.sh('ip -o address show dev eth0 scope global');
     assert.match(inside, /10\.65\.0\.2\/32/);
     assert.match(inside, /2001:db8:65::2\/128/);
@@ -199,8 +200,8 @@ describe('fib/endpoints in a real kernel', () => {
     const host = await start();
     const one = createNetns();
     const two = createNetns();
-    host.attach(spec(one, 'default.one', 1));
-    const moved = host.attach(spec(two, 'default.one', 1));
+    await host.attach(spec(one, 'default.one', 1));
+    const moved = await host.attach(spec(two, 'default.one', 1));
     assert.equal(moved.isNew, true);
     assert.equal(one.tryRun('ip', 'link', 'show', 'eth0').status, 1);
     await two.remove();
@@ -211,7 +212,7 @@ describe('fib/endpoints in a real kernel', () => {
   it('sets the MTU of both ends, and changes it live', async () => {
     const host = await start();
     const one = createNetns();
-    const { hostIfname } = host.attach(spec(one, 'default.one', 1, 1450));
+    const { hostIfname } = await host.attach(spec(one, 'default.one', 1, 1450));
     const mtus = (): string[] =>
       [host.netns.sh(`ip -o link show ${hostIfname}`), one.sh('ip -o link show eth0')].map(
         (line) => /mtu (\d+)/.exec(line)?.[1] ?? '',
@@ -265,7 +266,7 @@ describe('fib/endpoints in a real kernel', () => {
       child.kill('SIGKILL');
       await once(child, 'exit');
       if (round % 2 === 0) {
-        host.attach(spec(one, 'default.one', 1));
+        await host.attach(spec(one, 'default.one', 1));
         one.sh('ping -c1 -W1 192.0.2.1');
         one.sh('ip -6 route get 2001:db8::1');
       }
