@@ -76,11 +76,21 @@ describe('src/cli/ocicat.sh', () => {
   it('says what is missing and exits 127, whatever node the system has', () => {
     const launcher = addLauncher(folder);
     write(join(folder, 'src/cli/main.ts'), '');
-    const absent = run(launcher);
+    // A machine of the other architecture: whatever stands above the temporary folder does not count.
+    const [machine, other] = process.arch === 'arm64' ? ['x86_64', 'x64'] : ['aarch64', 'arm64'];
+    const uname = write(
+      join(folder, 'bin/uname'),
+      `#!/bin/sh\nif [ "$1" = -s ]; then echo Linux; else echo ${machine}; fi\n`,
+    );
+    chmodSync(uname, 0o755);
+    const absent = spawnSync(launcher, [], {
+      encoding: 'utf8',
+      env: { PATH: `${dirname(uname)}:${process.env['PATH']}` },
+    });
     assert.equal(absent.status, 127);
     assert.match(
       absent.stderr,
-      new RegExp(`the npm package ${NODE_PACKAGE}, .* is not installed in or above`),
+      new RegExp(`the npm package node-linux-${other}, .* is not installed in or above`),
     );
     rmSync(join(folder, 'src/cli/main.ts'));
     addNode(folder);
