@@ -272,6 +272,76 @@ describe('RIB export', () => {
     assert.equal(slow.receiver.withdrawn, 50);
   });
 
+  it('holds everything when all tables outgrow their first size, and shrinks to nothing', () => {
+    const rib = makeRib({ trackNextHops: true });
+    const to = new TestPeer(rib, { name: 'to', address: address('192.0.2.200'), peerAs: 65002 });
+    to.read();
+    const senders = Array.from(
+      { length: 40 },
+      (_, n) => new TestPeer(rib, { name: `s${n}`, address: address(`192.0.2.${n + 1}`), peerAs: 65100 + n }),
+    );
+    for (const [n, sender] of senders.entries()) {
+      for (let i = 0; i < 80; i++) {
+        const nextHop = address(`192.0.2.${n + 1 + 40 * (i % 3)}`);
+        rib.setNextHopState(nextHop, { reachable: true, metric: 0 });
+        sender.announce(
+          [`10.${n}.${i}.0/24`, `172.16.${i}.0/24`],
+          attributes({ ...path(65100 + n, 64000 + i), nextHop }),
+        );
+        rib.setNextHopState(nextHop, { reachable: true, metric: 0 });
+      }
+    }
+    assert.equal(to.read().size, 41 * 80);
+    for (const [n] of senders.entries()) {
+      for (let i = 0; i < 80; i++) {
+        const got = to.receiver.table.get(`10.${n}.${i}.0/24`)?.asPath;
+        assert.deepEqual(got, path(LOCAL_AS, 65100 + n, 64000 + i).asPath);
+      }
+    }
+    assert.deepEqual(
+      to.receiver.table.get('172.16.7.0/24')?.asPath,
+      path(LOCAL_AS, 65100, 64007).asPath,
+      'lowest router id or address among equals',
+    );
+    for (const sender of senders) rib.removePeer(sender.id);
+    assert.equal(to.read().size, 0);
+    assert.deepEqual(rib.sizes, {
+      attributes: 0,
+      nextHops: 0,
+      nextHopSets: 0,
+      prefixes: { ipv4: 0, ipv6: 0 },
+    });
+  });
+
+  it('a peer that does not read while only its own presence changes is caught up by a walk', () => {
+    const rib = makeRib();
+    const [a, b, c] = ['192.0.2.1', '192.0.2.2', '192.0.2.3'].map(
+      (text, index) =>
+        new TestPeer(rib, { name: text, address: address(text), peerAs: index < 2 ? 65001 : 65003 }),
+    );
+    assert.ok(a && b && c);
+    const fromA = attributes({ nextHop: address('192.0.2.1') });
+    a.announce([NET], fromA, 1_000_000);
+    b.announce([NET], attributes({ nextHop: address('192.0.2.2') }), 1_001_000);
+    for (const peer of [a, b, c]) peer.read();
+    const before = c.receiver.announced;
+    for (let round = 0; round < 10; round++) {
+      a.withdraw([NET]);
+      settle(rib);
+      a.announce([NET], fromA, 1_002_000 + 1000 * round);
+      settle(rib);
+      b.withdraw([NET]);
+      settle(rib);
+      b.announce([NET], attributes({ nextHop: address('192.0.2.2') }), 1_002_500 + 1000 * round);
+      settle(rib);
+    }
+    assert.deepEqual(
+      [a, b, c].map((peer) => peer.read().has(NET)),
+      [false, true, true],
+    );
+    assert.equal(c.receiver.announced, before);
+  });
+
   it('a change of export policy sends the difference', () => {
     const rib = makeRib();
     const from = new TestPeer(rib, {});
