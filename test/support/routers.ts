@@ -24,6 +24,8 @@ export interface RouterConfig {
   readonly holdTimeSec?: number;
   /** graceful restart as restarter, families listed; FRR says that it keeps forwarding */
   readonly gracefulRestart?: boolean;
+  /** RFC 5082, one hop */
+  readonly ttlSecurity?: boolean;
   readonly announce: readonly string[];
 }
 
@@ -37,8 +39,8 @@ export interface RouterRoute {
 
 export interface Router {
   readonly kind: RouterKind;
-  /** starts the daemons and waits until they answer */
-  start(): Promise<void>;
+  /** starts the daemons, announcing what they did last or this, and waits until they answer */
+  start(announce?: readonly string[]): Promise<void>;
   /** SIGKILL to all daemons, waits for their end */
   kill(): Promise<void>;
   /** SIGSTOP to the BGP daemon */
@@ -138,7 +140,8 @@ class Frr implements Router {
     execFileSync('chown', ['frr:frr', this.#daemons.directory]);
   }
 
-  async start(): Promise<void> {
+  async start(announce: readonly string[] = this.#announced): Promise<void> {
+    this.#announced = announce;
     const { directory } = this.#daemons;
     writeFileSync(this.#daemons.path('zebra.conf'), 'hostname router\n');
     writeFileSync(this.#daemons.path('bgpd.conf'), this.#render());
@@ -268,6 +271,7 @@ class Frr implements Router {
       ` neighbor ${neighbour} timers connect 1`,
       ` neighbor ${neighbour} advertisement-interval 0`,
       ...(passive ? [` neighbor ${neighbour} passive`] : []),
+      ...(this.#config.ttlSecurity ? [` neighbor ${neighbour} ttl-security hops 1`] : []),
     ];
     for (const family of ['ipv4', 'ipv6'] as const) {
       lines.push(` address-family ${family} unicast`, `  neighbor ${neighbour} activate`);
@@ -299,7 +303,8 @@ class Bird implements Router {
     this.#daemons = new Daemons(netns, 'bird');
   }
 
-  async start(): Promise<void> {
+  async start(announce: readonly string[] = this.#announced): Promise<void> {
+    this.#announced = announce;
     this.#write();
     this.#bird = this.#daemons.spawn(
       'bird',
@@ -347,7 +352,7 @@ class Bird implements Router {
         prefix,
         asPath: asPath.trim().split(' ').map(Number),
         nextHop: /BGP\.next_hop: (\S+)/.exec(block)?.[1] ?? '',
-        // the preference of a stale route is shown as such: [AS65001?] with s
+        // BIRD marks the preference
         stale: /\(\d+s\)/.test(block),
       });
     }
@@ -400,6 +405,7 @@ protocol bgp peer {
   local ${local} as ${as};
   neighbor ${neighbour} as ${neighbourAs};
   ${passive ? 'passive on;' : ''}
+  ${this.#config.ttlSecurity ? 'ttl security on;' : ''}
   hold time ${hold};
   keepalive time 1;
   connect delay time 1;
