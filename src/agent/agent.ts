@@ -187,10 +187,12 @@ export class Agent {
 
     this.cache.onChange(({ key, resource, previous }) => this.#onResource(key, resource, previous));
     this.fib.kernel.links.onChange(({ before, after }) => {
-      if (before !== undefined && after === undefined && before.name.startsWith(LINK_PREFIX)) {
-        this.endpoints.onLinkGone(before.name);
-      }
-      this.#refresh.trigger();
+      const isOurs = (before ?? after)?.name.startsWith(LINK_PREFIX) === true;
+      // Going down takes routes and neighbour entries inside the container along, and the host's with them.
+      const isLost =
+        before !== undefined && (after === undefined || (after.hasCarrier && !before.hasCarrier));
+      if (isOurs && isLost) this.endpoints.onLinkChanged(before.name);
+      if (!isOurs) this.#refresh.trigger();
     });
     this.ipam.onBlocksChanged(() => {
       this.originator.update();

@@ -3,9 +3,8 @@ import type { PathView } from '../../bgp/types.ts';
 import { problem } from '../api/problem.ts';
 import type { ApiRequest, ApiRoutes } from '../api/server.ts';
 import type { EndpointRequest, PathRow } from '../api/views.ts';
-import { effectiveLabels, endpointItem, type Item, networkSetItem } from '../calc/items.ts';
-import { matches } from '../calc/selector/evaluate.ts';
 import { parseSelector } from '../calc/selector/parse.ts';
+import type { ResourceKey } from '../model/metadata-types.ts';
 import { type Address, addressesEqual, FAMILIES, type Family, parseAddress } from '../net/address.ts';
 import { hostPrefix, type Prefix, parsePrefix, prefixContainsAddress, prefixesEqual } from '../net/prefix.ts';
 import type { Agent } from './agent.ts';
@@ -183,33 +182,17 @@ function readFamily(text: string | null): Family | undefined {
 function selectorMatches(agent: Agent, expression: string): unknown {
   const parsed = parseSelector(expression);
   if (!parsed.ok) throw problem('invalid', `selector: ${parsed.error}`);
-  const labelsOfProfile = (name: string): Readonly<Record<string, string>> | undefined =>
-    agent.cache.get('Profile', name)?.spec.labelsToApply;
-  const candidates: { kind: string; namespace?: string; name: string; item: Item }[] = [
-    ...agent.cache.list('WorkloadEndpoint').map((resource) => ({
-      kind: 'WorkloadEndpoint',
-      namespace: resource.metadata.namespace ?? 'default',
-      name: resource.spec.workload ?? resource.metadata.name,
-      item: endpointItem(resource),
-    })),
-    ...agent.cache.list('NetworkSet').map((resource) => ({
-      kind: 'NetworkSet',
-      namespace: resource.metadata.namespace ?? 'default',
-      name: resource.metadata.name,
-      item: networkSetItem(resource),
-    })),
-    ...agent.cache.list('GlobalNetworkSet').map((resource) => ({
-      kind: 'GlobalNetworkSet',
-      name: resource.metadata.name,
-      item: networkSetItem(resource),
-    })),
-  ];
   return {
     canonical: parsed.selector.canonical,
-    matches: candidates
-      .filter(({ item }) => matches(parsed.selector.root, effectiveLabels(item, labelsOfProfile)))
-      .map(({ item: _item, ...rest }) => rest),
+    matches: agent.policyFeed.matching(parsed.selector).map((key) => nameOfMatch(agent, key)),
   };
+}
+
+// People know an endpoint by the name they gave it, not by its resource's.
+function nameOfMatch(agent: Agent, key: ResourceKey): ResourceKey {
+  if (key.kind !== 'WorkloadEndpoint') return key;
+  const workload = agent.cache.get('WorkloadEndpoint', key.name, key.namespace)?.spec.workload;
+  return workload === undefined ? key : { ...key, name: workload };
 }
 
 function readSources(body: unknown): SourceText[] {

@@ -1,6 +1,7 @@
 /** From resources to the policy data plane: feeds the calculation graph and hands its changes on, once a turn. */
 import type { EndpointPolicy } from '../../fib/rules/types.ts';
 import type { PolicyGraph } from '../calc/policy-graph.ts';
+import type { Selector } from '../calc/selector/ast.ts';
 import type { ResourceKey } from '../model/metadata-types.ts';
 import type { Resource } from '../model/types.ts';
 import type { PolicyEnforcer } from './policy-enforcer.ts';
@@ -44,6 +45,11 @@ export class PolicyFeed {
   policiesOf(endpointId: string): string[] {
     const tiers = this.#endpoints.get(endpointId)?.tiers ?? [];
     return [...new Set(tiers.flatMap(({ ingress, egress }) => [...ingress, ...egress]))];
+  }
+
+  /** Endpoints and network sets that a selector matches now. */
+  matching(selector: Selector): readonly ResourceKey[] {
+    return this.#graph.matching(selector);
   }
 
   #flush(): void {

@@ -55,7 +55,7 @@ export function addressFromBytes(bytes: Uint8Array): Address {
   if (bytes.length !== 4 && bytes.length !== 16) {
     throw new RangeError(`an address has 4 or 16 octets, not ${bytes.length}`);
   }
-  return { family: bytes.length === 4 ? 'ipv4' : 'ipv6', bytes: bytes.slice() };
+  return { family: bytes.length === 4 ? 'ipv4' : 'ipv6', bytes: new Uint8Array(bytes) };
 }
 
 /** Makes an IPv4 address from its unsigned 32-bit value. */

@@ -144,6 +144,7 @@ export class Attachment {
     // The wish may have changed while policy was written; then another run is due and this one must not open the link.
     if (this.#desired !== desired) return;
     fib.activateEndpoint(spec, prepared);
+    await fib.links.operational(spec);
     await fib.installed(
       desired.addresses.map((address) => hostPrefix(address)),
       ROUTE_TIMEOUT_MS,

@@ -114,10 +114,10 @@ export class EndpointManager {
     for (const attachment of this.#attachments.values()) attachment.refresh();
   }
 
-  /** A host end of ours went away under us: look at its endpoint again. */
-  onLinkGone(ifname: string): void {
+  /** A host end of ours went away, or its container took its end down and up again: look at its endpoint, and mend it. */
+  onLinkChanged(ifname: string): void {
     for (const [id, attachment] of this.#attachments) {
-      if (this.#options.fib.links.nameOf(id) === ifname) attachment.refresh();
+      if (attachment.state === 'up' && this.#options.fib.links.nameOf(id) === ifname) attachment.refresh();
     }
   }
 
