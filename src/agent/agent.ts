@@ -190,7 +190,8 @@ export class Agent {
       const isOurs = (before ?? after)?.name.startsWith(LINK_PREFIX) === true;
       // Going down takes routes and neighbour entries inside the container along, and the host's with them.
       const isLost =
-        before !== undefined && (after === undefined || (after.hasCarrier && !before.hasCarrier));
+        before !== undefined &&
+        (after === undefined || (before.isUp && !after.isUp) || (after.hasCarrier && !before.hasCarrier));
       if (isOurs && isLost) this.endpoints.onLinkChanged(before.name);
       if (!isOurs) this.#refresh.trigger();
     });

@@ -227,11 +227,7 @@ function readEndpointRequest(body: unknown): EndpointRequest {
       return each;
     });
   };
-  const labels: Record<string, string> = {};
-  for (const [key, value] of Object.entries(isRecord(body['labels']) ? body['labels'] : {})) {
-    if (typeof value !== 'string') throw problem('invalid', `label ${key}: must be a text`);
-    labels[key] = value;
-  }
+  const labels = readLabels(body['labels']);
   const namespace = text('namespace');
   const interfaceName = text('interface');
   const ips = texts('ips');
@@ -239,12 +235,23 @@ function readEndpointRequest(body: unknown): EndpointRequest {
   return {
     name,
     netns,
-    labels,
+    ...(labels === undefined ? {} : { labels }),
     ...(namespace === undefined ? {} : { namespace }),
     ...(interfaceName === undefined ? {} : { interface: interfaceName }),
     ...(ips === undefined ? {} : { ips }),
     ...(profiles === undefined ? {} : { profiles }),
   };
+}
+
+function readLabels(value: unknown): Record<string, string> | undefined {
+  if (value === undefined) return undefined;
+  if (!isRecord(value)) throw problem('invalid', 'labels: must be a map of texts');
+  const labels: Record<string, string> = {};
+  for (const [key, text] of Object.entries(value)) {
+    if (typeof text !== 'string') throw problem('invalid', `label ${key}: must be a text`);
+    labels[key] = text;
+  }
+  return labels;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -26,7 +26,12 @@ export async function runAgent(config: AgentConfig): Promise<void> {
   });
   const agent = await open(config, log);
   const api = new ApiServer(apiRoutes(agent), (error) => log.error({ error }, 'an API call failed'));
-  await api.listen(config.socket);
+  try {
+    await api.listen(config.socket);
+  } catch (error) {
+    await agent.stop();
+    throw new ConfigError(`the API cannot be served: ${error instanceof Error ? error.message : error}`);
+  }
   const started = agent.start().catch((error: unknown) => {
     log.error({ error }, 'the agent could not start');
     return 'failed' as const;

@@ -149,6 +149,7 @@ export class Attachment {
       desired.addresses.map((address) => hostPrefix(address)),
       ROUTE_TIMEOUT_MS,
     );
+    if (this.#desired !== desired) return;
     this.#mtu = mtu;
     if (prepared.isNew) log.info({ endpoint: this.id, link: prepared.hostIfname }, 'endpoint attached');
     this.#become('up', undefined);

@@ -3,10 +3,11 @@
  * assigned before the resource that names it is written, and released after the link is gone, so that a crash at any point loses none and
  * gives none twice.
  */
+import { inNamespace } from '../../../fib/netlink/namespace.ts';
 import { problem } from '../../api/problem.ts';
 import type { EndpointRequest, EndpointView } from '../../api/views.ts';
 import { endpointId } from '../../calc/items.ts';
-import { IpamError } from '../../ipam/errors.ts';
+import { AddressUnavailable, IpamError } from '../../ipam/errors.ts';
 import type { Ipam } from '../../ipam/ipam.ts';
 import { readResource } from '../../model/registry.ts';
 import { keyOf, makeKey } from '../../model/types.ts';
@@ -114,7 +115,7 @@ export class EndpointManager {
     for (const attachment of this.#attachments.values()) attachment.refresh();
   }
 
-  /** A host end of ours went away, or its container took its end down and up again: look at its endpoint, and mend it. */
+  /** A host end of ours went away or was taken down, or its container took its end down and up again: look at its endpoint, and mend it. */
   onLinkChanged(ifname: string): void {
     for (const [id, attachment] of this.#attachments) {
       if (attachment.state === 'up' && this.#options.fib.links.nameOf(id) === ifname) attachment.refresh();
@@ -145,6 +146,7 @@ export class EndpointManager {
     const id = localId({ namespace, name: request.name });
     return await this.#mutex.run(id, async () => {
       const fixed = checkRequest(request);
+      checkNamespace(request.netns);
       const { node, cache } = this.#options;
       const name = resourceName(node, request.name, request.interface ?? 'eth0');
       const earlier = name === undefined ? undefined : cache.get('WorkloadEndpoint', name, namespace);
@@ -231,6 +233,7 @@ export class EndpointManager {
       });
       return assigned.map(({ address }) => address);
     } catch (error) {
+      if (error instanceof AddressUnavailable) throw problem('conflict', error.message);
       if (error instanceof IpamError) throw problem('unavailable', error.message);
       throw error;
     }
@@ -306,6 +309,16 @@ export class EndpointManager {
       profiles: resource.spec.profiles ?? [],
       policies: this.#options.policiesOf(policyId),
     };
+  }
+}
+
+// Before anything is written: an endpoint that is attached stays as it is when a wrong path is given for it.
+function checkNamespace(path: string): void {
+  try {
+    inNamespace(path, () => undefined);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw problem('invalid', `--netns ${path}: is no network namespace that can be entered: ${reason}`);
   }
 }
 

@@ -27,7 +27,12 @@ export function registerEndpoints(program: Command, context: CommandContext): vo
     .description('attach a network namespace: link, addresses, routes, policy')
     .argument('<name>', 'name of the endpoint, unique in its namespace')
     .requiredOption('--netns <path>', 'the network namespace, such as /run/netns/c1 or /proc/PID/ns/net')
-    .option('--label <key=value>', 'a label for selectors (repeatable)', collectLabel, {})
+    .option(
+      '--label <key=value>',
+      'a label for selectors (repeatable); none: those it has stay',
+      collectLabel,
+      {},
+    )
     .option('--namespace <name>', 'policy namespace', 'default')
     .option('--ip <address>', 'a fixed address inside a pool (one a family)', collect, [])
     .option('--interface <name>', 'name of the link inside the namespace', 'eth0')
@@ -99,8 +104,8 @@ async function add(context: CommandContext, name: string, options: AddOptions): 
   const request: EndpointRequest = {
     name,
     netns: options.netns,
-    labels: options.label,
     ips: options.ip,
+    ...(Object.keys(options.label).length === 0 ? {} : { labels: options.label }),
     ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
     ...(options.interface === undefined ? {} : { interface: options.interface }),
     ...(options.profile.length === 0 ? {} : { profiles: options.profile }),
