@@ -3,7 +3,7 @@
 #   lab-node          (as process 1) sets the node up, starts the router and lives until it is told to stop
 #   lab-node start    starts the router's processes, which must not be running
 #   lab-node kill     kills the router's processes at once, as a crash would
-# Configuration: /etc/frr/frr.conf, and /etc/frr/extra.conf after it if it is there.
+# Configuration: /etc/frr/frr.conf, and /etc/frr/extra.conf before it if it is there.
 set -u
 PATH=/usr/lib/frr:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
@@ -13,8 +13,10 @@ start() {
   # The processes read nothing themselves: vtysh hands each the lines that are its own, once all are there.
   zebra -d -P 0 -f /dev/null -i /run/frr/zebra.pid --log file:/run/frr/zebra.log || return 1
   bgpd -d -P 0 -f /dev/null -i /run/frr/bgpd.pid --log file:/run/frr/bgpd.log || return 1
-  vtysh -b || return 1
-  if [ -f /etc/frr/extra.conf ]; then vtysh -f /etc/frr/extra.conf || return 1; fi
+  # extra.conf goes first: graceful restart that is turned on after the neighbors are there asks for a reset of them
+  # all, and FRR 8.4 was once seen to stay in Active with every neighbor in that order.
+  cat /etc/frr/extra.conf /etc/frr/frr.conf >/run/frr/boot.conf 2>/dev/null
+  vtysh -f /run/frr/boot.conf || return 1
 }
 
 crash() {
