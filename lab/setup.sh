@@ -14,7 +14,8 @@ test_packages="$lab_packages gobgpd nftables"
 case $want in
   lab) packages=$lab_packages ;;
   test) packages=$test_packages ;;
-  *) echo "set-up: usage: sh lab/setup.sh lab|test" >&2; exit 2 ;;
+  modes) packages="iperf3 iproute2 ipset iptables iputils-ping" ;;
+  *) echo "set-up: usage: sh lab/setup.sh lab|modes|test" >&2; exit 2 ;;
 esac
 
 say() { printf 'set-up: %s\n' "$*"; }
