@@ -20,6 +20,7 @@ export async function waitUntilNothing(
   for (;;) {
     const missing = await look();
     if (missing.length === 0 || performance.now() > end) return missing;
-    await sleep(intervalMs, undefined, { signal });
+    // An aborted sleep throws an error of its own; the signal's reason is what the caller wants to hear.
+    await sleep(intervalMs, undefined, { signal }).catch(() => signal?.throwIfAborted());
   }
 }
