@@ -33,7 +33,7 @@ const act: fc.Arbitrary<Act> = fc.oneof(
   }),
 );
 
-const steps = fc.array(fc.tuple(act, fc.integer({ min: 0, max: 15_000 })), { maxLength: 25 });
+const steps = fc.array(fc.tuple(act, fc.integer({ min: 0, max: 15_000 })), { maxLength: 40 });
 
 describe('speaker: two speakers over a network with cuts', () => {
   for (const graceful of [true, false]) {
@@ -86,7 +86,7 @@ describe('speaker: two speakers over a network with cuts', () => {
             600_000,
           );
         }),
-        { numRuns: 60 },
+        { numRuns: 300 },
       );
     });
   }
