@@ -64,8 +64,9 @@ function noContainerlab(topology: string): LabError {
     `the lab does not drive containerlab yet. The topology file is containerlab's own: where containerlab is installed and the
 images ocicat-lab/host, ocicat-lab/frr and ocicat-lab/bird have been made (the node's start script is their command, and is
 also on PATH as lab-node), "containerlab deploy -t lab/topologies/${topology}.clab.yml" is meant to build the same.
-This has not been run: Debian has no package of containerlab, and "go install github.com/srl-labs/containerlab@latest" was
-refused by the Go module proxy that was tried ("This module version is not available").`,
+This has not been run. Debian has no package of containerlab. Of the Go module, the proxy that was tried refuses the newest version and most
+others ("This module version is not available", 403); it serves v0.48.6 and v0.40.0, but their checksums are not in its checksum database (404),
+so "go install" refuses them too, and going round that check is not for a lab to do.`,
   );
 }
 
