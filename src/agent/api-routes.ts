@@ -9,6 +9,7 @@ import { type Address, addressesEqual, FAMILIES, type Family, parseAddress } fro
 import { hostPrefix, type Prefix, parsePrefix, prefixContainsAddress, prefixesEqual } from '../net/prefix.ts';
 import type { Agent } from './agent.ts';
 import { pathRow, peerView } from './bgp/views.ts';
+import { readPorts } from './endpoints/ports.ts';
 import { fibRoutes, fibRoutesOfAddress, fibRoutesOfPrefix } from './fib-views.ts';
 import type { SourceText } from './resources/service.ts';
 import { readStatus } from './status.ts';
@@ -232,6 +233,7 @@ function readEndpointRequest(body: unknown): EndpointRequest {
   const interfaceName = text('interface');
   const ips = texts('ips');
   const profiles = texts('profiles');
+  const ports = readPorts(body['ports']);
   return {
     name,
     netns,
@@ -240,6 +242,7 @@ function readEndpointRequest(body: unknown): EndpointRequest {
     ...(interfaceName === undefined ? {} : { interface: interfaceName }),
     ...(ips === undefined ? {} : { ips }),
     ...(profiles === undefined ? {} : { profiles }),
+    ...(ports === undefined ? {} : { ports }),
   };
 }
 

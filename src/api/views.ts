@@ -1,6 +1,7 @@
 /**
  * What the API answers, as plain JSON: stable camelCase keys, addresses and prefixes as canonical text, times as epoch milliseconds.
  */
+import type { WorkloadPort } from '../model/workload-endpoint.ts';
 import type { Family } from '../net/address.ts';
 
 /** How serious something that `status` shows is. */
@@ -170,6 +171,8 @@ export interface EndpointView {
   readonly labels: Readonly<Record<string, string>>;
   readonly profiles: readonly string[];
   readonly policies: readonly string[];
+  /** ports of the host that lead to it */
+  readonly published: readonly WorkloadPort[];
 }
 
 /** `POST /v1/endpoints` body */
@@ -181,6 +184,8 @@ export interface EndpointRequest {
   readonly ips?: readonly string[];
   readonly interface?: string;
   readonly profiles?: readonly string[];
+  /** named and published ports; when absent, those of an earlier attachment stay */
+  readonly ports?: readonly WorkloadPort[];
 }
 
 /** One line of what `apply` or `delete` did. */

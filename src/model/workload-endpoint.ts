@@ -57,7 +57,8 @@ export type WorkloadEndpoint = ResourceOf<'WorkloadEndpoint', WorkloadEndpointSp
 
 const CONTAINER_ID = /^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$/;
 
-const workloadPort = object<WorkloadPort>(
+/** Schema of one entry of `spec.ports`. */
+export const workloadPort = object<WorkloadPort>(
   {
     name: optional(text(checkPortName)),
     protocol: required(protocol()),

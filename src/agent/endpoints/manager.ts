@@ -18,6 +18,7 @@ import { KeyedMutex } from '../../store/keyed-mutex.ts';
 import type { Store } from '../../store/types.ts';
 import type { ResourceCache } from '../resources/cache.ts';
 import { Attachment, type AttachmentContext } from './attachment.ts';
+import { isPublished } from './ports.ts';
 import {
   addressesOf,
   addressTexts,
@@ -308,6 +309,7 @@ export class EndpointManager {
       labels: resource.metadata.labels ?? {},
       profiles: resource.spec.profiles ?? [],
       policies: this.#options.policiesOf(policyId),
+      published: (resource.spec.ports ?? []).filter(isPublished),
     };
   }
 }

@@ -3,9 +3,14 @@ import { containerMac, hostLinkName } from '../../../fib/endpoints/plan.ts';
 import type { EndpointRequest } from '../../api/views.ts';
 import { API_VERSION } from '../../model/kinds.ts';
 import { DEFAULT_ALLOW_PROFILE } from '../../model/profile.ts';
-import { type WorkloadEndpoint, workloadEndpointName } from '../../model/workload-endpoint.ts';
+import {
+  type WorkloadEndpoint,
+  type WorkloadEndpointSpec,
+  workloadEndpointName,
+} from '../../model/workload-endpoint.ts';
 import { type Address, formatAddress } from '../../net/address.ts';
 import { formatPrefix, hostPrefix, networkAddress, parsePrefix } from '../../net/prefix.ts';
+import { isPublished, mergePorts } from './ports.ts';
 
 /** Where the endpoint's network namespace is, a path on its host. */
 export const NETNS_ANNOTATION = 'ocicat.dev/netns';
@@ -25,6 +30,8 @@ export interface LocalEndpoint {
   readonly netns: string;
   readonly containerIfname: string;
   readonly addresses: readonly Address[];
+  /** ports of the host lead to it, also from the host's own 127.0.0.1 */
+  readonly publishes: boolean;
 }
 
 /** The host-wide id of an endpoint. */
@@ -63,6 +70,7 @@ export function makeEndpoint(
   const containerIfname = request.interface ?? 'eth0';
   const id = localId({ namespace, name: request.name });
   const labels = request.labels ?? earlier?.metadata.labels;
+  const ports = mergePorts(request.ports, earlier?.spec.ports);
   const hasLabels = labels !== undefined && Object.keys(labels).length > 0;
   return {
     apiVersion: API_VERSION,
@@ -74,7 +82,8 @@ export function makeEndpoint(
       annotations: { ...earlier?.metadata.annotations, [NETNS_ANNOTATION]: request.netns },
     },
     spec: {
-      ...earlier?.spec,
+      ...withoutPorts(earlier?.spec),
+      ...(ports.length === 0 ? {} : { ports }),
       orchestrator: ORCHESTRATOR,
       workload: request.name,
       node,
@@ -87,6 +96,11 @@ export function makeEndpoint(
   };
 }
 
+function withoutPorts(spec: WorkloadEndpointSpec | undefined): Partial<WorkloadEndpointSpec> {
+  const { ports: _ports, ...rest } = spec ?? {};
+  return rest;
+}
+
 /** The kernel side of a resource; undefined when it is not one that `endpoint add` made on this node. */
 export function localEndpoint(resource: WorkloadEndpoint, node: string): LocalEndpoint | undefined {
   const { spec } = resource;
@@ -97,6 +111,7 @@ export function localEndpoint(resource: WorkloadEndpoint, node: string): LocalEn
     netns,
     containerIfname: spec.endpoint ?? 'eth0',
     addresses: addressesOf(resource),
+    publishes: (spec.ports ?? []).some(isPublished),
   };
 }
 

@@ -1,9 +1,11 @@
 /** `ocicat endpoints`, `ocicat endpoint add|delete` */
 import { type Command, InvalidArgumentError } from 'commander';
 import type { EndpointRequest, EndpointView } from '../../api/views.ts';
+import type { WorkloadPort } from '../../model/workload-endpoint.ts';
 import type { CommandContext } from '../context.ts';
 import { emit, type OutputForm, outputOption } from '../output/emit.ts';
 import { type Column, renderTable } from '../output/table.ts';
+import { parsePublish, publishedText } from '../publish.ts';
 
 interface AddOptions {
   readonly netns: string;
@@ -12,6 +14,7 @@ interface AddOptions {
   readonly ip: readonly string[];
   readonly interface?: string;
   readonly profile: readonly string[];
+  readonly publish: readonly WorkloadPort[];
   readonly output: OutputForm;
 }
 
@@ -37,6 +40,12 @@ export function registerEndpoints(program: Command, context: CommandContext): vo
     .option('--ip <address>', 'a fixed address inside a pool (one a family)', collect, [])
     .option('--interface <name>', 'name of the link inside the namespace', 'eth0')
     .option('--profile <name>', 'profile that holds where no policy decides (repeatable)', collect, [])
+    .option(
+      '--publish <mapping>',
+      'a port of this host: [HOST_IP:]HOST_PORT:CONTAINER_PORT[/tcp|udp|sctp] (repeatable)',
+      collectPort,
+      [],
+    )
     .addOption(outputOption())
     .action((name: string, options: AddOptions) => add(context, name, options));
   endpoint
@@ -58,6 +67,12 @@ export function registerEndpoints(program: Command, context: CommandContext): vo
 
 function collect(value: string, previous: readonly string[]): string[] {
   return [...previous, value];
+}
+
+function collectPort(value: string, previous: readonly WorkloadPort[]): WorkloadPort[] {
+  const port = parsePublish(value);
+  if (typeof port === 'string') throw new InvalidArgumentError(`${port}.`);
+  return [...previous, port];
 }
 
 function collectLabel(value: string, previous: Readonly<Record<string, string>>): Record<string, string> {
@@ -85,6 +100,7 @@ function columns(wide: boolean): Column<EndpointView>[] {
     { title: 'Endpoint', cell: (row) => row.name },
     { title: 'Addresses', cell: (row) => row.addresses.join(', ') },
     { title: 'Interface', cell: (row) => row.interface },
+    { title: 'Published', cell: (row) => row.published.map(publishedText).join(', ') },
     { title: 'State', cell: (row) => ({ text: row.state, tone: row.state === 'up' ? 'good' : 'bad' }) },
     { title: 'Labels', cell: labels },
     { title: 'Policies', cell: (row) => row.policies.join(', ') || row.profiles.join(', ') || '-' },
@@ -109,6 +125,7 @@ async function add(context: CommandContext, name: string, options: AddOptions): 
     ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
     ...(options.interface === undefined ? {} : { interface: options.interface }),
     ...(options.profile.length === 0 ? {} : { profiles: options.profile }),
+    ...(options.publish.length === 0 ? {} : { ports: options.publish }),
   };
   const view = await context.client().call<EndpointView>('POST', '/v1/endpoints', request);
   await emit(
