@@ -9,12 +9,13 @@ export class PeerConnection {
   readonly stream: MessageStream;
   readonly #timers: Readonly<Record<ConnectionTimer, RestartableTimer>>;
   #sendHoldMs = 0;
+  #holdExpiring = false;
 
   constructor(
     id: ConnectionId,
     channel: Channel,
     clock: Clock,
-    handlers: Omit<MessageHandlers, 'onWritable'> & { onWritable(): void },
+    handlers: MessageHandlers,
     onTimer: (timer: ConnectionTimer) => void,
   ) {
     this.id = id;
@@ -29,7 +30,13 @@ export class PeerConnection {
       },
     });
     this.#timers = {
-      hold: new RestartableTimer(clock, () => onTimer('hold')),
+      hold: new RestartableTimer(clock, () => {
+        // After a long turn of this process the timer comes before the input that has been waiting: let that be read first.
+        this.#holdExpiring = true;
+        clock.soon(() => {
+          if (this.#holdExpiring) onTimer('hold');
+        });
+      }),
       keepalive: new RestartableTimer(clock, () => onTimer('keepalive')),
       'send-hold': new RestartableTimer(clock, () => {
         // With nothing waiting to be written there is nothing that the peer holds up.
@@ -41,10 +48,12 @@ export class PeerConnection {
 
   startTimer(timer: ConnectionTimer, delayMs: number): void {
     if (timer === 'send-hold') this.#sendHoldMs = delayMs;
+    if (timer === 'hold') this.#holdExpiring = false;
     this.#timers[timer].start(delayMs);
   }
 
   stopTimer(timer: ConnectionTimer): void {
+    if (timer === 'hold') this.#holdExpiring = false;
     this.#timers[timer].stop();
   }
 
@@ -66,6 +75,7 @@ export class PeerConnection {
 
   /** Stops every timer and closes, with `last` as the last message if given. */
   close(last: Uint8Array | undefined): void {
+    this.#holdExpiring = false;
     for (const timer of Object.values(this.#timers)) timer.stop();
     this.stream.close(last);
   }

@@ -13,7 +13,6 @@ import type { Channel, Network } from '../transport/channel.ts';
 import { type Clock, RestartableTimer } from '../transport/clock.ts';
 import type { SessionAddresses } from '../transport/host-addresses.ts';
 import type { PeerConfig } from '../types.ts';
-import { hexOf } from '../wire/bytes.ts';
 import { decodeMessage, encodeKeepalive, encodeRouteRefresh } from '../wire/messages.ts';
 import { describeNotification, encodeNotification, notification } from '../wire/notification.ts';
 import { encodeOpen } from '../wire/open.ts';
@@ -30,14 +29,8 @@ import type { DecodedMessage, DecodedUpdate } from '../wire/types.ts';
 import { resettingChanges, sameFlags, sessionConfig } from './config.ts';
 import { PeerConnection } from './connection.ts';
 import type { SpeakerLog } from './events.ts';
-import { RateLimit } from './rate-limit.ts';
+import { ProblemLog } from './problem-log.ts';
 import type { WorkLoop } from './work-loop.ts';
-
-/** Octets of a malformed message that are shown. */
-const HEX_OCTETS = 512;
-/** Malformed messages told of at once, and then one in this time. */
-const MALFORMED_BURST = 10;
-const MALFORMED_INTERVAL_MS = 10_000;
 
 /** What the peers of a speaker share. */
 export interface PeerSurroundings {
@@ -68,7 +61,7 @@ export interface PeerTotals {
   attributeDiscards: number;
 }
 
-/** What `session-down` and others tell once an event has been dealt with. */
+/** The message behind an event, for the action `deliver`. */
 type Delivery =
   | { readonly kind: 'update'; readonly update: DecodedUpdate }
   | { readonly kind: 'refresh'; readonly family: Family | undefined }
@@ -96,7 +89,7 @@ export class Peer {
   readonly #around: PeerSurroundings;
   readonly #connections = new Map<ConnectionId, PeerConnection>();
   readonly #timers: Readonly<Record<PeerTimer, RestartableTimer>>;
-  readonly #malformed: RateLimit;
+  readonly #problems: ProblemLog;
   readonly #endOfRib = new Set<Family>();
   readonly #queue: { readonly event: SessionEvent; readonly delivery: Delivery }[] = [];
   #running = false;
@@ -110,7 +103,7 @@ export class Peer {
     this.#config = config;
     this.#around = around;
     this.#session = initialSession(sessionConfig(config, around.routerId), around.restartFlags());
-    this.#malformed = new RateLimit(around.clock, MALFORMED_BURST, MALFORMED_INTERVAL_MS);
+    this.#problems = new ProblemLog(config.name, around.clock, around.log, this.totals);
     this.since = around.clock.wallNow();
     this.ribId = around.rib.addPeer(config);
     const timer = (event: SessionEvent): RestartableTimer =>
@@ -300,7 +293,7 @@ export class Peer {
       {
         onMessage: (...message) => this.#onMessage(id, ...message),
         onFrameError: (error, reason, octets) => {
-          this.#tellMalformed('session-reset', reason, octets);
+          this.#problems.tellReset(reason, octets);
           this.dispatch({ type: 'BGPHeaderErr', connection: id, error, reason });
         },
         onClose: (reason) => this.dispatch({ type: 'TcpConnectionFails', connection: id, reason }),
@@ -328,7 +321,7 @@ export class Peer {
       return;
     }
     const message = decodeMessage(type, octets.subarray(body, end), context);
-    this.#tellProblems(message, octets.subarray(start, end));
+    this.#problems.tell(message, octets.subarray(start, end));
     this.dispatch(eventOf(id, message), deliveryOf(message));
   }
 
@@ -499,54 +492,6 @@ export class Peer {
     this.#endOfRib.add(family);
     log({ type: 'end-of-rib', peer: this.#config.name, family });
     this.#around.onProgress();
-  }
-
-  // --- telling -----------------------------------------------------------------------------------------------------------
-
-  #tellProblems(message: DecodedMessage, octets: Uint8Array): void {
-    if (message.type === 'error') {
-      this.#tellMalformed('session-reset', message.reason, octets);
-      return;
-    }
-    if (message.type !== 'update') return;
-    const { verdict, discarded } = message.update;
-    switch (verdict.kind) {
-      case 'ok':
-        return;
-      case 'attribute-discard':
-        this.totals.attributeDiscards += discarded.length;
-        this.#tellMalformed(
-          verdict.kind,
-          discarded.map(({ code, reason }) => `attribute ${code}: ${reason}`).join('; '),
-          octets,
-        );
-        return;
-      case 'treat-as-withdraw':
-        this.totals.treatAsWithdraw += 1;
-        this.#tellMalformed(verdict.kind, verdict.reason, octets);
-        return;
-      case 'session-reset':
-        this.#tellMalformed(verdict.kind, verdict.reason, octets);
-        return;
-    }
-  }
-
-  #tellMalformed(
-    action: 'session-reset' | 'treat-as-withdraw' | 'attribute-discard',
-    reason: string,
-    octets: Uint8Array,
-  ): void {
-    const suppressed = this.#malformed.take();
-    if (suppressed === undefined && action !== 'session-reset') return;
-    this.#around.log({
-      type: 'malformed',
-      peer: this.#config.name,
-      action,
-      reason,
-      hex: hexOf(octets.subarray(0, HEX_OCTETS)),
-      octets: octets.length,
-      suppressed: suppressed ?? 0,
-    });
   }
 
   #warn(message: string): void {

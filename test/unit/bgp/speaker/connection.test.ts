@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { PeerConnection } from '../../../../bgp/speaker/connection.ts';
+import type { Channel } from '../../../../bgp/transport/channel.ts';
+import { FakeClock } from '../../../support/fake-clock.ts';
+import { address } from './world.ts';
+
+const SILENT: Channel = {
+  localAddress: address('192.0.2.1'),
+  localPort: 179,
+  remoteAddress: address('192.0.2.2'),
+  remotePort: 40000,
+  start() {},
+  pause() {},
+  resume() {},
+  write() {},
+  finish() {},
+  destroy() {},
+};
+
+function connection(clock: FakeClock): { connection: PeerConnection; fired: string[] } {
+  const fired: string[] = [];
+  const handlers = {
+    onMessage() {},
+    onFrameError() {},
+    onClose() {},
+    onWritable() {},
+    mayRead: () => true,
+  };
+  return { connection: new PeerConnection(1, SILENT, clock, handlers, (timer) => fired.push(timer)), fired };
+}
+
+describe('connection timers', () => {
+  it('a hold timer that is late because the process was busy lets the input that waits be read first', () => {
+    const clock = new FakeClock();
+    const { connection: busy, fired } = connection(clock);
+    busy.startTimer('hold', 1000);
+    // Comes at the very moment of expiry, after the timer: the message that was waiting in the socket.
+    clock.after(1000, () => busy.startTimer('hold', 1000));
+    clock.advance(1500);
+    assert.deepEqual(fired, []);
+    clock.advance(600);
+    assert.deepEqual(fired, ['hold']);
+  });
+
+  it('none fires after close', () => {
+    const clock = new FakeClock();
+    const { connection: closed, fired } = connection(clock);
+    for (const timer of ['hold', 'keepalive', 'send-hold'] as const) closed.startTimer(timer, 1000);
+    clock.after(1000, () => closed.close(undefined));
+    clock.advance(999);
+    closed.stopTimer('keepalive');
+    clock.advance(10_000);
+    assert.deepEqual(fired, []);
+  });
+
+  it('the send hold timer starts over while nothing waits to be written', () => {
+    const clock = new FakeClock();
+    const { connection: idle, fired } = connection(clock);
+    idle.startTimer('send-hold', 1000);
+    clock.advance(5000);
+    assert.deepEqual(fired, []);
+    idle.send(Uint8Array.of(1));
+    clock.advance(999);
+    assert.deepEqual(fired, []);
+    clock.advance(1);
+    assert.deepEqual(fired, ['send-hold']);
+  });
+});
