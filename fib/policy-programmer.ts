@@ -1,5 +1,5 @@
 /**
- * Enforces policy in the kernel: takes changes, keeps chains and sets of both families as desired, and tells which endpoints are
+ * Enforces policy and address translation in the kernel: takes changes, keeps chains and sets of both families as desired, and tells which endpoints are
  * protected, so that their links may come up. Order: sets, then rules (each table in one restore), then deletion of sets.
  */
 
@@ -7,14 +7,17 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Family } from '../src/net/address.ts';
 import { type CommandRunner, commandRunner } from './command.ts';
 import { KernelSets } from './ipset/kernel-sets.ts';
+import { NatSets } from './ipset/nat-sets.ts';
 import { PolicySets } from './ipset/policy-sets.ts';
 import { chainsInOtherBackend, detectBackend, type IptablesBackend } from './iptables/backend.ts';
+import { probeRandomFully } from './iptables/probe.ts';
 import { Table } from './iptables/table.ts';
 import { DIRECTIONS, policyChainName, setIdOfKernelName } from './rules/names.ts';
+import { MASQUERADE_SET_ID, NAT_OUTGOING_CHAIN, NatModel, POOLS_SET_ID, PUBLISH_CHAIN } from './rules/nat.ts';
 import { DEFAULT_RULES_OPTIONS, type RulesOptions } from './rules/options.ts';
 import { PolicyModel } from './rules/policy-model.ts';
 import { renderStaticTables, type TableName } from './rules/static-chains.ts';
-import type { PolicyChange } from './rules/types.ts';
+import type { NatChange, PolicyChange, PublishedPort } from './rules/types.ts';
 
 export interface PolicyProgrammerOptions {
   /** default: runs the tools in this process's network namespace */
@@ -26,11 +29,16 @@ export interface PolicyProgrammerOptions {
   readonly maxSetElem?: number;
   /** how long a restore waits for the lock of the legacy backend, default 10 */
   readonly lockWaitSec?: number;
+  /**
+   * Called once mappings of UDP ports that came or went are in the kernel: flows that began before must be forgotten. What it throws
+   * shows as a failure, and it is called again.
+   */
+  readonly forgetFlows?: (ports: readonly PublishedPort[]) => void;
 }
 
 /** Something that is not as desired. */
 export interface PolicyFailure {
-  /** `policy ID`, `endpoint ID`, `set NAME`, `chain NAME (ipv4 filter)`, `table ipv6 raw`, `sets` */
+  /** `policy ID`, `endpoint ID`, `set NAME`, `chain NAME (ipv4 filter)`, `table ipv6 raw`, `sets`, `connection tracking` */
   readonly subject: string;
   readonly reason: string;
 }
@@ -84,6 +92,7 @@ export interface PolicyStatus {
 
 /** rendered between two turns of the event loop: a few milliseconds */
 const CHAINS_PER_SLICE = 40;
+const DEFAULT_LOCK_WAIT_SEC = 10;
 const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 30_000;
 const FIRST_CHECK_MS = 5_000;
@@ -96,11 +105,13 @@ export class PolicyProgrammer {
   readonly #model: PolicyModel;
   readonly #sets: KernelSets;
   readonly #policySets: PolicySets;
+  readonly #nat = new NatModel();
+  readonly #natSets: NatSets;
   #tables: readonly Table[] = [];
   #backend: IptablesBackend | undefined;
   #inSync = false;
 
-  readonly #queue: PolicyChange[] = [];
+  readonly #queue: (PolicyChange | NatChange)[] = [];
   #isWorking = false;
   #work: Promise<unknown> = Promise.resolve();
   #nextApply: Promise<ApplyResult> | undefined;
@@ -123,6 +134,7 @@ export class PolicyProgrammer {
       ...(options.maxSetElem === undefined ? {} : { maxElem: options.maxSetElem }),
     });
     this.#policySets = new PolicySets(this.#sets);
+    this.#natSets = new NatSets(this.#sets);
   }
 
   /**
@@ -138,9 +150,15 @@ export class PolicyProgrammer {
       if (this.#tables.length === 0) this.#tables = this.#makeTables(chosen);
       const failures: PolicyFailure[] = (await this.#sets.apply('base')).map(setFailure);
       const results = await Promise.all(
-        this.#tables.map(async (table) => tableFailures(table, (await table.apply('base')).failures)),
+        this.#tables.map(async (table) => ({
+          table,
+          failures: tableFailures(table, (await table.apply('base')).failures),
+        })),
       );
-      failures.push(...results.flat());
+      // No workload is less protected without address translation: its failures show once something needs it.
+      failures.push(
+        ...results.filter(({ table }) => table.name !== 'nat').flatMap((result) => result.failures),
+      );
       this.#failures = failures;
       if (failures.length > 0) {
         const list = failures.map(({ subject, reason }) => `${subject}: ${reason}`).join('; ');
@@ -159,9 +177,9 @@ export class PolicyProgrammer {
   }
 
   /** Takes in changes, in order. An endpoint that is changed is not ready until the next `apply` has put it into the kernel. */
-  enqueue(changes: Iterable<PolicyChange>): void {
+  enqueue(changes: Iterable<PolicyChange | NatChange>): void {
     for (const change of changes) {
-      if (change.kind === 'endpoint-upsert') {
+      if (change.kind === 'endpoint-upsert' || change.kind === 'published-upsert') {
         this.#ready.delete(change.id);
         this.#waiting.add(change.id);
       } else if (change.kind === 'endpoint-remove') {
@@ -208,7 +226,7 @@ export class PolicyProgrammer {
     });
   }
 
-  /** Whether the endpoint's chains, as last told, are in the kernel in both families. */
+  /** Whether the endpoint's chains and published ports, as last told, are in the kernel in both families. */
   isReady(endpointId: string): boolean {
     return this.#ready.has(endpointId);
   }
@@ -257,6 +275,11 @@ export class PolicyProgrammer {
 
   #takeIn(): void {
     for (const change of this.#queue) {
+      if (isNatChange(change)) {
+        this.#nat.change(change);
+        this.#natSets.change(change);
+        continue;
+      }
       this.#model.change(change);
       this.#policySets.change(change, (id) => this.#model.isUsable(id));
     }
@@ -278,6 +301,7 @@ export class PolicyProgrammer {
     this.#takeIn();
     // Endpoints that change from here on are looked at after the next run.
     const waiting = [...this.#waiting];
+    await this.#probe();
     await this.#render();
 
     const failures: PolicyFailure[] = [...this.#model.problems];
@@ -287,7 +311,11 @@ export class PolicyProgrammer {
     const results = await Promise.all(
       this.#tables.map(async (table) => ({ table, ...(await table.apply('full', blocked)) })),
     );
-    for (const { table, failures: list } of results) failures.push(...tableFailures(table, list));
+    for (const { table, failures: list } of results) {
+      if (table.name === 'nat' && !this.#nat.isWanted(table.family)) continue;
+      failures.push(...tableFailures(table, list));
+    }
+    failures.push(...this.#forgetFlows());
     failures.push(...(await this.#sets.destroyUnwanted()).map(setFailure));
 
     const linesWritten = results.reduce((sum, result) => sum + result.linesWritten, 0);
@@ -312,8 +340,42 @@ export class PolicyProgrammer {
     return { state: 'failing', ...base, retryAfterMs };
   }
 
+  async #probe(): Promise<void> {
+    const backend = this.#backend;
+    if (backend === undefined) return;
+    const wait = this.#options.lockWaitSec ?? DEFAULT_LOCK_WAIT_SEC;
+    for (const family of this.#nat.familiesToProbe()) {
+      const isSupported = await probeRandomFully(this.#run, backend, family, wait);
+      if (isSupported !== undefined) this.#nat.setRandomFully(family, isSupported);
+    }
+  }
+
+  /** Lets connection tracking forget mappings that came or went and now stand in the kernel as desired. */
+  #forgetFlows(): PolicyFailure[] {
+    const tables = this.#tables.filter((table) => table.name === 'nat');
+    const done = this.#nat
+      .stale()
+      .filter(({ family }) =>
+        tables.some((table) => table.family === family && table.isProgrammed(PUBLISH_CHAIN)),
+      );
+    if (done.length === 0) return [];
+    try {
+      this.#options.forgetFlows?.(done);
+      this.#nat.forgetStale(done);
+      return [];
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      return [{ subject: 'connection tracking', reason }];
+    }
+  }
+
   /** Hands the tables what changed, in slices that leave the event loop to others. */
   async #render(): Promise<void> {
+    for (const [chain, content] of this.#nat.drain()) {
+      for (const table of this.#tables) {
+        if (table.name === 'nat') table.setChain(chain, content[table.family]);
+      }
+    }
     for (;;) {
       const { chains, hasMore } = this.#model.drain(CHAINS_PER_SLICE);
       for (const [chain, content] of chains) {
@@ -332,7 +394,11 @@ export class PolicyProgrammer {
   #chainsUsing(kernelNames: readonly string[]): Map<string, string> {
     const chains = new Map<string, string>();
     for (const name of kernelNames) {
-      for (const policy of this.#model.policiesOfSet(setIdOfKernelName(name))) {
+      const id = setIdOfKernelName(name);
+      if (id === MASQUERADE_SET_ID || id === POOLS_SET_ID) {
+        chains.set(NAT_OUTGOING_CHAIN, `set ${name} is not in the kernel as desired`);
+      }
+      for (const policy of this.#model.policiesOfSet(id)) {
         for (const direction of DIRECTIONS) {
           chains.set(policyChainName(direction, policy), `set ${name} is not in the kernel as desired`);
         }
@@ -358,11 +424,20 @@ export class PolicyProgrammer {
     if (chains === undefined) return false;
     return (
       this.#policySets.sourcesAreProgrammed() &&
-      this.#tables.every(
-        (table) => table.name !== 'filter' || chains.every((chain) => table.isProgrammed(chain)),
-      )
+      this.#tables.every((table) => {
+        if (table.name === 'nat') {
+          return this.#nat.chainsOf(id, table.family).every((chain) => table.isProgrammed(chain));
+        }
+        return table.name !== 'filter' || chains.every((chain) => table.isProgrammed(chain));
+      })
     );
   }
+}
+
+function isNatChange(change: PolicyChange | NatChange): change is NatChange {
+  return (
+    change.kind === 'nat-pools' || change.kind === 'published-upsert' || change.kind === 'published-remove'
+  );
 }
 
 function setFailure({ name, reason }: { name: string | undefined; reason: string }): PolicyFailure {

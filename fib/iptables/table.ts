@@ -227,7 +227,9 @@ export class Table {
       let desired = this.#desired.get(chain);
       if (held.has(chain)) {
         if (current !== undefined || desired === undefined) continue;
-        desired = renderRules(chain, [{ matches: [], target: '-j DROP', comment: 'cannot be programmed' }]);
+        // The nat table takes no DROP: without its rules nothing is translated there.
+        const target = this.name === 'nat' ? '-j RETURN' : '-j DROP';
+        desired = renderRules(chain, [{ matches: [], target, comment: 'cannot be programmed' }]);
       }
       if (current === undefined) {
         if (desired === undefined) continue;

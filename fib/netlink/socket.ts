@@ -48,17 +48,20 @@ export type DumpState = 'more' | 'done' | 'interrupted';
 export interface NetlinkSocketOptions {
   /** path of the network namespace to open it in; default: the one we are in */
   readonly netns?: string | undefined;
+  /** NETLINK_*, default NETLINK_ROUTE */
+  readonly protocol?: number;
   /** limit of each reply; default 5,000 ms */
   readonly timeoutMs?: number;
 }
 
-/** Opens a bound rtnetlink descriptor with extended acknowledgements and large buffers. Throws a NetlinkError. */
+/** Opens a bound netlink descriptor (rtnetlink unless `protocol` says otherwise) with extended acknowledgements and large buffers. Throws a NetlinkError. */
 export function openRouteSocket(
   netns: string | undefined,
   receiveBytes = BUFFER_BYTES,
+  protocol = NETLINK_ROUTE,
 ): { fd: number; portId: number } {
   return inNamespaceOrHere(netns, () => {
-    const opened = libc.socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+    const opened = libc.socket(AF_NETLINK, SOCK_RAW, protocol);
     if ('errno' in opened) throw new NetlinkError('open a netlink socket', opened.errno);
     const fd = opened.value;
     const address = new Uint8Array(12);
@@ -79,7 +82,7 @@ export function openRouteSocket(
   });
 }
 
-/** An rtnetlink request socket. Not for multicast: see `NetlinkMonitor`. */
+/** A netlink request socket, rtnetlink by default. Not for multicast: see `NetlinkMonitor`. */
 export class NetlinkSocket {
   readonly #fd: number;
   /** the address under which the kernel names this socket's requests in notifications */
@@ -99,7 +102,7 @@ export class NetlinkSocket {
 
   /** Opens a socket in the current or the given network namespace. Throws a NetlinkError, or an error of fs.open. */
   static open(options: NetlinkSocketOptions = {}): NetlinkSocket {
-    const { fd, portId } = openRouteSocket(options.netns);
+    const { fd, portId } = openRouteSocket(options.netns, BUFFER_BYTES, options.protocol);
     return new NetlinkSocket(fd, portId, options.timeoutMs ?? 5000);
   }
 

@@ -8,13 +8,14 @@
  */
 import { FAMILIES, type Family } from '../../src/net/address.ts';
 import { CHAIN_PREFIX, DIRECTIONS, dispatchChainName, kernelSetName, SOURCE_SET_ID } from './names.ts';
+import { natChains } from './nat.ts';
 import { markMatch, markTarget, type RenderContext } from './policy.ts';
 import { type RenderedRule, type RuleSpec, renderRules } from './rendered.ts';
 
 /** Tables that hold rules of ours. */
-export type TableName = 'filter' | 'raw';
+export type TableName = 'filter' | 'nat' | 'raw';
 
-export const TABLES: readonly TableName[] = ['raw', 'filter'];
+export const TABLES: readonly TableName[] = ['raw', 'filter', 'nat'];
 
 /** A rule that stands at the top of a builtin chain. */
 export interface Jump {
@@ -42,7 +43,11 @@ const UDP = 17;
 
 /** Renders the fixed chains and jumps of all tables, for both families. Dispatch chains are there and drop everything. */
 export function renderStaticTables(context: RenderContext): StaticTable[] {
-  return FAMILIES.flatMap((family) => [rawTable(family, context), filterTable(family, context)]);
+  return FAMILIES.flatMap((family) => [
+    rawTable(family, context),
+    filterTable(family, context),
+    natTable(family, context),
+  ]);
 }
 
 /** The rules at the end of every dispatch chain. */
@@ -57,6 +62,11 @@ function rawTable(family: Family, { options }: RenderContext): StaticTable {
     // Neither is ever forwarded (RFC 4291 2.5.2, 2.5.6), and towards this host the endpoint's chain decides.
     specs.push({ matches: [from, '-s fe80::/10'], target: '-j RETURN' });
     specs.push({ matches: [from, '-s ::/128', '-p 58'], target: '-j RETURN' });
+  }
+  if (family === 'ipv4') {
+    // Replies to this host's 127.0.0.1 are addressed to another of its addresses at this point. Links of workloads with published
+    // ports have route_localnet: without this rule they could reach what listens on this host's loopback alone.
+    specs.push({ matches: [from, '-d 127.0.0.0/8'], target: '-j DROP', comment: 'loopback from a workload' });
   }
   const set = kernelSetName(family, 'net-iface', SOURCE_SET_ID);
   specs.push({
@@ -127,6 +137,11 @@ function filterTable(family: Family, { options, marks }: RenderContext): StaticT
     { matches: [to], target: '-j RETURN', comment: 'this host to its own workload' },
   ];
   return staticTable(family, 'filter', chains, ['INPUT', 'FORWARD', 'OUTPUT']);
+}
+
+function natTable(family: Family, { options }: RenderContext): StaticTable {
+  const builtins = ['PREROUTING', 'OUTPUT', 'POSTROUTING'];
+  return staticTable(family, 'nat', natChains(family, options.interfacePrefix), builtins);
 }
 
 function staticTable(

@@ -101,6 +101,37 @@ export interface EndpointPolicy {
   readonly addresses: readonly string[];
 }
 
+/** A port of this host that leads to a workload, in one family: all addresses are of it. */
+export interface PublishedPort {
+  readonly family: Family;
+  /** TCP 6, UDP 17 or SCTP 132 */
+  readonly protocol: ProtocolNumber;
+  /** 1..65535 */
+  readonly hostPort: number;
+  /** canonical text of one of this host's addresses; absent: all of them */
+  readonly hostAddress?: string;
+  /** the workload's, canonical text */
+  readonly address: string;
+  /** 1..65535 */
+  readonly port: number;
+}
+
+/** One change of address translation. */
+export type NatChange =
+  | {
+      readonly kind: 'nat-pools';
+      /** canonical CIDRs, both families: what leaves these for addresses outside `all` gets an address of this host */
+      readonly masquerade: readonly string[];
+      readonly all: readonly string[];
+    }
+  | {
+      readonly kind: 'published-upsert';
+      /** of the endpoint, as in `PolicyChange` */
+      readonly id: string;
+      readonly ports: readonly PublishedPort[];
+    }
+  | { readonly kind: 'published-remove'; readonly id: string };
+
 /** One change. Upserts carry the whole new value; sets also change by members. */
 export type PolicyChange =
   | {
