@@ -85,6 +85,8 @@ export interface Assignment {
   /** undefined when no pool holds the address any more */
   readonly pool: string | undefined;
   readonly handle: string;
+  /** what was stored with the allocation */
+  readonly attributes: Readonly<Record<string, string>>;
   /** for a later `releaseAddresses` that must not hit a successor */
   readonly sequenceNumber: bigint;
 }
@@ -519,6 +521,7 @@ export class Ipam {
       block: blockPrefix(block),
       pool: poolHolding(this.#pools(), allocation.address)?.name,
       handle: allocation.handle ?? '',
+      attributes: allocation.attributes,
       sequenceNumber: allocation.sequenceNumber,
     };
   }
