@@ -4,7 +4,7 @@
  * leaves nothing that the next attach or detach cannot deal with. All calls are synchronous, some milliseconds.
  */
 import { closeSync, openSync } from 'node:fs';
-import { addressBits, addressesEqual, type Family, formatAddress } from '../../src/net/address.ts';
+import { addressBits, addressesEqual, FAMILIES, type Family, formatAddress } from '../../src/net/address.ts';
 import {
   type AddressMessage,
   decodeAddress,
@@ -12,7 +12,6 @@ import {
   writeAddressDeletion,
   writeAddressDump,
 } from '../netlink/address-message.ts';
-import { NetlinkError } from '../netlink/error-message.ts';
 import {
   decodeLink,
   type LinkMessage,
@@ -29,22 +28,12 @@ import {
   writeNeighbourDump,
   writePermanentNeighbour,
 } from '../netlink/neighbour-message.ts';
-import {
-  AF_INET,
-  AF_INET6,
-  IFF,
-  NLM_F,
-  NUD,
-  RT_SCOPE,
-  RT_TABLE_MAIN,
-  RTM,
-  RTN,
-  RTNH_F,
-} from '../netlink/registry.ts';
-import { decodeRoute, RouteRecord, writeRoute, writeRouteDump } from '../netlink/route-message.ts';
+import { AF_INET, AF_INET6, IFF, NUD, RT_SCOPE } from '../netlink/registry.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
 import { ensureSysctl, type Sysctl } from '../sysctl/sysctl.ts';
+import { limitSending } from './bandwidth.ts';
 import { untilOperational } from './carrier.ts';
+import { removeContainerRules, setContainerRoutes } from './container-routes.ts';
 import {
   containerMac,
   containerSysctls,
@@ -56,12 +45,10 @@ import {
   hostLinkName,
   problemOfSpec,
 } from './plan.ts';
+import { lackingOf } from './verify.ts';
 
 const ENOENT = 2;
 const ENODEV = 19;
-const EEXIST = 17;
-/** rtnetlink's number for routes that an administrator or a program made: inside the container the routes are the container's own. */
-const RTPROT_BOOT = 3;
 
 /** Why an endpoint cannot be attached. */
 export type EndpointErrorCode =
@@ -234,6 +221,44 @@ export class EndpointLinks {
     });
   }
 
+  /** What the attachment lacks, in words; empty: nothing. Changes nothing. */
+  verify(spec: EndpointSpec): string[] {
+    try {
+      const inside = openInside(spec);
+      try {
+        return lackingOf(spec, this.nameOf(spec.id), this.#socket, inside);
+      } finally {
+        inside.close();
+      }
+    } catch (error) {
+      return [error instanceof Error ? error.message : String(error)];
+    }
+  }
+
+  /**
+   * Takes away what a detached interface leaves in a container that lives on: rules that led to it. The namespace may be gone. For
+   * containers with several interfaces; call it before `detach`.
+   */
+  detachInside(id: string, netns: string, containerIfname: string): void {
+    const host = this.#find(this.nameOf(id));
+    if (host === undefined) return;
+    let inside: NetlinkSocket;
+    try {
+      inside = NetlinkSocket.open({ netns });
+    } catch {
+      return;
+    }
+    try {
+      const write = (writer: Parameters<typeof writeLinkQuery>[0]): void =>
+        writeLinkQuery(writer, containerIfname);
+      const container = inside.query(`look for ${containerIfname}`, write, decodeLink);
+      if (container?.peerIfindex !== host.ifindex) return;
+      for (const family of FAMILIES) removeContainerRules(inside, family, container.ifindex);
+    } finally {
+      inside.close();
+    }
+  }
+
   #prepareWith(spec: EndpointSpec, inside: NetlinkSocket): PreparedEndpoint {
     const hostIfname = this.nameOf(spec.id);
     const containerIfname = spec.containerIfname ?? 'eth0';
@@ -286,6 +311,9 @@ export class EndpointLinks {
     }
     const mac = this.#setUpInside(spec, inside, container, containerIfname, families);
     this.#setHostNeighbours(spec, hostIfindex, mac);
+    const { ingress, egress } = spec.bandwidth ?? {};
+    if (ingress !== undefined) limitSending(this.#socket, hostIfindex, ingress);
+    if (egress !== undefined) limitSending(inside, container.ifindex, egress);
     return {
       hostIfname,
       hostIfindex,
@@ -339,7 +367,13 @@ export class EndpointLinks {
       inside.request(`add the gateway's neighbour entry`, (writer) => {
         writePermanentNeighbour(writer, ifindex, GATEWAYS[family], HOST_MAC);
       });
-      setContainerRoutes(spec, inside, family, ifindex);
+      const own = spec.addresses.filter((address) => address.family === family);
+      if (!setContainerRoutes(inside, family, ifindex, own, spec.sharesNamespace ?? false)) {
+        throw new EndpointError(
+          'default-route-exists',
+          `endpoint ${spec.id}: ${spec.netns} has an ${family} default route through another interface already; remove it first`,
+        );
+      }
     }
     return mac;
   }
@@ -411,59 +445,6 @@ function openInside(spec: EndpointSpec): NetlinkSocket {
     const message = `endpoint ${spec.id}: ${spec.netns} is no network namespace that can be entered: ${reason}`;
     throw new EndpointError('no-netns', message, error);
   }
-}
-
-/** The link route to the gateway and the default route through it. */
-function setContainerRoutes(
-  spec: EndpointSpec,
-  inside: NetlinkSocket,
-  family: Family,
-  ifindex: number,
-): void {
-  const af = family === 'ipv4' ? AF_INET : AF_INET6;
-  const gateway = GATEWAYS[family].bytes;
-  const fields = { type: RTN.UNICAST, table: RT_TABLE_MAIN, protocol: RTPROT_BOOT, metric: 0 };
-  if (family === 'ipv4') {
-    const word = new DataView(gateway.buffer, gateway.byteOffset).getInt32(0);
-    inside.request(`add the route to ${formatAddress(GATEWAYS.ipv4)}`, (writer) => {
-      const nextHops = [{ ifindex, weight: 1, flags: 0 }];
-      const flags = NLM_F.CREATE | NLM_F.REPLACE;
-      writeRoute(writer, RTM.NEWROUTE, flags, af, 32, word, 0, 0, 0, {
-        ...fields,
-        scope: RT_SCOPE.LINK,
-        nextHops,
-      });
-    });
-  }
-  const verdict = inside.tryRequest((writer) => {
-    const nextHops = [{ ifindex, weight: 1, flags: RTNH_F.ONLINK, gateway }];
-    const flags = NLM_F.CREATE | NLM_F.EXCL;
-    writeRoute(writer, RTM.NEWROUTE, flags, af, 0, 0, 0, 0, 0, {
-      ...fields,
-      scope: RT_SCOPE.UNIVERSE,
-      nextHops,
-    });
-  });
-  if (verdict.errno === 0) return;
-  if (verdict.errno !== EEXIST)
-    throw new NetlinkError(`add the ${family} default route`, verdict.errno, verdict.text);
-  if (!hasDefaultVia(inside, af, ifindex)) {
-    throw new EndpointError(
-      'default-route-exists',
-      `endpoint ${spec.id}: ${spec.netns} has an ${family} default route through another interface already; remove it first`,
-    );
-  }
-}
-
-function hasDefaultVia(inside: NetlinkSocket, family: number, ifindex: number): boolean {
-  const record = new RouteRecord();
-  return inside
-    .dumpList(
-      'read the routes',
-      (writer) => writeRouteDump(writer, RTM.GETROUTE, family, RT_TABLE_MAIN, 0),
-      (message) => decodeRoute(message, record) && record.length === 0 && record.ifindex === ifindex,
-    )
-    .includes(true);
 }
 
 function setMtuIfDifferent(socket: NetlinkSocket, link: LinkMessage, mtu: number): void {

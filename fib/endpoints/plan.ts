@@ -23,6 +23,20 @@ export const GATEWAYS: Readonly<Record<Family, Address>> = {
   ipv6: fixed('fe80::ecee:eeff:feee:eeee'),
 };
 
+/** A limit of one direction. */
+export interface BandwidthLimit {
+  /** bits per second */
+  readonly rateBits: number;
+  /** bits that may pass at once after a pause; 0: a fitting amount */
+  readonly burstBits: number;
+}
+
+/** Limits of a container's traffic, as it sees it: ingress is what it receives. */
+export interface EndpointBandwidth {
+  readonly ingress?: BandwidthLimit;
+  readonly egress?: BandwidthLimit;
+}
+
 /** One container's attachment as it is to be. */
 export interface EndpointSpec {
   /** unique on this host and stable, `NAMESPACE.NAME`: the host end's name is made from it */
@@ -37,6 +51,12 @@ export interface EndpointSpec {
   readonly mtu: number;
   /** hardware address inside, 6 octets; default: made from the id */
   readonly mac?: Uint8Array | undefined;
+  /**
+   * a default route through another interface may be there already: then this interface carries what is sent from its own addresses, by
+   * a routing rule; default false: that is an error
+   */
+  readonly sharesNamespace?: boolean | undefined;
+  readonly bandwidth?: EndpointBandwidth | undefined;
 }
 
 /** The host end's name: prefix and 11 hex digits of the id's SHA-1. Throws a RangeError for a prefix that is empty, too long or odd. */

@@ -46,6 +46,11 @@ export const RTM = {
   NEWNEIGH: 28,
   DELNEIGH: 29,
   GETNEIGH: 30,
+  NEWRULE: 32,
+  DELRULE: 33,
+  GETRULE: 34,
+  NEWQDISC: 36,
+  GETQDISC: 38,
   NEWNETCONF: 80,
   DELNETCONF: 81,
   GETNETCONF: 82,
@@ -79,6 +84,13 @@ export const RTA = {
   VIA: 18,
   NH_ID: 30,
 } as const;
+
+/** Attributes of routing rules. */
+export const FRA = { SRC: 2, PRIORITY: 6, TABLE: 15 } as const;
+
+/** Attributes of queueing disciplines, and of the token bucket filter's options. */
+export const TCA = { KIND: 1, OPTIONS: 2 } as const;
+export const TCA_TBF = { PARMS: 1, RATE64: 4, BURST: 6 } as const;
 
 /** Route types (rtm_type). */
 export const RTN = {

@@ -5,7 +5,7 @@
 import { EndpointError } from '../../../fib/endpoints/endpoint-links.ts';
 import type { FibProgrammer } from '../../../fib/programmer.ts';
 import { type Address, addressesEqual } from '../../net/address.ts';
-import { hostPrefix } from '../../net/prefix.ts';
+import { formatPrefix, hostPrefix } from '../../net/prefix.ts';
 import { CoalescedTask } from '../coalesced.ts';
 import type { Log } from '../log.ts';
 import type { PolicyEnforcer } from '../policy-enforcer.ts';
@@ -102,6 +102,23 @@ export class Attachment {
     });
   }
 
+  /** Looks into the kernel. Returns what the endpoint lacks there, in words; empty: nothing. */
+  async verify(): Promise<string[]> {
+    await this.#task.idle();
+    const desired = this.#desired;
+    if (desired === undefined) return ['it is not attached'];
+    const { fib } = this.#context;
+    const lacking = fib.links.verify({ ...desired, mtu: this.#mtu });
+    if (this.#state !== 'up') lacking.push(this.#reason ?? `it is ${this.#state}`);
+    fib.kernel.drain();
+    for (const address of desired.addresses) {
+      const prefix = hostPrefix(address);
+      if (!fib.isInstalled(prefix)) lacking.push(`the host has no route to ${formatPrefix(prefix)}`);
+    }
+    if (!this.#context.policy.isReady(this.#policyId)) lacking.push('its policy is not in the kernel');
+    return lacking;
+  }
+
   /** Stops the work; the kernel stays as it is. */
   close(): Promise<void> {
     return this.#task.close();
@@ -128,14 +145,17 @@ export class Attachment {
   }
 
   #detach(): void {
-    this.#context.fib.removeEndpoint(this.id, this.#applied?.addresses ?? []);
+    const { fib } = this.#context;
+    if (this.#applied?.sharesNamespace === true)
+      fib.links.detachInside(this.id, this.#applied.netns, this.#applied.containerIfname);
+    fib.removeEndpoint(this.id, this.#applied?.addresses ?? []);
     this.#applied = undefined;
     this.#become('gone', undefined);
   }
 
   async #attach(desired: LocalEndpoint): Promise<void> {
     const { fib, policy, log } = this.#context;
-    const mtu = this.#context.mtu();
+    const mtu = desired.wantedMtu ?? this.#context.mtu();
     const spec = { ...desired, mtu };
     this.#removeRoutes(desired.addresses);
     this.#applied = desired;

@@ -10,7 +10,7 @@ import { endpointId } from '../../calc/items.ts';
 import { AddressUnavailable, IpamError } from '../../ipam/errors.ts';
 import type { Ipam } from '../../ipam/ipam.ts';
 import { readResource } from '../../model/registry.ts';
-import { keyOf, makeKey } from '../../model/types.ts';
+import { keyOf } from '../../model/types.ts';
 import type { WorkloadEndpoint } from '../../model/workload-endpoint.ts';
 import { type Address, formatAddress, parseAddress } from '../../net/address.ts';
 import { AlreadyExists, NotFound, RevisionConflict } from '../../store/errors.ts';
@@ -22,13 +22,16 @@ import { isPublished } from './ports.ts';
 import {
   addressesOf,
   addressTexts,
+  type EndpointOrder,
   endpointName,
   handleOf,
+  isEndpointHandle,
+  type LocalEndpoint,
   localEndpoint,
   localId,
   makeEndpoint,
   NETNS_ANNOTATION,
-  nameOfHandle,
+  orderOf,
   resourceName,
 } from './resource.ts';
 
@@ -40,6 +43,9 @@ export interface EndpointManagerOptions extends AttachmentContext {
   /** policies in force for an endpoint, by its id in the policy data plane */
   readonly policiesOf: (policyId: string) => readonly string[];
 }
+
+/** What a detachment needs to know. */
+export type EndpointTarget = Pick<LocalEndpoint, 'id' | 'handle'>;
 
 const SETTLE_TIMEOUT_MS = 45_000;
 const MAX_ATTEMPTS = 10;
@@ -71,9 +77,12 @@ export class EndpointManager {
       );
       this.#options.fib.links.detachLink(link.ifname);
     }
-    for (const { handle } of await this.#options.ipam.assignments()) {
-      const id = nameOfHandle(handle);
-      if (id === undefined || this.#attachments.has(id)) continue;
+    const held = new Set([...this.#attachments.values()].map(({ desired }) => desired?.handle));
+    for (const { handle, attributes } of await this.#options.ipam.assignments()) {
+      const isOurs =
+        isEndpointHandle(handle) ||
+        (attributes['node'] === this.#options.node && attributes['ocicat'] === 'attachment');
+      if (!isOurs || held.has(handle)) continue;
       const released = await this.#options.ipam.releaseHandle(handle);
       this.#options.log.info(
         { handle, released: addressTexts(released) },
@@ -87,8 +96,7 @@ export class EndpointManager {
     const { node } = this.#options;
     const before = previous && localEndpoint(previous, node);
     const local = resource && localEndpoint(resource, node);
-    if (previous !== undefined && before !== undefined && before.id !== local?.id)
-      this.#letGo(before.id, previous);
+    if (before !== undefined && before.id !== local?.id) this.#letGo(before);
     if (resource === undefined || local === undefined) return;
     const policyId = endpointId(resource.metadata.namespace ?? 'default', resource.metadata.name);
     const attachment = this.#attachments.get(local.id) ?? new Attachment(local.id, policyId, this.#options);
@@ -97,14 +105,14 @@ export class EndpointManager {
   }
 
   // Also when somebody deletes the resource by hand: the address goes back once the link is gone, unless the endpoint is there again.
-  #letGo(id: string, resource: WorkloadEndpoint): void {
+  #letGo({ id, handle }: LocalEndpoint): void {
     this.#attachments.get(id)?.want(undefined);
     const release = this.#mutex.run(id, async () => {
       const attachment = this.#attachments.get(id);
       if (attachment?.desired !== undefined) return;
       await attachment?.settled(SETTLE_TIMEOUT_MS);
       this.#attachments.delete(id);
-      await this.#options.ipam.releaseHandle(handleOf(endpointName(resource)));
+      await this.#options.ipam.releaseHandle(handle);
     });
     release.catch((error) =>
       this.#options.log.error({ endpoint: id, error }, 'its address is released at the next start'),
@@ -141,51 +149,87 @@ export class EndpointManager {
     return [...this.#attachments.values()].filter(({ desired }) => desired !== undefined).length;
   }
 
-  /** Attaches an endpoint; the same call again repairs and gives the same addresses. Throws `ApiError`. */
+  /** Attaches what `ocicat endpoint add` asks for. As `attach`. */
   async add(request: EndpointRequest): Promise<EndpointView> {
-    const namespace = request.namespace ?? 'default';
-    const id = localId({ namespace, name: request.name });
-    return await this.#mutex.run(id, async () => {
-      const fixed = checkRequest(request);
-      checkNamespace(request.netns);
+    return await this.attach(orderOf(request, checkRequest(request)));
+  }
+
+  /**
+   * Attaches an endpoint and resolves once it can send, with its policy and its routes in the kernel; the same order again repairs and
+   * gives the same addresses. What fails leaves nothing, or what was there before. Throws `ApiError`.
+   */
+  async attach(order: EndpointOrder): Promise<EndpointView> {
+    return await this.#mutex.run(order.id, async () => {
+      checkNamespace(order.netns);
       const { node, cache } = this.#options;
-      const name = resourceName(node, request.name, request.interface ?? 'eth0');
-      const earlier = name === undefined ? undefined : cache.get('WorkloadEndpoint', name, namespace);
-      this.#refuseOther(request, namespace, name);
-      const addresses = await this.#assign(request, namespace, fixed);
+      const name = resourceName(node, order);
+      const earlier = name === undefined ? undefined : cache.get('WorkloadEndpoint', name, order.namespace);
+      this.#refuseOther(order, name);
+      const addresses = await this.#assign(order);
       try {
-        const resource = makeEndpoint(node, request, addresses, earlier);
+        const resource = makeEndpoint(node, order, addresses, earlier);
         const checked = readResource(resource);
         if (!checked.ok) {
           const details = checked.errors.map(({ path, reason }) => ({
             kind: 'WorkloadEndpoint',
-            name: request.name,
+            name: order.name,
             path,
             reason,
           }));
-          throw problem('invalid', `endpoint ${request.name} cannot be attached`, { details });
+          throw problem('invalid', `endpoint ${order.name} cannot be attached`, { details });
         }
         await this.#write(resource);
-        await this.#settle(id);
+        await this.#settle(order.id);
         return this.#view(resource);
       } catch (error) {
-        if (earlier === undefined) await this.#remove(namespace, request.name);
+        if (earlier === undefined) await this.#remove(order);
+        else await this.#write(earlier);
         throw error;
       }
     });
   }
 
-  /** Detaches an endpoint, whatever is gone already. */
+  /** Detaches an endpoint by the name that people know it by, whatever is gone already. */
   async delete(namespace: string, name: string): Promise<{ existed: boolean; released: string[] }> {
-    return await this.#mutex.run(localId({ namespace, name }), () => this.#remove(namespace, name));
+    const targets: EndpointTarget[] = this.locals().flatMap(({ resource, local }) => {
+      const own = endpointName(resource);
+      return own.namespace === namespace && own.name === name ? [local] : [];
+    });
+    if (targets.length === 0)
+      targets.push({ id: localId({ namespace, name }), handle: handleOf({ namespace, name }) });
+    const results = [];
+    for (const target of targets) results.push(await this.detach(target));
+    return {
+      existed: results.some(({ existed }) => existed),
+      released: results.flatMap(({ released }) => released),
+    };
+  }
+
+  /** Detaches an endpoint, whatever is gone already: link, resource and everything that its handle holds. */
+  async detach(target: EndpointTarget): Promise<{ existed: boolean; released: string[] }> {
+    return await this.#mutex.run(target.id, () => this.#remove(target));
+  }
+
+  /** The endpoints of this node with their resources. */
+  locals(): { readonly resource: WorkloadEndpoint; readonly local: LocalEndpoint }[] {
+    return this.#options.cache.list('WorkloadEndpoint').flatMap((resource) => {
+      const local = localEndpoint(resource, this.#options.node);
+      return local === undefined ? [] : [{ resource, local }];
+    });
+  }
+
+  /** Looks into the kernel. Returns what an attached endpoint lacks, in words; empty: nothing. */
+  async verify(id: string): Promise<string[]> {
+    return await this.#mutex.run(id, async () => {
+      const attachment = this.#attachments.get(id);
+      if (attachment === undefined) return ['it is not attached'];
+      return await attachment.verify();
+    });
   }
 
   /** All endpoints of this node, ordered by namespace and name. */
   views(): EndpointView[] {
-    return this.#options.cache
-      .list('WorkloadEndpoint')
-      .filter((resource) => localEndpoint(resource, this.#options.node) !== undefined)
-      .map((resource) => this.#view(resource));
+    return this.locals().map(({ resource }) => this.#view(resource));
   }
 
   /** Stops all work; the kernel stays as it is. */
@@ -194,43 +238,43 @@ export class EndpointManager {
     await Promise.all([...this.#attachments.values()].map((attachment) => attachment.close()));
   }
 
-  #refuseOther(request: EndpointRequest, namespace: string, name: string | undefined): void {
+  #refuseOther(order: EndpointOrder, name: string | undefined): void {
     if (this.#closed) throw problem('unavailable', 'the agent is stopping');
-    for (const other of this.#options.cache.list('WorkloadEndpoint')) {
-      const local = localEndpoint(other, this.#options.node);
-      if (local === undefined) continue;
-      const sameName = local.id === localId({ namespace, name: request.name });
-      if (sameName && other.metadata.name !== name) {
-        throw problem(
-          'conflict',
-          `endpoint ${request.name} is attached already, by interface ${other.spec.endpoint}`,
-          {
-            hint: `Detach it first: ocicat endpoint delete ${request.name} --namespace ${namespace}`,
-          },
-        );
-      }
+    for (const { resource, local } of this.locals()) {
+      const isSame =
+        resource.metadata.name === name && (resource.metadata.namespace ?? 'default') === order.namespace;
+      if ((local.id === order.id) === isSame) continue;
+      const other = endpointName(resource);
+      throw problem(
+        'conflict',
+        `endpoint ${order.name} is attached already, by interface ${resource.spec.endpoint}`,
+        { hint: `Detach it first: ocicat endpoint delete ${other.name} --namespace ${other.namespace}` },
+      );
     }
   }
 
-  async #assign(
-    request: EndpointRequest,
-    namespace: string,
-    fixed: readonly Address[],
-  ): Promise<readonly Address[]> {
+  async #assign(order: EndpointOrder): Promise<readonly Address[]> {
     const { ipam, node } = this.#options;
-    const families = ipam.availableFamilies();
+    const families = order.families ?? ipam.availableFamilies();
     if (families.length === 0) {
       throw problem('unavailable', 'no address can be given: there is no IPPool for this node', {
         hint: 'Apply an IPPool; "ocicat status" prints the lines.',
       });
     }
-    const handle = handleOf({ namespace, name: request.name });
+    const { handle, namespace, name } = order;
     try {
       const assigned = await ipam.assign({
         handle,
         families,
-        attributes: { node, namespace, endpoint: request.name },
-        ...(fixed.length === 0 ? {} : { addresses: fixed }),
+        attributes: {
+          node,
+          namespace,
+          endpoint: name,
+          ocicat: 'attachment',
+          ...(order.pod === undefined ? {} : { pod: order.pod }),
+        },
+        ...(order.addresses.length === 0 ? {} : { addresses: order.addresses }),
+        ...(order.pools === undefined ? {} : { pools: order.pools }),
       });
       return assigned.map(({ address }) => address);
     } catch (error) {
@@ -268,17 +312,15 @@ export class EndpointManager {
     }
   }
 
-  async #remove(namespace: string, name: string): Promise<{ existed: boolean; released: string[] }> {
-    const { cache, store, node, ipam, fib } = this.#options;
-    const id = localId({ namespace, name });
+  async #remove({ id, handle }: EndpointTarget): Promise<{ existed: boolean; released: string[] }> {
+    const { store, ipam, fib } = this.#options;
     const attachment = this.#attachments.get(id);
     let existed = false;
-    for (const resource of cache.list('WorkloadEndpoint')) {
-      const local = localEndpoint(resource, node);
-      if (local?.id !== id) continue;
+    for (const { resource, local } of this.locals()) {
+      if (local.id !== id) continue;
       existed = true;
       try {
-        await store.delete(makeKey('WorkloadEndpoint', resource.metadata.name, namespace));
+        await store.delete(keyOf(resource));
       } catch (error) {
         if (!(error instanceof NotFound)) throw error;
       }
@@ -288,13 +330,14 @@ export class EndpointManager {
       await attachment.settled(SETTLE_TIMEOUT_MS);
       this.#attachments.delete(id);
     } else existed = fib.removeEndpoint(id, []) || existed;
-    const released = await ipam.releaseHandle(handleOf({ namespace, name }));
+    const released = await ipam.releaseHandle(handle);
     return { existed: existed || released.length > 0, released: addressTexts(released) };
   }
 
   #view(resource: WorkloadEndpoint): EndpointView {
     const { namespace, name } = endpointName(resource);
-    const attachment = this.#attachments.get(localId({ namespace, name }));
+    const local = localEndpoint(resource, this.#options.node);
+    const attachment = local && this.#attachments.get(local.id);
     const policyId = endpointId(namespace, resource.metadata.name);
     return {
       name,
