@@ -4,9 +4,11 @@
  */
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { PublishedFlows } from '../../fib/conntrack/published-flows.ts';
 import { PolicyProgrammer } from '../../fib/policy-programmer.ts';
 import { FibProgrammer } from '../../fib/programmer.ts';
 import { HostSysctls } from '../../fib/sysctl/host-sysctls.ts';
+import { NatGraph } from '../calc/nat-graph.ts';
 import { PolicyGraph } from '../calc/policy-graph.ts';
 import { Ipam } from '../ipam/ipam.ts';
 import { poolOfResource, reservedBy, reservedPrefixes } from '../ipam/pools.ts';
@@ -73,8 +75,15 @@ export class Agent {
     this.fib = fib;
     this.cache = new ResourceCache(store);
     this.resources = new ResourceService(store);
-    this.policy = new PolicyEnforcer(new PolicyProgrammer(), log.child({ component: 'policy' }));
-    this.policyFeed = new PolicyFeed(new PolicyGraph(config.nodeName), this.policy);
+    this.policy = new PolicyEnforcer(
+      new PolicyProgrammer({ forgetFlows: (ports) => new PublishedFlows().forget(ports) }),
+      log.child({ component: 'policy' }),
+    );
+    this.policyFeed = new PolicyFeed(
+      new PolicyGraph(config.nodeName),
+      new NatGraph(config.nodeName),
+      this.policy,
+    );
     this.ipam = new Ipam({
       store: store.ipam,
       host: config.nodeName,
@@ -179,6 +188,7 @@ export class Agent {
       'NetworkSet',
       'GlobalNetworkPolicy',
       'NetworkPolicy',
+      'IPPool',
       'WorkloadEndpoint',
     ] as const) {
       for (const resource of this.cache.list(kind)) this.policyFeed.upsert(resource);

@@ -3,7 +3,7 @@
  * and lets others wait until an endpoint is protected.
  */
 import type { ApplyResult, PolicyProgrammer, PolicyStatus } from '../../fib/policy-programmer.ts';
-import type { PolicyChange } from '../../fib/rules/types.ts';
+import type { NatChange, PolicyChange } from '../../fib/rules/types.ts';
 import { CoalescedTask } from './coalesced.ts';
 import type { Log } from './log.ts';
 
@@ -42,7 +42,7 @@ export class PolicyEnforcer {
     this.#trigger();
   }
 
-  enqueue(changes: readonly PolicyChange[]): void {
+  enqueue(changes: readonly (PolicyChange | NatChange)[]): void {
     if (changes.length === 0) return;
     this.#programmer.enqueue(changes);
     this.#trigger();

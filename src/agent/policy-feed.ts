@@ -1,26 +1,31 @@
-/** From resources to the policy data plane: feeds the calculation graph and hands its changes on, once a turn. */
+/** From resources to the policy data plane: feeds the calculation graphs and hands their changes on, once a turn. */
 import type { EndpointPolicy } from '../../fib/rules/types.ts';
+import type { NatGraph, NatProblem } from '../calc/nat-graph.ts';
 import type { PolicyGraph } from '../calc/policy-graph.ts';
 import type { Selector } from '../calc/selector/ast.ts';
 import type { ResourceKey } from '../model/metadata-types.ts';
 import type { Resource } from '../model/types.ts';
+import type { WorkloadPort } from '../model/workload-endpoint.ts';
 import type { PolicyEnforcer } from './policy-enforcer.ts';
 
-/** Owns the graph's input and remembers which policies each endpoint has. */
+/** Owns the graphs' input and remembers which policies each endpoint has. */
 export class PolicyFeed {
   readonly #graph: PolicyGraph;
+  readonly #nat: NatGraph;
   readonly #enforcer: PolicyEnforcer;
   readonly #endpoints = new Map<string, EndpointPolicy>();
   #scheduled = false;
 
-  constructor(graph: PolicyGraph, enforcer: PolicyEnforcer) {
+  constructor(graph: PolicyGraph, nat: NatGraph, enforcer: PolicyEnforcer) {
     this.#graph = graph;
+    this.#nat = nat;
     this.#enforcer = enforcer;
   }
 
   /** A resource of the initial picture. */
   upsert(resource: Resource): void {
     this.#graph.upsert(resource);
+    this.#nat.upsert(resource);
   }
 
   /** The initial picture is complete. */
@@ -31,8 +36,12 @@ export class PolicyFeed {
 
   /** A resource came, changed or went. */
   change(key: ResourceKey, resource: Resource | undefined): void {
-    if (resource === undefined) this.#graph.remove(key);
-    else this.#graph.upsert(resource);
+    if (resource !== undefined) {
+      this.upsert(resource);
+    } else {
+      this.#graph.remove(key);
+      this.#nat.remove(key);
+    }
     if (this.#scheduled) return;
     this.#scheduled = true;
     queueMicrotask(() => {
@@ -47,6 +56,16 @@ export class PolicyFeed {
     return [...new Set(tiers.flatMap(({ ingress, egress }) => [...ingress, ...egress]))];
   }
 
+  /** Why an endpoint cannot publish these ports: one of them is held by another; undefined if it can. */
+  portConflict(endpointId: string, ports: readonly WorkloadPort[]): string | undefined {
+    return this.#nat.conflict(endpointId, ports);
+  }
+
+  /** Published ports that are not in force, of all endpoints or of one. */
+  natProblems(endpointId?: string): NatProblem[] {
+    return this.#nat.problems(endpointId);
+  }
+
   /** Endpoints and network sets that a selector matches now. */
   matching(selector: Selector): readonly ResourceKey[] {
     return this.#graph.matching(selector);
@@ -58,6 +77,6 @@ export class PolicyFeed {
       if (change.kind === 'endpoint-upsert') this.#endpoints.set(change.id, change.endpoint);
       else if (change.kind === 'endpoint-remove') this.#endpoints.delete(change.id);
     }
-    this.#enforcer.enqueue(changes);
+    this.#enforcer.enqueue([...changes, ...this.#nat.flush()]);
   }
 }

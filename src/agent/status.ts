@@ -80,6 +80,7 @@ async function findings(agent: Agent): Promise<Finding[]> {
     ...bgpFindings(agent),
     ...routeFindings(agent),
     ...policyFindings(agent),
+    ...natFindings(agent),
     ...endpointFindings(agent),
     ...evaluateHost(facts, {
       bgpPort: agent.bgp.port,
@@ -251,6 +252,18 @@ function policyFindings(agent: Agent): Finding[] {
       severity: 'error',
       code: 'policy-failed',
       message: `${subject}: ${reason}`,
+    }));
+}
+
+function natFindings(agent: Agent): Finding[] {
+  return agent.policyFeed
+    .natProblems()
+    .slice(0, MAX_ROWS)
+    .map(({ endpoint, reason }) => ({
+      severity: 'error',
+      code: 'port-not-published',
+      message: `${endpoint.replace(/^wep\//, '')}: ${reason}`,
+      remedy: 'ocicat endpoints   # then publish it on another port, or detach the holder',
     }));
 }
 

@@ -96,7 +96,6 @@ const TABLE: Readonly<Record<Kind, readonly Row[]>> = {
   IPPool: [
     refused('spec.ipipMode', 'Never'),
     refused('spec.vxlanMode', 'Never'),
-    refused('spec.natOutgoing', false),
     refused('spec.namespaceSelector', 'all()'),
   ],
   IPReservation: [refused('spec.reservedCIDRs')],
@@ -110,7 +109,6 @@ const TABLE: Readonly<Record<Kind, readonly Row[]>> = {
     refused('spec.ipNATs'),
     refused('spec.qosControls'),
     refused('spec.allowSpoofedSourcePrefixes'),
-    refused('spec.ports[].hostPort', 0),
   ],
   GlobalNetworkPolicy: [
     ...POLICY_ROWS,
