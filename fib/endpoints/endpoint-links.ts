@@ -303,7 +303,8 @@ export class EndpointLinks {
 
     const { ifindex: hostIfindex } = host;
     setMtuIfDifferent(this.#socket, host, spec.mtu);
-    inNamespaceOrHere(this.#netns, () => hostEndSysctls(hostIfname, families).forEach(ensureSysctl));
+    const settings = hostEndSysctls(hostIfname, families, spec.publishes);
+    inNamespaceOrHere(this.#netns, () => settings.forEach(ensureSysctl));
     if (families.has('ipv6')) {
       this.#socket.request(`give ${hostIfname} its gateway address`, (writer) => {
         writeAddressAddition(writer, hostIfindex, { address: GATEWAYS.ipv6, length: 64 }, RT_SCOPE.LINK);

@@ -57,6 +57,8 @@ export interface EndpointSpec {
    */
   readonly sharesNamespace?: boolean | undefined;
   readonly bandwidth?: EndpointBandwidth | undefined;
+  /** ports of the host lead to it, also from 127.0.0.1: the kernel then routes that address to its link */
+  readonly publishes?: boolean | undefined;
 }
 
 /** The host end's name: prefix and 11 hex digits of the id's SHA-1. Throws a RangeError for a prefix that is empty, too long or odd. */
@@ -96,11 +98,13 @@ export function problemOfSpec(spec: EndpointSpec): string | undefined {
  * Settings of the host end, to be made before it goes up. rp_filter is strict: a container cannot send from an address that is not
  * routed to it (IPv6 has no such setting: the policy chains do it). proxy_arp is a second line behind the permanent neighbour entries.
  */
-export function hostEndSysctls(name: string, families: ReadonlySet<Family>): Sysctl[] {
+export function hostEndSysctls(name: string, families: ReadonlySet<Family>, publishes = false): Sysctl[] {
   const settings: Sysctl[] = [
     { key: `net/ipv4/conf/${name}/rp_filter`, value: '1' },
     { key: `net/ipv4/conf/${name}/forwarding`, value: '1' },
     { key: `net/ipv4/conf/${name}/proxy_arp`, value: '1' },
+    // What a container sends to 127.0.0.0/8 is dropped in the raw table.
+    { key: `net/ipv4/conf/${name}/route_localnet`, value: publishes ? '1' : '0' },
     { key: `net/ipv4/neigh/${name}/proxy_delay`, value: '0' },
   ];
   if (families.has('ipv6')) {

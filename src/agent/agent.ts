@@ -102,6 +102,8 @@ export class Agent {
       mtu: () => this.#mtu,
       onState: () => this.originator.update(),
       policiesOf: (id) => this.policyFeed.policiesOf(id),
+      portConflict: (container, ports) => this.policyFeed.portConflict(container, ports),
+      portProblems: (id) => this.policyFeed.natProblems(id).map(({ reason }) => reason),
     });
     this.originator = new Originator({
       fib,

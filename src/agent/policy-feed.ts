@@ -56,9 +56,9 @@ export class PolicyFeed {
     return [...new Set(tiers.flatMap(({ ingress, egress }) => [...ingress, ...egress]))];
   }
 
-  /** Why an endpoint cannot publish these ports: one of them is held by another; undefined if it can. */
-  portConflict(endpointId: string, ports: readonly WorkloadPort[]): string | undefined {
-    return this.#nat.conflict(endpointId, ports);
+  /** Why a container (by `containerName`) cannot publish these ports; undefined if it can. */
+  portConflict(container: string, ports: readonly WorkloadPort[]): string | undefined {
+    return this.#nat.conflict(container, ports);
   }
 
   /** Published ports that are not in force, of all endpoints or of one. */

@@ -8,7 +8,7 @@ import type { IpPool } from '../model/ip-pool.ts';
 import type { ResourceKey } from '../model/metadata-types.ts';
 import { parseCidrOrAddress, protocolNumber } from '../model/scalars.ts';
 import type { Resource } from '../model/types.ts';
-import type { WorkloadEndpoint, WorkloadPort } from '../model/workload-endpoint.ts';
+import type { WorkloadEndpoint, WorkloadEndpointSpec, WorkloadPort } from '../model/workload-endpoint.ts';
 import {
   type Address,
   FAMILIES,
@@ -29,7 +29,7 @@ export interface NatProblem {
 /** One family's part of a published port that an endpoint asks for. */
 interface Claim {
   readonly endpoint: string;
-  /** of the endpoint, for people */
+  /** of the container, for people: its interfaces have it in common */
   readonly name: string;
   readonly port: PublishedPort;
   /** the earliest holds the port: creation time, then arrival */
@@ -114,22 +114,32 @@ export class NatGraph {
       const reasons = new Set(known?.problems);
       for (const claim of known?.claims ?? []) {
         const winner = this.#losers.get(claim);
-        if (winner !== undefined) reasons.add(conflictText(claim.port, winner));
+        // Runtimes ask for the same ports on every interface of a container: one is enough.
+        if (winner !== undefined && winner.name !== claim.name)
+          reasons.add(conflictText(claim.port, winner.port, winner.name));
       }
       return [...reasons].map((reason) => ({ endpoint: id, reason }));
     });
   }
 
-  /** Why an endpoint cannot publish these ports, before it has any address: one of them is held by another. */
-  conflict(endpoint: string, ports: readonly WorkloadPort[]): string | undefined {
+  /**
+   * Why a container cannot publish these ports, before it has any address: one of them is held by another, or asked for twice.
+   * `container`: as `containerName` makes it.
+   */
+  conflict(container: string, ports: readonly WorkloadPort[]): string | undefined {
+    const own = new Map<string, PublishedPort[]>();
     for (const port of ports) {
       for (const family of familiesOf(port)) {
         const wanted = publishedPort(port, family, '');
         if (wanted === undefined) continue;
         for (const claim of this.#claims.get(claimKey(wanted)) ?? []) {
-          const isRival = claim.endpoint !== endpoint && !this.#losers.has(claim);
-          if (isRival && overlaps(claim.port, wanted)) return conflictText(wanted, claim);
+          const isRival = claim.name !== container && !this.#losers.has(claim);
+          if (isRival && overlaps(claim.port, wanted)) return conflictText(wanted, claim.port, claim.name);
         }
+        const key = claimKey(wanted);
+        const twin = own.get(key)?.find((each) => overlaps(each, wanted) && !sameText(each, wanted));
+        if (twin !== undefined) return conflictText(wanted, twin, container);
+        own.set(key, [...(own.get(key) ?? []), wanted]);
       }
     }
     return undefined;
@@ -160,7 +170,7 @@ export class NatGraph {
     const arrival = this.#arrivals.get(id) ?? this.#nextArrival++;
     this.#arrivals.set(id, arrival);
     const created = resource.metadata.creationTimestamp ?? '';
-    const name = displayName(resource);
+    const name = containerName(resource.metadata.namespace ?? 'default', resource.spec);
     const claims: Claim[] = [];
     const problems: string[] = [];
     for (const port of ports) {
@@ -285,11 +295,15 @@ function addressByFamily(networks: readonly string[]): Partial<Record<Family, st
 
 const PROTOCOL_TEXT: Readonly<Record<number, string>> = { 6: 'tcp', 17: 'udp', 132: 'sctp' };
 
-function displayName({ metadata, spec }: WorkloadEndpoint): string {
-  return `${metadata.namespace ?? 'default'}/${spec.pod ?? spec.workload ?? spec.containerID ?? metadata.name}`;
+/** `NAMESPACE/NAME` of the container that an endpoint belongs to. */
+export function containerName(
+  namespace: string,
+  identity: Pick<WorkloadEndpointSpec, 'workload' | 'pod' | 'containerID'>,
+): string {
+  return `${namespace}/${identity.pod ?? identity.workload ?? identity.containerID ?? ''}`;
 }
 
-function conflictText(wanted: PublishedPort, { name, port }: Claim): string {
+function conflictText(wanted: PublishedPort, port: PublishedPort, name: string): string {
   const where = port.hostAddress === undefined ? '' : ` on ${port.hostAddress}`;
   const protocol = PROTOCOL_TEXT[wanted.protocol] ?? String(wanted.protocol);
   return `port ${wanted.hostPort}/${protocol} of this host is held by endpoint ${name}${where}`;

@@ -4,14 +4,15 @@
  * gives none twice.
  */
 import { inNamespace } from '../../../fib/netlink/namespace.ts';
-import { problem } from '../../api/problem.ts';
+import { type ApiError, problem } from '../../api/problem.ts';
 import type { EndpointRequest, EndpointView } from '../../api/views.ts';
 import { endpointId } from '../../calc/items.ts';
+import { containerName } from '../../calc/nat-graph.ts';
 import { AddressUnavailable, IpamError } from '../../ipam/errors.ts';
 import type { Ipam } from '../../ipam/ipam.ts';
 import { readResource } from '../../model/registry.ts';
 import { keyOf } from '../../model/types.ts';
-import type { WorkloadEndpoint } from '../../model/workload-endpoint.ts';
+import type { WorkloadEndpoint, WorkloadPort } from '../../model/workload-endpoint.ts';
 import { type Address, formatAddress, parseAddress } from '../../net/address.ts';
 import { AlreadyExists, NotFound, RevisionConflict } from '../../store/errors.ts';
 import { KeyedMutex } from '../../store/keyed-mutex.ts';
@@ -25,6 +26,7 @@ import {
   type EndpointOrder,
   endpointName,
   handleOf,
+  identity,
   isEndpointHandle,
   type LocalEndpoint,
   localEndpoint,
@@ -42,6 +44,10 @@ export interface EndpointManagerOptions extends AttachmentContext {
   readonly ipam: Ipam;
   /** policies in force for an endpoint, by its id in the policy data plane */
   readonly policiesOf: (policyId: string) => readonly string[];
+  /** why a container cannot publish these ports; undefined if it can */
+  readonly portConflict: (container: string, ports: readonly WorkloadPort[]) => string | undefined;
+  /** why published ports of an endpoint are not in force, by its id in the policy data plane */
+  readonly portProblems: (policyId: string) => readonly string[];
 }
 
 /** What a detachment needs to know. */
@@ -165,6 +171,7 @@ export class EndpointManager {
       const name = resourceName(node, order);
       const earlier = name === undefined ? undefined : cache.get('WorkloadEndpoint', name, order.namespace);
       this.#refuseOther(order, name);
+      this.#refusePorts(order);
       const addresses = await this.#assign(order);
       try {
         const resource = makeEndpoint(node, order, addresses, earlier);
@@ -180,6 +187,7 @@ export class EndpointManager {
         }
         await this.#write(resource);
         await this.#settle(order.id);
+        this.#refuseUnpublished(order, resource);
         return this.#view(resource);
       } catch (error) {
         if (earlier === undefined) await this.#remove(order);
@@ -251,6 +259,18 @@ export class EndpointManager {
         { hint: `Detach it first: ocicat endpoint delete ${other.name} --namespace ${other.namespace}` },
       );
     }
+  }
+
+  #refusePorts(order: EndpointOrder): void {
+    const container = containerName(order.namespace, identity(order));
+    const conflict = this.#options.portConflict(container, order.ports ?? []);
+    if (conflict !== undefined) throw publishProblem(order, conflict);
+  }
+
+  // Two that asked at the same moment, or a port of a family that the endpoint has no address of.
+  #refuseUnpublished(order: EndpointOrder, resource: WorkloadEndpoint): void {
+    const [reason] = this.#options.portProblems(endpointId(order.namespace, resource.metadata.name));
+    if (reason !== undefined) throw publishProblem(order, reason);
   }
 
   async #assign(order: EndpointOrder): Promise<readonly Address[]> {
@@ -365,6 +385,12 @@ function checkNamespace(path: string): void {
     const reason = error instanceof Error ? error.message : String(error);
     throw problem('invalid', `--netns ${path}: is no network namespace that can be entered: ${reason}`);
   }
+}
+
+function publishProblem(order: EndpointOrder, reason: string): ApiError {
+  return problem('conflict', `endpoint ${order.name} cannot publish its ports: ${reason}`, {
+    hint: 'Publish it on another port or host address, or detach the holder; "ocicat endpoints" lists them.',
+  });
 }
 
 function checkRequest(request: EndpointRequest): Address[] {

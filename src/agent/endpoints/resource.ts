@@ -121,7 +121,8 @@ export function resourceName(node: string, order: EndpointOrder): string | undef
   return workloadEndpointName({ node, ...identity(order) });
 }
 
-function identity(order: EndpointOrder) {
+/** The parts of a resource that say whose it is. */
+export function identity(order: EndpointOrder) {
   return {
     orchestrator: order.orchestrator,
     workload: order.name,
