@@ -20,3 +20,26 @@ function overlapsOf(pool: IpPool, others: Iterable<Resource>): readonly string[]
   }
   return reasons;
 }
+
+/**
+ * Admission in a store that other hosts share. What concerns another host alone (its endpoints, its node, its peers) is judged by that
+ * host: here only its labels and addresses count, and fields that only its own agent carries out are no reason to leave it out.
+ */
+export function admitOnNode(node: string): Admission {
+  return (resource, others) => (isOfAnotherHost(resource, node) ? [] : admitByModel(resource, others));
+}
+
+function isOfAnotherHost(resource: Resource, node: string): boolean {
+  switch (resource.kind) {
+    case 'Node':
+      return resource.metadata.name !== node;
+    case 'WorkloadEndpoint':
+      return resource.spec.node !== undefined && resource.spec.node !== node;
+    case 'BGPPeer':
+      return resource.spec.node !== undefined && resource.spec.node !== node;
+    case 'BGPConfiguration':
+      return resource.metadata.name.startsWith('node.') && resource.metadata.name !== `node.${node}`;
+    default:
+      return false;
+  }
+}

@@ -8,8 +8,10 @@ import type { Family } from '../net/address.ts';
 /** Who holds an allocation. */
 export interface AllocationAttribute {
   readonly handle_id: string | null;
-  /** for people: `node`, `namespace`, `pod` or `endpoint`, `type`, `timestamp` */
+  /** `node`: the host that uses the address; for people: `namespace`, `pod` or `endpoint`, `type`, `timestamp` */
   readonly secondary: Readonly<Record<string, string>> | null;
+  /** RFC 3339; set while a released address cools down (ipCooldownSeconds): nobody holds it, and it cannot be given out yet */
+  readonly releasedAt?: string | null | undefined;
 }
 
 /** A block of addresses. `allocations` has one entry an ordinal: null when free, else an index into `attributes`. */
@@ -17,6 +19,8 @@ export interface BlockDocument {
   readonly cidr: string;
   /** `host:NAME`, or null when the block belongs to no host */
   readonly affinity: string | null;
+  /** RFC 3339, when the host claimed it; absent in blocks of old versions */
+  readonly affinity_claim_time?: string | null | undefined;
   readonly allocations: readonly (number | null)[];
   /** free ordinals, the one to be given out next first */
   readonly unallocated: readonly number[];
@@ -49,6 +53,8 @@ export interface IpamConfigDocument {
   readonly auto_allocate_blocks: boolean;
   /** 0: no limit of its own (Calico then stops at 20) */
   readonly maxBlocksPerHost: number;
+  /** 0..1200: how long a released address is not given out again */
+  readonly ipCooldownSeconds?: number | undefined;
 }
 
 /** Document type by kind. */
@@ -111,11 +117,13 @@ const unsigned = z.union([z.bigint(), z.int().nonnegative().transform(BigInt)]);
 const attribute = z.looseObject({
   handle_id: z.string().nullable().default(null),
   secondary: z.record(z.string(), z.string()).nullable().default(null),
+  releasedAt: z.string().nullish(),
 });
 
 const block = z.looseObject({
   cidr: z.string(),
   affinity: z.string().nullable().default(null),
+  affinity_claim_time: z.string().nullish(),
   allocations: z.array(z.int().nonnegative().nullable()),
   unallocated: z.array(z.int()),
   attributes: z.array(attribute),
@@ -142,6 +150,7 @@ const config = z.looseObject({
   strict_affinity: z.boolean().default(false),
   auto_allocate_blocks: z.boolean().default(false),
   maxBlocksPerHost: z.int().nonnegative().default(0),
+  ipCooldownSeconds: z.int().nonnegative().optional(),
 });
 
 const SCHEMAS: { readonly [K in IpamKind]: z.ZodType<IpamDocuments[K]> } = {

@@ -1,6 +1,6 @@
 /**
  * The store of resources, as everybody else sees it: versions, compare-and-swap on every write, and one way to list and follow it.
- * The embedded file store implements it, etcd will. It promises what etcd can promise and no more: listeners see every key's latest
+ * The embedded file store and etcd implement it. It promises what etcd can promise and no more: listeners see every key's latest
  * version in the end, but versions between two may be coalesced, and a deletion is simply the absence of the key.
  */
 
@@ -83,6 +83,8 @@ export interface Store {
   /** What is stored but not in force, ordered by location. */
   problems(): readonly StoreProblem[];
   availability(): StoreAvailability;
+  /** Why endpoints may be neither added nor removed now, although the store works: somebody moves its contents. Undefined: they may. */
+  lockReason(): string | undefined;
   /** Blocks, affinities, handles and the IPAM configuration. */
   readonly ipam: IpamStore;
   /** Ends all watches and gives up the store. Writes under way are finished first. */

@@ -7,11 +7,12 @@ import { chmod, lstat, mkdir, readdir, realpath, writeFile } from 'node:fs/promi
 import { join, resolve } from 'node:path';
 import { KINDS, type Kind } from '../../model/kinds.ts';
 import type { ResourceKey } from '../../model/metadata-types.ts';
-import { formatKey, type Resource, type ResourceOfKind } from '../../model/types.ts';
+import type { Resource, ResourceOfKind } from '../../model/types.ts';
 import type { Admission, ResourceCodec } from '../codec.ts';
 import { StoreUnavailable } from '../errors.ts';
 import { IPAM_KINDS } from '../ipam-documents.ts';
 import type { IpamStore } from '../ipam-store.ts';
+import { listOfKind } from '../order.ts';
 import type {
   Revision,
   Store,
@@ -155,11 +156,7 @@ export class FileStore implements Store {
 
   async list<K extends Kind>(kind: K): Promise<readonly Stored<ResourceOfKind<K>>[]> {
     this.#assertOpen();
-    const found: Stored<ResourceOfKind<K>>[] = [];
-    for (const { resource, revision } of this.#resources.ofKind(kind)) {
-      if (isOfKind(kind, resource)) found.push({ resource, revision });
-    }
-    return found.sort((a, b) => compareText(sortKey(a.resource), sortKey(b.resource)));
+    return listOfKind(kind, this.#resources.ofKind(kind));
   }
 
   async create(resource: Resource): Promise<Stored> {
@@ -187,6 +184,11 @@ export class FileStore implements Store {
 
   availability(): StoreAvailability {
     return this.#hub.availability;
+  }
+
+  /** Never: whoever moves the contents has the folder open alone. */
+  lockReason(): undefined {
+    return undefined;
   }
 
   async close(): Promise<void> {
@@ -303,20 +305,4 @@ async function makeFolders(root: string): Promise<void> {
   }
   const ipamReadme = join(root, IPAM_FOLDER, README);
   if (!existsSync(ipamReadme)) await writeFile(ipamReadme, IPAM_README, { mode: 0o600 });
-}
-
-function isOfKind<K extends Kind>(kind: K, resource: Resource): resource is ResourceOfKind<K> {
-  return resource.kind === kind;
-}
-
-function sortKey(resource: Resource): string {
-  return formatKey({
-    kind: resource.kind,
-    name: resource.metadata.name,
-    namespace: resource.metadata.namespace ?? '',
-  });
-}
-
-function compareText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }
