@@ -1,20 +1,21 @@
 #!/bin/sh
 # Installs what `npm run lab` and `npm test` need and this machine does not have yet: Debian packages, then node_modules.
 # Usage: sh lab/setup.sh lab|test
-# Starts and enables no service: policy-rc.d refuses that while packages are installed, and units that were not there
-# before are disabled. Changes nothing else of the machine. Takes a moment when nothing is missing.
+# Starts and enables no service: policy-rc.d refuses that while packages are installed, and what they enable is disabled
+# again. Changes nothing else of the machine. Takes a moment when nothing is missing. May be interrupted and run again.
 set -u
 
 want=${1:-lab}
 cd -- "$(dirname -- "$0")/.." || exit 1
 root=$(pwd -P)
 
-lab_packages='bird2 frr ipset iproute2 iptables iputils-ping netcat-openbsd procps tcpdump util-linux'
+# libatomic1: the pinned Node is linked to it.
+lab_packages='bird2 frr ipset iproute2 iptables iputils-ping libatomic1 netcat-openbsd procps tcpdump util-linux'
 test_packages="$lab_packages gobgpd nftables"
 case $want in
   lab) packages=$lab_packages ;;
   test) packages=$test_packages ;;
-  modes) packages="iperf3 iproute2 ipset iptables iputils-ping" ;;
+  modes) packages="iperf3 iproute2 ipset iptables iputils-ping libatomic1" ;;
   *) echo "set-up: usage: sh lab/setup.sh lab|modes|test" >&2; exit 2 ;;
 esac
 
@@ -28,12 +29,14 @@ fail() { printf 'set-up: %s\n' "$*" >&2; exit 1; }
 
 command -v dpkg-query >/dev/null 2>&1 || fail "no dpkg and apt here; on another distribution install by hand what these Debian packages hold: $packages"
 
-missing=
-for package in $packages; do
-  state=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) || state=absent
-  [ "$state" = installed ] || missing="$missing $package"
-done
-missing=${missing# }
+find_missing() {
+  missing=
+  for package in $packages; do
+    state=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) || state=absent
+    [ "$state" = installed ] || missing="$missing $package"
+  done
+  missing=${missing# }
+}
 
 # node_modules is in step when it was made from this very lock file, or by npm itself after the lock file last changed.
 node_modules_in_step() {
@@ -47,99 +50,154 @@ node_modules_in_step() {
   [ -z "$(find package-lock.json -newer node_modules/.package-lock.json)" ]
 }
 
-need_npm=no
-node_modules_in_step || need_npm=yes
+policy=/usr/sbin/policy-rc.d
+saved=$policy.before-ocicat
+marker='ocicat-set-up: no service starts while packages are installed'
 
-if [ -z "$missing" ] && [ "$need_npm" = no ]; then exit 0; fi
+# Our policy-rc.d stands there: another set-up is running, or one was killed before it could put things back.
+policy_is_ours() { [ -f "$policy" ] && grep -q "$marker" "$policy" 2>/dev/null; }
 
-say "going to install:"
-[ -z "$missing" ] || printf '  Debian packages: %s\n' "$missing"
-[ "$need_npm" = no ] || printf '  npm packages:    node_modules from package-lock.json (npm ci)\n'
+look() { # what there is to do
+  find_missing
+  need_npm=no
+  node_modules_in_step || need_npm=yes
+  unfinished=no
+  if policy_is_ours || [ -e "$saved" ] || [ -L "$saved" ]; then unfinished=yes; fi
+  [ -n "$missing" ] || [ "$need_npm" = yes ] || [ "$unfinished" = yes ]
+}
+
+look || exit 0
+
+# One set-up at a time on a machine. The lock is a folder that is there anyway, so nothing is left behind.
+if command -v flock >/dev/null 2>&1; then
+  exec 9</usr/sbin
+  if ! flock -n 9; then
+    say "another set-up is running on this machine, waiting for it"
+    flock -w 900 9 || fail "another set-up has been running for 15 minutes on this machine"
+    look || exit 0
+  fi
+fi
+
+if [ -n "$missing" ] || [ "$need_npm" = yes ]; then
+  say "going to install:"
+  [ -z "$missing" ] || printf '  Debian packages: %s\n' "$missing"
+  [ "$need_npm" = no ] || printf '  npm packages:    node_modules from package-lock.json (npm ci)\n'
+fi
 
 # --- Debian packages ---------------------------------------------------------------------------------------------------
 
-policy=/usr/sbin/policy-rc.d
-saved=$policy.before-ocicat
 work=
 
-# Puts back the policy-rc.d that was there, or removes ours. Safe to call at any time and more than once; also clears up
-# after a run that was killed half-way (the marker tells ours from another's).
-restore_policy() {
-  if [ -f "$policy" ] && grep -q 'ocicat-set-up' "$policy" 2>/dev/null; then
-    rm -f "$policy"
-  fi
-  if [ -e "$saved" ] || [ -L "$saved" ]; then
-    if [ -e "$policy" ]; then rm -f "$saved"; else mv -f "$saved" "$policy"; fi
-  fi
+# Everything that systemd or sysvinit would start at boot, as `link PATH` and `init NAME`.
+list_enabled() {
+  {
+    find /etc/systemd/system /etc/systemd/user -type l ! -lname /dev/null 2>/dev/null | sed 's|^|link |'
+    find /etc/rc?.d -name 'S[0-9][0-9]*' 2>/dev/null | sed 's|.*/S[0-9][0-9]|init |'
+  } | LC_ALL=C sort -u
 }
 
-clean_up() {
-  [ -z "$missing" ] || restore_policy
-  [ -z "$work" ] || rm -rf "$work"
+disable_what_is_new() {
+  list_enabled >"$work/enabled.after"
+  LC_ALL=C comm -13 "$work/enabled.before" "$work/enabled.after" >"$work/enabled.new"
+  [ -s "$work/enabled.new" ] || return 0
+  while read -r kind what; do
+    case $kind in
+      link) rm -f "$what" ;;
+      init) update-rc.d "$what" disable >/dev/null 2>&1 </dev/null || true ;;
+    esac
+  done <"$work/enabled.new"
+  [ ! -d /run/systemd/system ] || systemctl daemon-reload >/dev/null 2>&1 || true
+  say "installed but not enabled: $(sed 's|.*[ /]||; s|\.service$||' "$work/enabled.new" | sort -u | paste -s -d ' ' -)"
 }
 
+# Our policy-rc.d also keeps what was enabled before, so that a set-up that was killed can be finished by the next one.
 refuse_services() {
-  restore_policy
-  if [ -e "$policy" ] || [ -L "$policy" ]; then mv -f "$policy" "$saved" || return 1; fi
-  printf '#!/bin/sh\n# ocicat-set-up: no service starts while packages are installed\nexit 101\n' >"$policy.new" &&
-    chmod 755 "$policy.new" && mv -f "$policy.new" "$policy"
+  if policy_is_ours; then
+    sed -n 's/^#= //p' "$policy" >"$work/enabled.before"
+    return 0
+  fi
+  list_enabled >"$work/enabled.before"
+  {
+    printf '#!/bin/sh\n# %s\nexit 101\n' "$marker"
+    sed 's/^/#= /' "$work/enabled.before"
+  } >"$policy.ocicat-new" && chmod 755 "$policy.ocicat-new" || return 1
+  if [ -e "$policy" ] || [ -L "$policy" ]; then
+    # The one kept by a killed set-up is the machine's own, unless somebody has put another in its place since.
+    mv -f "$policy" "$saved" || return 1
+  fi
+  mv -f "$policy.ocicat-new" "$policy"
 }
 
-list_units() { # every unit file and init script that packages have put on the machine
-  for folder in /lib/systemd/system /usr/lib/systemd/system; do
-    [ -d "$folder" ] && find "$folder/" -maxdepth 1 \( -name '*.service' -o -name '*.socket' -o -name '*.timer' -o -name '*.path' \)
-  done 2>/dev/null | sed 's|.*/|unit |' | sort -u
-  [ -d /etc/init.d ] && find /etc/init.d/ -maxdepth 1 -type f 2>/dev/null | sed 's|.*/|init |' | sort -u
+allow_services() {
+  if policy_is_ours; then rm -f "$policy"; fi
+  if [ -e "$saved" ] || [ -L "$saved" ]; then
+    if [ -e "$policy" ] || [ -L "$policy" ]; then rm -f "$saved"; else mv -f "$saved" "$policy"; fi
+  fi
+  rm -f "$policy.ocicat-new"
 }
 
-disable_new_units() {
-  list_units | sort >"$work/units.after"
-  comm -13 "$work/units.before" "$work/units.after" | while read -r kind unit; do
-    if [ "$kind" = init ]; then
-      command -v update-rc.d >/dev/null 2>&1 && update-rc.d "$unit" disable >/dev/null 2>&1
-    elif command -v systemctl >/dev/null 2>&1; then
-      systemctl --quiet disable "$unit" >/dev/null 2>&1
-    elif command -v deb-systemd-helper >/dev/null 2>&1; then
-      deb-systemd-helper disable "$unit" >/dev/null 2>&1
-    fi
-  done
+# Puts everything back, however the installation ended.
+clean_up() {
+  trap '' INT TERM HUP
+  [ ! -f "$work/enabled.before" ] || disable_what_is_new
+  allow_services
+  rm -rf "$work"
 }
 
 apt() {
   DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 apt-get -q -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
-    -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" </dev/null >>"$work/apt.log" 2>&1
+    -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" </dev/null >"$work/apt.log" 2>&1
 }
 
-apt_or_fail() {
-  apt "$@" && return 0
+apt_failed() {
   tail -n 25 "$work/apt.log" >&2
   fail "apt-get $1 failed (its last output is above); nothing was started or enabled"
 }
 
-if [ -n "$missing" ]; then
+apt_update() {
+  say "apt-get update"
+  apt update && return 0
+  # Unlike the other locks, apt does not wait for that of the package lists.
+  tries=60
+  while [ "$tries" -gt 0 ] && grep -q 'Could not get lock' "$work/apt.log"; do
+    [ "$tries" -lt 60 ] || say "another apt is at work, waiting for it"
+    tries=$((tries - 1))
+    sleep 5
+    apt update && return 0
+  done
+  say "apt-get update failed, trying once more"
+  sleep 3
+  apt update || apt_failed update
+}
+
+apt_install() {
+  say "apt-get install"
+  # shellcheck disable=SC2086 # a list of package names
+  apt install --yes --no-install-recommends $missing && return 0
+  if grep -q 'dpkg was interrupted' "$work/apt.log"; then
+    say "dpkg was interrupted earlier; finishing that first (dpkg --configure -a)"
+    DEBIAN_FRONTEND=noninteractive dpkg --force-confdef --force-confold --configure -a </dev/null >"$work/apt.log" 2>&1
+    # shellcheck disable=SC2086 # a list of package names
+    apt install --yes --no-install-recommends $missing && return 0
+  fi
+  apt_failed install
+}
+
+if [ -n "$missing" ] || [ "$unfinished" = yes ]; then
   command -v apt-get >/dev/null 2>&1 || fail "no apt-get here; install by hand: $missing"
+  work=$(mktemp -d) || fail "cannot make a temporary folder"
   trap 'clean_up' EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
-  work=$(mktemp -d) || fail "cannot make a temporary folder"
-  # One set-up at a time on a machine; the lock is the folder that policy-rc.d stands in, so nothing is left behind.
-  if command -v flock >/dev/null 2>&1; then
-    exec 9</usr/sbin
-    flock -w 600 9 || fail "another set-up has been running for 10 minutes on this machine"
-  fi
-  list_units | sort >"$work/units.before"
+  [ "$unfinished" = no ] || say "an earlier set-up was killed half-way; putting things back first"
   refuse_services || fail "cannot write $policy"
-  say "apt-get update"
-  apt update || { say "apt-get update failed, trying once more"; sleep 3; apt_or_fail update; }
-  say "apt-get install"
-  # shellcheck disable=SC2086 # a list of package names
-  apt_or_fail install --yes --no-install-recommends $missing
-  disable_new_units
+  if [ -n "$missing" ]; then
+    apt_update
+    apt_install
+  fi
+  trap - EXIT
   clean_up
-  work=
-  missing=
-  exec 9<&-
-  trap - EXIT INT TERM HUP
+  trap - INT TERM HUP
 fi
 
 # --- npm packages ------------------------------------------------------------------------------------------------------
@@ -164,5 +222,8 @@ if [ "$need_npm" = yes ]; then
   npm_ci || { say "npm ci failed, trying once more"; npm_ci; } || fail "npm ci failed in $root (its output is above)"
   cp package-lock.json node_modules/.ocicat-lock
   node_modules_in_step || fail "npm ci left node_modules without the pinned Node; is 'optional' omitted in an npm configuration?"
+  for node in node_modules/node-linux-*/bin/node; do
+    "$node" --version >/dev/null || fail "the pinned Node does not run on this machine (its message is above)"
+  done
 fi
 say "done"
