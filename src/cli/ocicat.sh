@@ -56,4 +56,17 @@ else
     exit 127
   fi
 fi
+# The one library of that Node that a small Debian installation lacks. A process is spent on it only if it is not where
+# Debian, Fedora and their kin put it.
+atomic=no
+for library in /lib/*-linux-gnu/libatomic.so.1 /usr/lib64/libatomic.so.1 /usr/lib/libatomic.so.1; do
+  if [ -e "$library" ]; then
+    atomic=yes
+    break
+  fi
+done
+if [ "$atomic" = no ] && ! "$node" --version >/dev/null; then
+  echo "ocicat: its Node does not run on this machine; it needs libatomic.so.1 (Debian: apt-get install libatomic1)" >&2
+  exit 127
+fi
 exec "$node" "$program" "$@"
