@@ -34,6 +34,7 @@ import { ensureSysctl, type Sysctl } from '../sysctl/sysctl.ts';
 import { limitSending } from './bandwidth.ts';
 import { untilOperational } from './carrier.ts';
 import { removeContainerRules, setContainerRoutes } from './container-routes.ts';
+import { createWaitingPair, waitingLinkName } from './handed-link.ts';
 import {
   containerMac,
   containerSysctls,
@@ -142,6 +143,7 @@ export class EndpointLinks {
     const problem = problemOfSpec(spec);
     if (problem !== undefined) throw new EndpointError('invalid', `endpoint ${spec.id}: ${problem}`);
     return this.#attempt(spec.id, 'attach', () => {
+      if (spec.isHanded === true) return this.#prepareHanded(spec);
       const inside = openInside(spec);
       try {
         return this.#prepareWith(spec, inside);
@@ -302,14 +304,7 @@ export class EndpointLinks {
     }
 
     const { ifindex: hostIfindex } = host;
-    setMtuIfDifferent(this.#socket, host, spec.mtu);
-    const settings = hostEndSysctls(hostIfname, families, spec.publishes);
-    inNamespaceOrHere(this.#netns, () => settings.forEach(ensureSysctl));
-    if (families.has('ipv6')) {
-      this.#socket.request(`give ${hostIfname} its gateway address`, (writer) => {
-        writeAddressAddition(writer, hostIfindex, { address: GATEWAYS.ipv6, length: 64 }, RT_SCOPE.LINK);
-      });
-    }
+    this.#setUpHostEnd(spec, host, families);
     const mac = this.#setUpInside(spec, inside, container, containerIfname, families);
     this.#setHostNeighbours(spec, hostIfindex, mac);
     const { ingress, egress } = spec.bandwidth ?? {};
@@ -324,6 +319,42 @@ export class EndpointLinks {
       isNew,
       isUp: (host.flags & IFF.UP) !== 0,
     };
+  }
+
+  #prepareHanded(spec: EndpointSpec): PreparedEndpoint {
+    const hostIfname = this.nameOf(spec.id);
+    const found = this.#find(hostIfname);
+    if (found !== undefined && !isOurs(found)) throw taken(hostIfname, found);
+    if (found === undefined) createWaitingPair(this.#socket, spec, hostIfname, this.#prefix, this.#netns);
+    const host = found ?? this.#find(hostIfname);
+    if (host === undefined) {
+      const message = `endpoint ${spec.id}: the pair ${hostIfname} vanished while it was made`;
+      throw new EndpointError('kernel', message);
+    }
+    const mac = spec.mac ?? containerMac(spec.id);
+    this.#setUpHostEnd(spec, host, new Set(spec.addresses.map(({ family }) => family)));
+    this.#setHostNeighbours(spec, host.ifindex, mac);
+    const { ingress } = spec.bandwidth ?? {};
+    if (ingress !== undefined) limitSending(this.#socket, host.ifindex, ingress);
+    return {
+      hostIfname,
+      hostIfindex: host.ifindex,
+      containerIfname: waitingLinkName(spec.id, this.#prefix),
+      containerIfindex: host.peerIfindex,
+      containerMac: mac,
+      isNew: found === undefined,
+      isUp: (host.flags & IFF.UP) !== 0,
+    };
+  }
+
+  #setUpHostEnd(spec: EndpointSpec, host: LinkMessage, families: ReadonlySet<Family>): void {
+    setMtuIfDifferent(this.#socket, host, spec.mtu);
+    const settings = hostEndSysctls(host.name, families, spec.publishes);
+    inNamespaceOrHere(this.#netns, () => settings.forEach(ensureSysctl));
+    if (!families.has('ipv6')) return;
+    this.#socket.request(`give ${host.name} its gateway address`, (writer) => {
+      writeAddressAddition(writer, host.ifindex, { address: GATEWAYS.ipv6, length: 64 }, RT_SCOPE.LINK);
+    });
   }
 
   #createPair(spec: EndpointSpec, hostIfname: string, containerIfname: string): void {

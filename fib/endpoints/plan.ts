@@ -59,6 +59,11 @@ export interface EndpointSpec {
   readonly bandwidth?: EndpointBandwidth | undefined;
   /** ports of the host lead to it, also from 127.0.0.1: the kernel then routes that address to its link */
   readonly publishes?: boolean | undefined;
+  /**
+   * another program moves the container end into `netns` and sets it up (handed-link.ts); a pair that is there already is taken as it is;
+   * default false
+   */
+  readonly isHanded?: boolean | undefined;
 }
 
 /** The host end's name: prefix and 11 hex digits of the id's SHA-1. Throws a RangeError for a prefix that is empty, too long or odd. */
