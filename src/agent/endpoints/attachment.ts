@@ -11,8 +11,8 @@ import type { Log } from '../log.ts';
 import type { PolicyEnforcer } from '../policy-enforcer.ts';
 import type { LocalEndpoint } from './resource.ts';
 
-/** Where an endpoint stands. `gone`: its network namespace is not there. */
-export type AttachmentState = 'pending' | 'up' | 'failed' | 'gone';
+/** Where an endpoint stands. `held`: all is prepared, and nothing may flow yet. `gone`: its network namespace is not there. */
+export type AttachmentState = 'pending' | 'held' | 'up' | 'failed' | 'gone';
 
 /** What an attachment works with. */
 export interface AttachmentContext {
@@ -94,7 +94,8 @@ export class Attachment {
         if (this.#state === 'pending') return;
         this.#settled.delete(check);
         clearTimeout(timer);
-        if (this.#state === (this.#desired === undefined ? 'gone' : 'up')) resolve();
+        const wanted = this.#desired === undefined ? 'gone' : this.#desired.isHeld === true ? 'held' : 'up';
+        if (this.#state === wanted) resolve();
         else reject(new Error(this.#reason ?? this.#state));
       };
       this.#settled.add(check);
@@ -163,8 +164,12 @@ export class Attachment {
     await policy.ready(this.#policyId, POLICY_TIMEOUT_MS);
     // The wish may have changed while policy was written; then another run is due and this one must not open the link.
     if (this.#desired !== desired) return;
+    if (desired.isHeld === true) {
+      this.#become('held', 'the labels of its container are not known yet');
+      return;
+    }
     fib.activateEndpoint(spec, prepared);
-    await fib.links.operational(spec);
+    if (desired.isHanded !== true) await fib.links.operational(spec);
     await fib.installed(
       desired.addresses.map((address) => hostPrefix(address)),
       ROUTE_TIMEOUT_MS,

@@ -197,6 +197,17 @@ export class EndpointManager {
     });
   }
 
+  /** Writes an endpoint whose addresses are held already, and resolves once the kernel has what it says. Throws `ApiError`. */
+  async place(resource: WorkloadEndpoint): Promise<void> {
+    const local = localEndpoint(resource, this.#options.node);
+    if (local === undefined) throw problem('internal', 'an endpoint was made that is not of this node');
+    await this.#mutex.run(local.id, async () => {
+      if (this.#closed) throw problem('unavailable', 'the agent is stopping');
+      await this.#write(resource);
+      await this.#settle(local.id);
+    });
+  }
+
   /** Detaches an endpoint by the name that people know it by, whatever is gone already. */
   async delete(namespace: string, name: string): Promise<{ existed: boolean; released: string[] }> {
     const targets: EndpointTarget[] = this.locals().flatMap(({ resource, local }) => {

@@ -24,6 +24,11 @@ export const HANDLE_ANNOTATION = 'ocicat.dev/ipam-handle';
 export const MTU_ANNOTATION = 'ocicat.dev/mtu';
 /** The network that a container runtime attached it to. */
 export const NETWORK_ANNOTATION = 'ocicat.dev/network';
+/**
+ * On endpoints whose container end a container runtime moves itself: `open`, or `held` while too little is known of the container to
+ * judge its traffic.
+ */
+export const HANDED_ANNOTATION = 'ocicat.dev/handed';
 /** The orchestrator that `ocicat endpoint add` stands for. */
 export const ORCHESTRATOR = 'ocicat';
 
@@ -77,6 +82,10 @@ export interface LocalEndpoint {
   /** ports of the host lead to it, also from the host's own 127.0.0.1 */
   readonly publishes: boolean;
   readonly mac?: Uint8Array;
+  /** a container runtime moves its container end */
+  readonly isHanded?: boolean;
+  /** everything is prepared, but nothing may flow yet */
+  readonly isHeld?: boolean;
   /** where a default route is there already, ours stands beside it */
   readonly sharesNamespace?: boolean;
   readonly bandwidth?: EndpointBandwidth;
@@ -186,14 +195,16 @@ export function localEndpoint(resource: WorkloadEndpoint, node: string): LocalEn
   const wantedMtu = Number(metadata.annotations?.[MTU_ANNOTATION] ?? Number.NaN);
   const mac = spec.mac === undefined ? undefined : parseMac(spec.mac);
   const bandwidth = bandwidthOf(spec.qosControls);
+  const handed = metadata.annotations?.[HANDED_ANNOTATION];
   return {
     id: metadata.annotations?.[ID_ANNOTATION] ?? localId(name),
     handle: metadata.annotations?.[HANDLE_ANNOTATION] ?? handleOf(name),
     netns,
-    containerIfname: spec.endpoint ?? 'eth0',
+    containerIfname: handed !== undefined ? 'eth0' : (spec.endpoint ?? 'eth0'),
     addresses: addressesOf(resource),
     publishes: (spec.ports ?? []).some(isPublished),
     ...(mac === undefined ? {} : { mac }),
+    ...(handed === undefined ? {} : { isHanded: true, isHeld: handed !== 'open' }),
     ...(spec.orchestrator === ORCHESTRATOR ? {} : { sharesNamespace: true }),
     ...(bandwidth === undefined ? {} : { bandwidth }),
     ...(Number.isInteger(wantedMtu) ? { wantedMtu } : {}),
