@@ -268,8 +268,9 @@ export class Speaker {
   }
 
   #startPeers(peers: Iterable<Peer>): void {
-    this.#deferral.begin(this.#clock.now());
     for (const peer of peers) peer.start();
+    // Not before: a peer that has not been started yet would count as one that is not coming.
+    this.#deferral.begin(this.#clock.now());
     this.#checkDeferral();
   }
 
@@ -301,13 +302,13 @@ export class Speaker {
   #checkDeferral(): void {
     if (this.#stopped || this.#deferral.pending.size === 0) return;
     const now = this.#clock.now();
-    const peers = [...this.#peers.values()].map(deferralPeer);
+    const peers = [...this.#peers.values()].map((peer) => deferralPeer(peer, now));
     for (const { family, why } of this.#deferral.check(peers, now)) {
       this.rib.setDeferral(family, false);
       this.#endDeferral(family, why);
     }
     for (const peer of this.#peers.values()) peer.updateRestartFlags();
-    const next = this.#deferral.nextCheckMs(now);
+    const next = this.#deferral.nextCheckMs(peers, now);
     if (next === undefined) this.#deferralTimer.stop();
     else this.#deferralTimer.start(next);
   }
@@ -326,15 +327,19 @@ function addressKey(address: Address): string {
   return formatAddress(address);
 }
 
-function deferralPeer(peer: Peer): DeferralPeer {
+function deferralPeer(peer: Peer, now: number): DeferralPeer {
   const { negotiated, endOfRibReceived } = peer;
-  const waits = negotiated?.gracefulRestart !== undefined && !negotiated.gracefulRestart.restarting;
+  const restart = negotiated?.gracefulRestart;
+  const state = sessionState(peer.session);
   return {
-    state: sessionState(peer.session),
+    state,
     wasUp: peer.wasUp,
     families: peer.config.families,
-    owesEndOfRib: waits
-      ? FAMILIES.filter((family) => negotiated.context.families[family] && !endOfRibReceived.has(family))
-      : [],
+    isRestarting: restart?.restarting ?? false,
+    upForMs: state === 'Established' ? now - peer.upSince : 0,
+    owesEndOfRib:
+      negotiated !== undefined && restart !== undefined
+        ? FAMILIES.filter((family) => negotiated.context.families[family] && !endOfRibReceived.has(family))
+        : [],
   };
 }

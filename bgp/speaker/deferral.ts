@@ -1,13 +1,17 @@
 /**
  * The restarting speaker's wait, RFC 4724 4.1: for each family whose forwarding state the kernel kept, no route is selected until
- * the peers have told theirs. Peers that are up, or about to be, hold it until their End-of-RIB; peers that do not come hold it for a few
- * seconds only; and a timer bounds it all. Pure: told of time and peers, it says which families are done.
+ * the peers have told theirs. Peers that are up, or about to be, hold it until their End-of-RIB; peers that do not come, or that say that
+ * they restart themselves, hold it for a few seconds only; and a timer bounds it all. Pure: told of time and peers, it says which families are done.
  */
 import { FAMILIES, type Family } from '../../src/net/address.ts';
 import type { SessionState } from '../types.ts';
 import type { PerFamily } from '../wire/types.ts';
 
-/** How long peers that are not even in the OPEN exchange are waited for. */
+/**
+ * How long peers are waited for that are not even in the OPEN exchange, and, once up, those with the Restart State bit. RFC 4724 4.1 leaves
+ * the latter out, so that two restarting speakers do not wait for each other; but FRR sets the bit in all its sessions for the
+ * first minutes after its start, and its routes would be missed.
+ */
 const SETTLE_MS = 5_000;
 
 /** What the wait needs to know of a peer. */
@@ -17,8 +21,12 @@ export interface DeferralPeer {
   readonly wasUp: boolean;
   /** families configured */
   readonly families: readonly Family[];
-  /** families that it will end with an End-of-RIB: negotiated, graceful restart capable, not restarting itself */
+  /** families that it will end with an End-of-RIB and has not yet: negotiated, graceful restart capable */
   readonly owesEndOfRib: readonly Family[];
+  /** it set the Restart State bit */
+  readonly isRestarting: boolean;
+  /** since it is Established; 0 when it is not */
+  readonly upForMs: number;
 }
 
 export type DeferralEnd = 'nothing-preserved' | 'end-of-rib' | 'timer';
@@ -58,11 +66,14 @@ export class Deferral {
   }
 
   /** Milliseconds until time alone may change the answer; undefined when it will not. */
-  nextCheckMs(now: number): number | undefined {
+  nextCheckMs(peers: readonly DeferralPeer[], now: number): number | undefined {
     if (this.#startedAt === undefined || this.#pending.size === 0) return undefined;
     const elapsed = now - this.#startedAt;
-    const next = elapsed < SETTLE_MS ? Math.min(SETTLE_MS, this.#deferralMs) : this.#deferralMs;
-    return Math.max(0, next - elapsed);
+    const settling = peers
+      .filter(({ isRestarting }) => isRestarting)
+      .map(({ upForMs }) => SETTLE_MS - upForMs);
+    const waits = [SETTLE_MS - elapsed, ...settling].filter((wait) => wait > 0);
+    return Math.max(0, Math.min(this.#deferralMs - elapsed, ...waits));
   }
 }
 
@@ -72,7 +83,7 @@ function holds(peer: DeferralPeer, family: Family, elapsedMs: number): boolean {
     case 'Idle(Admin)':
       return false;
     case 'Established':
-      return peer.owesEndOfRib.includes(family);
+      return peer.owesEndOfRib.includes(family) && (!peer.isRestarting || peer.upForMs < SETTLE_MS);
     case 'OpenSent':
     case 'OpenConfirm':
       return true;

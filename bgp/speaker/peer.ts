@@ -67,6 +67,12 @@ type Delivery =
   | { readonly kind: 'refresh'; readonly family: Family | undefined }
   | undefined;
 
+/**
+ * FRR announces its table half a second to seconds after the session is up, but its End-of-RIB at once (FRR issues 10440 and 22623).
+ * An End-of-RIB that comes first, this soon after the start, is therefore believed only when this time is over.
+ */
+const EARLY_END_OF_RIB_MS = 5_000;
+
 export class Peer {
   readonly ribId: number;
   readonly totals: PeerTotals = {
@@ -91,6 +97,10 @@ export class Peer {
   readonly #timers: Readonly<Record<PeerTimer, RestartableTimer>>;
   readonly #problems: ProblemLog;
   readonly #endOfRib = new Set<Family>();
+  /** families whose End-of-RIB came before anything else and is believed only when `#earlyTimer` fires */
+  readonly #earlyEndOfRib = new Set<Family>();
+  readonly #earlyTimer: RestartableTimer;
+  #upSince = 0;
   readonly #queue: { readonly event: SessionEvent; readonly delivery: Delivery }[] = [];
   #running = false;
   #removed = false;
@@ -113,7 +123,11 @@ export class Peer {
       'idle-hold': timer({ type: 'IdleHoldTimer_Expires' }),
       restart: timer({ type: 'RestartTimer_Expires' }),
       stale: timer({ type: 'StaleTimer_Expires' }),
+      'long-lived': timer({ type: 'LongLivedTimer_Expires' }),
     };
+    this.#earlyTimer = new RestartableTimer(around.clock, () => {
+      for (const family of [...this.#earlyEndOfRib]) this.#endOfRibCame(family);
+    });
     around.loop.add(this);
   }
 
@@ -128,6 +142,11 @@ export class Peer {
   /** Whether it was Established since it was added. */
   get wasUp(): boolean {
     return this.#wasUp;
+  }
+
+  /** When the present or last session came up, on the clock's scale. */
+  get upSince(): number {
+    return this.#upSince;
   }
 
   /** Families whose End-of-RIB came in the present session. */
@@ -188,7 +207,7 @@ export class Peer {
       if (this.#session.connections.length > 0) {
         this.reset(CEASE.otherConfigurationChange, `configuration changed: ${changes.join(', ')}`);
       }
-      this.dispatch({ type: 'RestartTimer_Expires' });
+      this.dispatch({ type: 'StaleTimer_Expires' });
     }
     this.#config = config;
     this.#session = reconfigure(
@@ -224,6 +243,7 @@ export class Peer {
     for (const connection of this.#connections.values()) connection.close(undefined);
     this.#connections.clear();
     this.#established = undefined;
+    this.#earlyTimer.stop();
     for (const timer of Object.values(this.#timers)) timer.stop();
   }
 
@@ -444,6 +464,7 @@ export class Peer {
     const { peerConnected, connectedSubnets, ...addresses } = addressesOf(localAddress, remoteAddress);
     this.#established = connection;
     this.#wasUp = true;
+    this.#upSince = clock.now();
     this.#endOfRib.clear();
     this.establishedAt = clock.wallNow();
     this.totals.establishedCount += 1;
@@ -471,13 +492,15 @@ export class Peer {
     this.#established = undefined;
     this.establishedAt = undefined;
     this.#endOfRib.clear();
+    this.#earlyEndOfRib.clear();
+    this.#earlyTimer.stop();
     this.totals.droppedCount += 1;
     this.#around.rib.peerDown(this.ribId, keepStale);
     this.#around.log({ type: 'session-down', peer: this.#config.name, reason, keptStale: keepStale });
   }
 
   #deliver(delivery: NonNullable<Delivery>): void {
-    const { rib, clock, log } = this.#around;
+    const { rib, clock } = this.#around;
     if (delivery.kind === 'refresh') {
       const { family } = delivery;
       if (family !== undefined && this.negotiated?.context.families[family]) rib.refresh(this.ribId, family);
@@ -487,11 +510,28 @@ export class Peer {
     rib.receive(this.ribId, update, clock.wallNow());
     const family = update.endOfRib;
     if (family === undefined || !this.negotiated?.context.families[family]) return;
+    const earlyForMs = this.#upSince + EARLY_END_OF_RIB_MS - clock.now();
+    if (earlyForMs > 0 && this.#wouldLoseRoutes(family)) {
+      this.#earlyEndOfRib.add(family);
+      this.#earlyTimer.start(earlyForMs);
+    } else this.#endOfRibCame(family);
+  }
+
+  /** Whether an End-of-RIB now would take out routes that are in use, while the peer has not told a single one yet. */
+  #wouldLoseRoutes(family: Family): boolean {
+    const { rib, restartFlags } = this.#around;
+    const { received, stale } = rib.familyStatus(this.ribId, family);
+    return received === stale && (stale > 0 || restartFlags().restarting);
+  }
+
+  #endOfRibCame(family: Family): void {
+    const { rib, log, onProgress } = this.#around;
+    this.#earlyEndOfRib.delete(family);
     rib.endOfRib(this.ribId, family);
     if (this.#endOfRib.has(family)) return;
     this.#endOfRib.add(family);
     log({ type: 'end-of-rib', peer: this.#config.name, family });
-    this.#around.onProgress();
+    onProgress();
   }
 
   #warn(message: string): void {
