@@ -130,6 +130,7 @@ export class Follower {
     this.#isOtherHistory = false;
     this.#seededUpTo = 0;
     this.#next = revision + 1;
+    this.#reached();
     this.#listener.onProgress(revision);
   }
 
