@@ -127,7 +127,7 @@ describe('agent: published ports and natOutgoing', function () {
     await host.apply(...POOLS(true));
     await become(masqueraded);
     // Another pool: what goes there is not masqueraded.
-    await host.apply(pool('racks', '192.0.2.0/28', false));
+    await host.apply(pool('racks', '192.0.2.0/26', false));
     await become([plain[0] ?? '', masqueraded[1] ?? '']);
     await host.apply(...POOLS(false));
     await become(plain);
