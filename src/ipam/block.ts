@@ -3,7 +3,7 @@
  * released one goes to its end; an allocation remembers the block's sequence number, so that a late release of an address that was given
  * out anew is noticed. Every address of a block can be given out: they are routed as /32 or /128, there is no broadcast.
  */
-import { type Address, addressBits, addressToBigInt, addToAddress, formatAddress } from '../net/address.ts';
+import { type Address, addressBits, addressToBigInt, addToAddress } from '../net/address.ts';
 import {
   formatPrefix,
   networkAddress,
@@ -26,21 +26,6 @@ export interface Allocation {
 /** Whether an address may not be given out automatically. */
 export type IsReserved = (address: Address) => boolean;
 
-/** Which allocation to release, and what the caller believes of it. */
-export interface ReleaseRequest {
-  readonly address: Address;
-  /** refuse unless this handle holds it */
-  readonly handle?: string;
-  /** refuse unless it was given out at this sequence number */
-  readonly sequenceNumber?: bigint;
-}
-
-/** What became of a release. */
-export type ReleaseOutcome =
-  | { readonly outcome: 'released'; readonly address: Address; readonly handle: string | null }
-  | { readonly outcome: 'not-allocated'; readonly address: Address }
-  | { readonly outcome: 'refused'; readonly address: Address; readonly reason: string };
-
 const HOST_AFFINITY = 'host:';
 
 /** Number of addresses in a block. */
@@ -48,16 +33,17 @@ export function blockCapacity(cidr: Prefix): number {
   return 2 ** (addressBits(cidr.family) - cidr.length);
 }
 
-/** An empty block that belongs to a host. `sequenceNumber` must differ from those of earlier blocks of this CIDR: Calico uses the time in ns. */
-export function newBlock(cidr: Prefix, host: string, sequenceNumber: bigint): BlockDocument {
+/** An empty block that belongs to a host. `claimedAtNs`, the time, is its first sequence number too: those of earlier blocks of this CIDR were lower. */
+export function newBlock(cidr: Prefix, host: string, claimedAtNs: bigint): BlockDocument {
   const capacity = blockCapacity(cidr);
   return {
     cidr: formatPrefix(cidr),
     affinity: `${HOST_AFFINITY}${host}`,
+    affinity_claim_time: formatTime(Number(claimedAtNs / 1_000_000n)),
     allocations: new Array<null>(capacity).fill(null),
     unallocated: Array.from({ length: capacity }, (_, ordinal) => ordinal),
     attributes: [],
-    sequenceNumber,
+    sequenceNumber: claimedAtNs,
     sequenceNumberForAllocation: {},
     deleted: false,
   };
@@ -76,6 +62,21 @@ export function hostOfBlock(block: BlockDocument): string | undefined {
   return block.affinity.slice(HOST_AFFINITY.length);
 }
 
+/** Who the block belongs to: a host's name, `virtual:...` of a block that serves no host, or undefined when nobody has it. */
+export function ownerOfBlock(block: BlockDocument): string | undefined {
+  return hostOfBlock(block) ?? block.affinity ?? undefined;
+}
+
+/** When the host claimed the block, ms since 1970; 0 when that is not recorded. */
+export function claimTime(block: BlockDocument): number {
+  return Date.parse(block.affinity_claim_time ?? '') || 0;
+}
+
+/** RFC 3339 in whole seconds, as Calico writes times. */
+export function formatTime(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
+}
+
 /** How far into the block an address lies, or undefined when it is outside. */
 export function ordinalOf(cidr: Prefix, address: Address): number | undefined {
   if (!prefixContainsAddress(cidr, address)) return undefined;
@@ -88,7 +89,22 @@ export function addressAt(cidr: Prefix, ordinal: number): Address | undefined {
   return addToAddress(networkAddress(cidr), ordinal);
 }
 
-/** Every address in use, by ordinal. */
+/** The host that uses an allocation of the block: the one recorded with it, else the block's. Undefined: nobody knows. */
+export function userOf(block: BlockDocument, allocation: Allocation): string | undefined {
+  return allocation.attributes['node'] ?? hostOfBlock(block);
+}
+
+/** Whether an attribute is that of released addresses which cool down. */
+export function isCooling(attribute: AllocationAttribute | undefined): boolean {
+  return attribute?.releasedAt !== undefined && attribute.releasedAt !== null;
+}
+
+/** Number of released addresses that cannot be given out yet. */
+export function coolingCount(block: BlockDocument): number {
+  return block.allocations.filter((index) => index !== null && isCooling(block.attributes[index])).length;
+}
+
+/** Every address in use, by ordinal; those that cool down are in nobody's use. */
 export function allocationsOf(block: BlockDocument): readonly Allocation[] {
   const cidr = blockPrefix(block);
   const found: Allocation[] = [];
@@ -96,6 +112,7 @@ export function allocationsOf(block: BlockDocument): readonly Allocation[] {
     const address = addressAt(cidr, ordinal);
     if (index === null || address === undefined) continue;
     const attribute = block.attributes[index];
+    if (isCooling(attribute)) continue;
     found.push({
       address,
       ordinal,
@@ -107,21 +124,30 @@ export function allocationsOf(block: BlockDocument): readonly Allocation[] {
   return found;
 }
 
-/** Number of addresses in use. */
+/** Number of addresses in use or cooling down: a block is empty when it is 0. */
 export function usedCount(block: BlockDocument): number {
   return block.allocations.reduce<number>((count, index) => (index === null ? count : count + 1), 0);
 }
 
-/** The ordinals that can be given out, next first. In a damaged document, what is in use is never among them. */
-export function freeOrdinals(block: BlockDocument, isReserved: IsReserved): readonly number[] {
+/** Whether an allocation refers to an attribute that is not there: damage, its holder is unknown. */
+export function hasStrayIndex(block: BlockDocument): boolean {
+  return block.allocations.some((index) => index !== null && block.attributes[index] === undefined);
+}
+
+/**
+ * The ordinals that can be given out, next first. In a damaged document, what is in use is never among them, and nothing is when the
+ * holder of an address is unknown: the next attribute would become its.
+ */
+export function* freeOrdinals(block: BlockDocument, isReserved: IsReserved): Generator<number> {
+  if (hasStrayIndex(block)) return;
   const cidr = blockPrefix(block);
   const seen = new Set<number>();
-  return block.unallocated.filter((ordinal) => {
-    const address = addressAt(cidr, ordinal);
-    if (address === undefined || seen.has(ordinal) || block.allocations[ordinal] !== null) return false;
+  for (const ordinal of block.unallocated) {
+    if (seen.has(ordinal) || block.allocations[ordinal] !== null) continue;
     seen.add(ordinal);
-    return !isReserved(address);
-  });
+    const address = addressAt(cidr, ordinal);
+    if (address !== undefined && !isReserved(address)) yield ordinal;
+  }
 }
 
 /** Gives out the next free address. Undefined: there is none. */
@@ -131,13 +157,14 @@ export function assignNext(
   attributes: Readonly<Record<string, string>>,
   isReserved: IsReserved,
 ): { readonly block: BlockDocument; readonly allocation: Allocation } | undefined {
-  const [ordinal] = freeOrdinals(block, isReserved);
-  return ordinal === undefined ? undefined : assignOrdinal(block, ordinal, handle, attributes);
+  for (const ordinal of freeOrdinals(block, isReserved))
+    return assignOrdinal(block, ordinal, handle, attributes);
+  return undefined;
 }
 
 /**
- * Gives out a certain address, reserved or not. `in-use`: to whom; `outside`: not an address of this block, or neither free nor in use
- * (a damaged document).
+ * Gives out a certain address, reserved or not. `in-use`: to whom; `cooling`: released a moment ago; `outside`: not an address of this
+ * block, or neither free nor in use (a damaged document).
  */
 export function assignAddress(
   block: BlockDocument,
@@ -147,46 +174,17 @@ export function assignAddress(
 ):
   | { readonly outcome: 'assigned'; readonly block: BlockDocument; readonly allocation: Allocation }
   | { readonly outcome: 'in-use'; readonly holder: Allocation }
+  | { readonly outcome: 'cooling' }
   | { readonly outcome: 'outside' } {
   const ordinal = ordinalOf(blockPrefix(block), address);
   if (ordinal === undefined) return { outcome: 'outside' };
   const holder = allocationsOf(block).find((allocation) => allocation.ordinal === ordinal);
   if (holder !== undefined) return { outcome: 'in-use', holder };
-  if (block.allocations[ordinal] !== null || !block.unallocated.includes(ordinal))
-    return { outcome: 'outside' };
+  const index = block.allocations[ordinal];
+  if (index !== null && index !== undefined && isCooling(block.attributes[index]))
+    return { outcome: 'cooling' };
+  if (index !== null || !block.unallocated.includes(ordinal)) return { outcome: 'outside' };
   return { outcome: 'assigned', ...assignOrdinal(block, ordinal, handle, attributes) };
-}
-
-/** Releases addresses. The block is the same object when nothing was released. */
-export function release(
-  block: BlockDocument,
-  requests: readonly ReleaseRequest[],
-): { readonly block: BlockDocument; readonly outcomes: readonly ReleaseOutcome[] } {
-  const byOrdinal = new Map(allocationsOf(block).map((allocation) => [allocation.ordinal, allocation]));
-  const cidr = blockPrefix(block);
-  const freed: number[] = [];
-  const outcomes = requests.map((request): ReleaseOutcome => {
-    const { address } = request;
-    const allocation = byOrdinal.get(ordinalOf(cidr, address) ?? -1);
-    if (allocation === undefined) return { outcome: 'not-allocated', address };
-    const reason = reasonToRefuse(request, allocation);
-    if (reason !== undefined) return { outcome: 'refused', address, reason };
-    byOrdinal.delete(allocation.ordinal);
-    freed.push(allocation.ordinal);
-    return { outcome: 'released', address, handle: allocation.handle };
-  });
-  return { block: freed.length === 0 ? block : freeOrdinalsOf(block, freed), outcomes };
-}
-
-function reasonToRefuse(request: ReleaseRequest, allocation: Allocation): string | undefined {
-  const address = formatAddress(allocation.address);
-  if (request.handle !== undefined && request.handle !== allocation.handle) {
-    return `${address} is held by ${allocation.handle ?? 'an unknown holder'}, not by ${request.handle}`;
-  }
-  if (request.sequenceNumber !== undefined && request.sequenceNumber !== allocation.sequenceNumber) {
-    return `${address} was given out anew meanwhile (sequence number ${allocation.sequenceNumber}, not ${request.sequenceNumber})`;
-  }
-  return undefined;
 }
 
 function assignOrdinal(
@@ -211,32 +209,6 @@ function assignOrdinal(
       sequenceNumberForAllocation: { ...block.sequenceNumberForAllocation, [ordinal]: sequenceNumber },
     },
     allocation: { address, ordinal, handle, attributes: secondary, sequenceNumber },
-  };
-}
-
-/** Frees ordinals that are in use, and drops the attributes that nothing refers to any more. */
-function freeOrdinalsOf(block: BlockDocument, freed: readonly number[]): BlockDocument {
-  const allocations = [...block.allocations];
-  const sequenceNumbers: Record<string, bigint> = { ...block.sequenceNumberForAllocation };
-  for (const ordinal of freed) {
-    allocations[ordinal] = null;
-    delete sequenceNumbers[ordinal];
-  }
-  const inUse = new Set(allocations.filter((index) => index !== null));
-  const newIndex = new Map<number, number>();
-  const attributes = block.attributes.filter((_, index) => {
-    if (!inUse.has(index)) return false;
-    newIndex.set(index, newIndex.size);
-    return true;
-  });
-  return {
-    ...block,
-    // An index beyond the attributes (a damaged document) stays beyond them: the address stays taken by an unknown holder.
-    allocations: allocations.map((index) => (index === null ? null : (newIndex.get(index) ?? index))),
-    unallocated: [...block.unallocated.filter((each) => !freed.includes(each)), ...freed],
-    attributes,
-    sequenceNumber: block.sequenceNumber + 1n,
-    sequenceNumberForAllocation: sequenceNumbers,
   };
 }
 

@@ -29,7 +29,8 @@ export function firstFreeBlock(
 }
 
 // FNV-1a, 64 bits (public domain).
-function hashOfName(name: string): bigint {
+/** A number that depends on the name alone. */
+export function hashOfName(name: string): bigint {
   let hash = 0xcbf29ce484222325n;
   for (const octet of new TextEncoder().encode(name)) {
     hash = ((hash ^ BigInt(octet)) * 0x100000001b3n) & 0xffffffffffffffffn;

@@ -15,6 +15,8 @@ export interface IpamDocumentSet {
   readonly blocks: readonly BlockDocument[];
   readonly affinities: readonly { readonly key: IpamKey<'affinity'>; readonly value: AffinityDocument }[];
   readonly handles: readonly { readonly key: IpamKey<'handle'>; readonly value: HandleDocument }[];
+  /** ms since 1970, to notice stamps of the future */
+  readonly nowMs?: number;
 }
 
 /** Kinds of violations. */
@@ -46,18 +48,22 @@ export interface IpamViolation {
 /** Checks everything. An empty result: all invariants hold. */
 export function checkIpam(documents: IpamDocumentSet): readonly IpamViolation[] {
   return [
-    ...documents.blocks.flatMap(checkBlock),
+    ...documents.blocks.flatMap((block) => checkBlock(block, documents.nowMs)),
     ...checkOverlaps(documents.blocks),
     ...checkHandles(documents),
     ...checkAffinities(documents),
   ];
 }
 
+/** Clocks of hosts differ. */
+const CLOCK_TOLERANCE_MS = 5000;
+
 function violation(kind: IpamViolationKind, message: string, isTransient = false): IpamViolation {
   return { kind, isTransient, message };
 }
 
-function checkBlock(block: BlockDocument): readonly IpamViolation[] {
+/** What is wrong inside one block. `nowMs`: to notice stamps of the future. */
+export function checkBlock(block: BlockDocument, nowMs?: number): readonly IpamViolation[] {
   const cidr = parsePrefix(block.cidr);
   const damaged = (message: string) => violation('damaged-block', `block ${block.cidr}: ${message}`);
   if (cidr === undefined) return [damaged('its CIDR is malformed')];
@@ -65,6 +71,13 @@ function checkBlock(block: BlockDocument): readonly IpamViolation[] {
   const found: IpamViolation[] = [];
   if (block.allocations.length !== capacity) {
     found.push(damaged(`it has ${block.allocations.length} allocation entries for ${capacity} addresses`));
+  }
+  const isReferred = new Set(block.allocations);
+  for (const [index, { releasedAt }] of block.attributes.entries()) {
+    if (!isReferred.has(index)) found.push(damaged(`no address refers to attribute ${index}`));
+    const released = typeof releasedAt === 'string' ? Date.parse(releasedAt) : undefined;
+    if (released !== undefined && !(released <= (nowMs ?? Number.POSITIVE_INFINITY) + CLOCK_TOLERANCE_MS))
+      found.push(damaged(`attribute ${index} says released at ${releasedAt}, which is no time of the past`));
   }
   const free = new Set<number>();
   for (const ordinal of block.unallocated) {

@@ -1,8 +1,7 @@
 /** Which blocks are this host's beyond doubt: its claim is confirmed and the block names it. Kept up to date from the store's events. */
 import { comparePrefixes, type Prefix, parsePrefix } from '../net/prefix.ts';
 import { type AffinityState, affinityParts, type IpamKey } from '../store/ipam-documents.ts';
-import { type IpamEntry, type IpamEvent, type IpamStore, isEntryOf } from '../store/ipam-store.ts';
-import type { Subscription } from '../store/types.ts';
+import { type IpamEntry, isEntryOf } from '../store/ipam-store.ts';
 import { hostOfBlock } from './block.ts';
 
 /** Told the blocks that came and went. */
@@ -15,10 +14,10 @@ export type BlocksListener = (change: {
 export class ConfirmedBlocks {
   readonly #host: string;
   readonly #affinities = new Map<string, AffinityState>();
-  readonly #hosts = new Map<string, string>();
+  /** blocks that name this host */
+  readonly #named = new Set<string>();
   readonly #confirmed = new Map<string, Prefix>();
   readonly #listeners = new Set<BlocksListener>();
-  #subscription: Subscription | undefined;
 
   constructor(host: string) {
     this.#host = host;
@@ -29,18 +28,23 @@ export class ConfirmedBlocks {
     return Array.from(this.#confirmed.values()).sort(comparePrefixes);
   }
 
-  /** Starts to follow a store; resolves when its present contents are known. */
-  async follow(store: IpamStore): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#subscription = store.watch((event) => {
-      if (event.type === 'in-sync') resolve();
-      else this.#apply(event);
-    });
-    await promise;
+  /** Whether a block counts as this host's. */
+  has(cidr: string): boolean {
+    return this.#confirmed.has(cidr);
+  }
+
+  /** Where claims and blocks are not in step: state of the claim (undefined: there is none), and whether the block names this host. */
+  *disagreements(): Generator<{ cidr: string; state: AffinityState | undefined; isNamed: boolean }> {
+    for (const [cidr, state] of this.#affinities) {
+      const isNamed = this.#named.has(cidr);
+      if (state !== 'confirmed' || !isNamed) yield { cidr, state, isNamed };
+    }
+    for (const cidr of this.#named) {
+      if (!this.#affinities.has(cidr)) yield { cidr, state: undefined, isNamed: true };
+    }
   }
 
   stop(): void {
-    this.#subscription?.close();
     this.#listeners.clear();
   }
 
@@ -49,28 +53,24 @@ export class ConfirmedBlocks {
     return () => void this.#listeners.delete(listener);
   }
 
-  #apply(event: Exclude<IpamEvent, { type: 'in-sync' }>): void {
-    if (event.type === 'delete') this.#forget(event.key);
-    else this.#note(event.entry);
-  }
-
-  #note(entry: IpamEntry): void {
+  /** Takes over the present state of a document. */
+  note(entry: IpamEntry): void {
     if (isEntryOf('affinity', entry)) {
       const { host, cidr } = affinityParts(entry.key);
       if (host !== this.#host) return;
       this.#affinities.set(cidr, entry.value.state);
       this.#settle(cidr);
     } else if (isEntryOf('block', entry)) {
-      const host = hostOfBlock(entry.value);
-      if (host === undefined) this.#hosts.delete(entry.key.name);
-      else this.#hosts.set(entry.key.name, host);
+      if (hostOfBlock(entry.value) === this.#host) this.#named.add(entry.key.name);
+      else this.#named.delete(entry.key.name);
       this.#settle(entry.key.name);
     }
   }
 
-  #forget(key: IpamKey): void {
+  /** A document is gone. */
+  forget(key: IpamKey): void {
     if (key.kind === 'block') {
-      this.#hosts.delete(key.name);
+      this.#named.delete(key.name);
       this.#settle(key.name);
     } else if (key.kind === 'affinity') {
       const { host, cidr } = affinityParts({ kind: key.kind, name: key.name });
@@ -81,7 +81,7 @@ export class ConfirmedBlocks {
   }
 
   #settle(cidr: string): void {
-    const isConfirmed = this.#affinities.get(cidr) === 'confirmed' && this.#hosts.get(cidr) === this.#host;
+    const isConfirmed = this.#affinities.get(cidr) === 'confirmed' && this.#named.has(cidr);
     const known = this.#confirmed.get(cidr);
     if (isConfirmed === (known !== undefined)) return;
     const prefix = known ?? parsePrefix(cidr);

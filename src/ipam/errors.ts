@@ -1,5 +1,8 @@
 /** Why IPAM could not serve a request. `code` is stable; the message is a sentence that names pool, block and holders. */
 
+/** Calico's bound on retries of one operation. */
+export const MAX_ATTEMPTS = 100;
+
 /** Any refusal of IPAM. Nothing was given out, or what was has been taken back. */
 export class IpamError extends Error {
   readonly code: string;
@@ -39,5 +42,12 @@ export class TooMuchContention extends IpamError {
       'contention',
       `${what}: given up after ${attempts} attempts, because others keep changing the same blocks`,
     );
+  }
+}
+
+/** The operation could not be finished in its time. Nothing was given out. */
+export class TimeIsUp extends IpamError {
+  constructor(what: string, limitMs: number) {
+    super('timeout', `${what}: given up after ${limitMs / 1000} s; is the store slow?`);
   }
 }

@@ -70,5 +70,5 @@ function describeHolders(blocks: readonly BlockDocument[]): string {
 }
 
 function reservedCount(block: BlockDocument, isReserved: IsReserved): number {
-  return block.unallocated.length - freeOrdinals(block, isReserved).length;
+  return block.unallocated.length - Array.from(freeOrdinals(block, isReserved)).length;
 }

@@ -6,6 +6,7 @@ import { DocumentDamaged } from '../store/errors.ts';
 import { blockKey, handleKey } from '../store/ipam-documents.ts';
 import type { IpamStore } from '../store/ipam-store.ts';
 import { isRace } from './claims.ts';
+import { MAX_ATTEMPTS, TooMuchContention } from './errors.ts';
 
 /** Sets how many addresses a handle holds in a block; an index without any is removed. */
 export async function setHandleCount(
@@ -14,10 +15,21 @@ export async function setHandleCount(
   cidr: string,
   count: number,
 ): Promise<void> {
+  await changeHandle(store, handle, cidr, () => count);
+}
+
+async function changeHandle(
+  store: IpamStore,
+  handle: string,
+  cidr: string,
+  change: (present: number) => number,
+): Promise<void> {
   const key = handleKey(handle);
-  for (;;) {
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const present = await store.get(key);
-    if ((present?.value.block[cidr] ?? 0) === count) return;
+    const before = present?.value.block[cidr] ?? 0;
+    const count = change(before);
+    if (before === count) return;
     const { [cidr]: _replaced, ...others } = present?.value.block ?? {};
     const block = count === 0 ? others : { ...others, [cidr]: count };
     try {
@@ -29,25 +41,41 @@ export async function setHandleCount(
       if (!isRace(error)) throw error;
     }
   }
+  throw new TooMuchContention(`index of handle ${handle}`, MAX_ATTEMPTS);
+}
+
+/** What `mendHandles` may take for certain. */
+export interface MendScope {
+  /** block -> handle -> addresses, of the blocks that were read */
+  readonly counts: ReadonlyMap<string, ReadonlyMap<string, number>>;
+  /** Whether a block is known to exist; of those that are not, the store is asked. */
+  readonly exists: (cidr: string) => boolean;
+  /**
+   * Whether entries that lead to too much may be corrected. Not where other hosts may borrow from the blocks: they write the entry first,
+   * and the address a moment later.
+   */
+  readonly mayLower: boolean;
 }
 
 /**
- * Makes the index agree with the blocks: `counts` has, for each block that was read, the number of addresses by handle. Entries for blocks
- * that do not exist go; entries for others (of other hosts, or damaged) are left alone.
+ * Makes the index agree with the blocks. Entries for blocks that do not exist go; entries for others (of other hosts, or damaged) are
+ * left alone.
  */
-export async function mendHandles(
-  store: IpamStore,
-  counts: ReadonlyMap<string, ReadonlyMap<string, number>>,
-): Promise<void> {
-  for (const { key, value } of await store.list('handle')) {
-    for (const cidr of Object.keys(value.block)) {
-      const actual = counts.get(cidr);
-      if (actual !== undefined) await setHandleCount(store, key.name, cidr, actual.get(key.name) ?? 0);
-      else if (await isAbsent(store, cidr)) await setHandleCount(store, key.name, cidr, 0);
+export async function mendHandles(store: IpamStore, scope: MendScope): Promise<void> {
+  const { counts, exists, mayLower } = scope;
+  if (mayLower) {
+    for (const { key, value } of await store.list('handle')) {
+      for (const cidr of Object.keys(value.block)) {
+        const actual = counts.get(cidr);
+        if (actual !== undefined) await setHandleCount(store, key.name, cidr, actual.get(key.name) ?? 0);
+        else if (!exists(cidr) && (await isAbsent(store, cidr)))
+          await setHandleCount(store, key.name, cidr, 0);
+      }
     }
   }
   for (const [cidr, byHandle] of counts) {
-    for (const [handle, count] of byHandle) await setHandleCount(store, handle, cidr, count);
+    for (const [handle, count] of byHandle)
+      await changeHandle(store, handle, cidr, (present) => (mayLower ? count : Math.max(present, count)));
   }
 }
 

@@ -1,150 +1,103 @@
 /**
- * Gives addresses to workloads of this host. Every decision is a function of the documents (block.ts, pools.ts, candidates.ts); this
- * class reads them, writes the outcome by compare-and-swap, and decides anew when someone else was faster.
+ * Gives addresses to workloads of this host: the one door to the parts of this folder. Operations run one after another under the host's
+ * lock; what they decide is a function of the documents, and every write is a compare-and-swap, so that any number of hosts, also Calico's,
+ * may work on one store.
  */
 import { type Address, addressesEqual, FAMILIES, type Family, formatAddress } from '../net/address.ts';
-import {
-  comparePrefixes,
-  formatPrefix,
-  type Prefix,
-  prefixContains,
-  prefixContainsAddress,
-  prefixOf,
-} from '../net/prefix.ts';
-import { DocumentDamaged } from '../store/errors.ts';
-import {
-  affinityParts,
-  type BlockDocument,
-  blockKey,
-  CONFIG_KEY,
-  handleKey,
-  type IpamConfigDocument,
-} from '../store/ipam-documents.ts';
-import type { IpamEntry, IpamStore } from '../store/ipam-store.ts';
-import { KeyedMutex } from '../store/keyed-mutex.ts';
-import {
-  type Allocation,
-  allocationsOf,
-  assignAddress,
-  assignNext,
-  blockPrefix,
-  hostOfBlock,
-  type IsReserved,
-  type ReleaseOutcome,
-  type ReleaseRequest,
-  release,
-} from './block.ts';
-import { firstFreeBlock } from './candidates.ts';
+import type { Prefix } from '../net/prefix.ts';
+import { CONFIG_KEY } from '../store/ipam-documents.ts';
+import { Allocator } from './allocator.ts';
+import { allocationsOf } from './block.ts';
+import type { ReleaseOutcome, ReleaseRequest } from './block-release.ts';
 import { checkIpam, type IpamViolation } from './check.ts';
 import { BlockClaims, isRace } from './claims.ts';
-import { type BlocksListener, ConfirmedBlocks } from './confirmed-blocks.ts';
-import { AddressUnavailable, IpamError, NoPool, PoolsExhausted, TooMuchContention } from './errors.ts';
-import { describeExhaustion } from './exhaustion.ts';
-import { mendHandles, setHandleCount } from './handles.ts';
+import { changedConfig, INITIAL_CONFIG, type IpamSettings } from './configuration.ts';
+import type { BlocksListener } from './confirmed-blocks.ts';
 import {
-  choosePools,
-  familyName,
-  type Pool,
-  poolHolding,
-  reasonAgainstAddress,
-  type SelectsNode,
-} from './pools.ts';
-import { TakenBlocks } from './taken-blocks.ts';
+  type Assignment,
+  type AssignRequest,
+  type IpamContext,
+  type IpamOptions,
+  toAssignment,
+} from './context.ts';
+import { AddressUnavailable, IpamError } from './errors.ts';
+import { mendHandles } from './handles.ts';
+import { HostLock } from './host-lock.ts';
+import { choosePools, familiesOfPools, familyName, type PoolUse } from './pools.ts';
+import { type HeldInBlock, heldByHandle, heldHere, ownBlocks } from './records.ts';
+import { type ExactAllocation, Releaser } from './releaser.ts';
+import { untilSettled } from './retry.ts';
+import { StoreView } from './store-view.ts';
 
-/** What IPAM works with. Pools, selectors and reservations are asked for at each request, so they may change at any time. */
-export interface IpamOptions {
-  readonly store: IpamStore;
-  /** this node's name */
-  readonly host: string;
-  readonly pools: () => readonly Pool[];
-  readonly selectsNode: SelectsNode;
-  /** default: nothing is reserved */
-  readonly isReserved?: IsReserved;
-  /** time in nanoseconds since 1970; default: the clock. New blocks start their sequence numbers here */
-  readonly nowNs?: () => bigint;
-}
-
-/** A request for one address a family. */
-export interface AssignRequest {
-  /** names the holder; the same handle gets the same addresses again. Calico's form is `<network>.<containerID>` */
-  readonly handle: string;
-  /** families wanted besides those of `addresses` */
-  readonly families: readonly Family[];
-  /** stored with the allocation for people: `node`, `namespace`, `pod` or `endpoint`, `timestamp` */
-  readonly attributes: Readonly<Record<string, string>>;
-  /** certain addresses, at most one a family */
-  readonly addresses?: readonly Address[];
-  /** names of the pools to take from, in order; default: every pool that may serve, by name */
-  readonly pools?: Readonly<Partial<Record<Family, readonly string[]>>>;
-}
-
-/** An address that a handle holds. */
-export interface Assignment {
-  readonly address: Address;
-  readonly block: Prefix;
-  /** undefined when no pool holds the address any more */
-  readonly pool: string | undefined;
-  readonly handle: string;
-  /** what was stored with the allocation */
-  readonly attributes: Readonly<Record<string, string>>;
-  /** for a later `releaseAddresses` that must not hit a successor */
-  readonly sequenceNumber: bigint;
-}
-
-/** Calico's bound on retries of one operation. */
-const MAX_ATTEMPTS = 100;
-/** Calico's limit of blocks a host and family when none is configured. */
-const DEFAULT_MAX_BLOCKS = 20;
-const DEFAULT_CONFIG: IpamConfigDocument = {
-  strict_affinity: true,
-  auto_allocate_blocks: true,
-  maxBlocksPerHost: 0,
-};
+export type { Assignment, AssignRequest, IpamOptions } from './context.ts';
 
 /** IPAM of one host over one store. */
 export class Ipam {
-  readonly #store: IpamStore;
-  readonly #host: string;
-  readonly #pools: () => readonly Pool[];
-  readonly #selectsNode: SelectsNode;
-  readonly #isReserved: IsReserved;
-  readonly #claims: BlockClaims;
-  readonly #confirmed: ConfirmedBlocks;
-  // The host lock of Calico, within this process: requests would only make each other retry.
-  readonly #mutex = new KeyedMutex();
+  readonly #context: IpamContext;
+  readonly #view: StoreView;
+  readonly #allocator: Allocator;
+  readonly #releaser: Releaser;
+  readonly #lock = new HostLock();
 
   constructor(options: IpamOptions) {
-    this.#store = options.store;
-    this.#host = options.host;
-    this.#pools = options.pools;
-    this.#selectsNode = options.selectsNode;
-    this.#isReserved = options.isReserved ?? (() => false);
-    this.#claims = new BlockClaims(
-      options.store,
-      options.host,
-      options.nowNs ?? (() => BigInt(Date.now()) * 1_000_000n),
-    );
-    this.#confirmed = new ConfirmedBlocks(options.host);
+    const nowNs = options.nowNs ?? (() => BigInt(Date.now()) * 1_000_000n);
+    const nowMs = (): number => Number(nowNs() / 1_000_000n);
+    this.#view = new StoreView(options.host, nowMs);
+    const forClaims = { store: options.store, nowNs, thawed: this.#view.thawed };
+    this.#context = {
+      selectsNamespace: () => false,
+      isReserved: () => false,
+      isBlockReserved: () => false,
+      ...options,
+      nowMs,
+      view: this.#view,
+      claims: new BlockClaims(forClaims, options.host),
+      claimsOf: (host) => new BlockClaims(forClaims, host),
+    };
+    this.#allocator = new Allocator(this.#context);
+    this.#releaser = new Releaser(this.#context);
   }
 
   /** Follows the store and mends what a crash left. Call before anything else. */
   async start(): Promise<void> {
-    await this.#confirmed.follow(this.#store);
-    await this.#exclusively(async () => {
-      await this.#claims.mend();
-      await mendHandles(this.#store, await this.#countsByBlock());
-      for (const { value } of await this.#ownBlocks()) await this.#giveUpIfUnwanted(value);
+    const { store, claims } = this.#context;
+    await this.#view.follow(store);
+    await this.#lock.run(async () => {
+      await claims.mend();
+      const blocks = await ownBlocks(this.#context);
+      const counts = new Map(blocks.map(({ key, value }) => [key.name, countByHandle(allocationsOf(value))]));
+      await mendHandles(store, {
+        counts,
+        exists: (cidr) => this.#view.index.get(cidr) !== undefined,
+        mayLower: this.#view.settings.strictAffinity,
+      });
+      for (const { value } of blocks) await this.#releaser.giveUpIfUnwanted(value);
     });
   }
 
   stop(): void {
-    this.#confirmed.stop();
+    this.#view.stop();
   }
 
-  /** Families in which this node could get an address now, as far as pools are concerned. */
-  availableFamilies(): readonly Family[] {
+  /** What this host knows of all blocks without asking the store. */
+  get view(): StoreView {
+    return this.#view;
+  }
+
+  /** Families in which this node could get an address now, as far as pools are concerned. `requested`: names or CIDRs of pools. */
+  availableFamilies(
+    demand: {
+      readonly requested?: readonly string[];
+      readonly namespace?: string;
+      readonly use?: PoolUse;
+    } = {},
+  ): readonly Family[] {
+    const { pools, selectsNode, selectsNamespace } = this.#context;
+    const { requested, namespace, use = 'Workload' } = demand;
+    if (requested !== undefined) return familiesOfPools(pools(), requested);
     return FAMILIES.filter(
-      (family) => choosePools(this.#pools(), family, this.#selectsNode).eligible.length > 0,
+      (family) =>
+        choosePools(pools(), family, { selectsNode, selectsNamespace, use, namespace }).eligible.length > 0,
     );
   }
 
@@ -155,376 +108,183 @@ export class Ipam {
   async assign(request: AssignRequest): Promise<readonly Assignment[]> {
     if (request.handle === '')
       throw new IpamError('bad-request', 'an address needs a handle that is not empty');
-    return await this.#exclusively(async () => {
-      const held = await this.#assignmentsOf(request.handle);
-      const wanted = wantedFamilies(request);
+    return await this.#lock.run(async (deadline) => {
+      const held = this.#toAssignments(await heldByHandle(this.#context, request.handle));
       const given: Assignment[] = [];
       const fresh: Assignment[] = [];
       try {
-        for (const family of wanted) {
+        for (const family of wantedFamilies(request)) {
           const fixed = request.addresses?.find((address) => address.family === family);
-          const present = held.filter(({ address }) => address.family === family);
-          const kept =
-            fixed === undefined ? present[0] : present.find(({ address }) => addressesEqual(address, fixed));
-          if (kept === undefined && present[0] !== undefined && fixed !== undefined) {
-            const other = formatAddress(present[0].address);
-            throw new AddressUnavailable(
-              `${request.handle} already holds ${other}: release it before asking for ${formatAddress(fixed)}`,
-            );
+          let assignment = heldAlready(request, held, family, fixed);
+          if (assignment === undefined) {
+            assignment =
+              fixed === undefined
+                ? await this.#allocator.assignAny(request, family, deadline)
+                : await this.#allocator.assignFixed(request, fixed, deadline);
+            fresh.push(assignment);
           }
-          const assignment =
-            kept ??
-            (fixed === undefined
-              ? await this.#assignAny(request, family)
-              : await this.#assignFixed(request, fixed));
-          if (kept === undefined) fresh.push(assignment);
           given.push(assignment);
         }
       } catch (error) {
-        await this.#release(
-          fresh.map(({ address, handle, sequenceNumber }) => ({ address, handle, sequenceNumber })),
-        );
+        const requests = fresh.map(({ address, handle, sequenceNumber }) => ({
+          address,
+          handle,
+          sequenceNumber,
+        }));
+        await this.#releaser.releaseAddresses(requests, deadline);
         throw error;
       }
       return given;
     });
   }
 
-  /** The addresses that a handle holds, by family and value. */
+  /** The addresses that a handle holds on this host. */
   async assignmentsOf(handle: string): Promise<readonly Assignment[]> {
-    return await this.#exclusively(async () => await this.#assignmentsOf(handle));
+    return await this.#lock.run(async () => this.#toAssignments(await heldByHandle(this.#context, handle)));
   }
 
-  /** Every address given out from this host's blocks. */
+  /** Every address that this host uses, out of its own blocks and borrowed ones. */
   async assignments(): Promise<readonly Assignment[]> {
-    return await this.#exclusively(async () => {
-      const blocks = await this.#ownBlocks();
-      return blocks.flatMap(({ value }) => allocationsOf(value).map((each) => this.#assignment(value, each)));
-    });
+    return await this.#lock.run(async () => this.#toAssignments(await heldHere(this.#context)));
   }
 
-  /** Releases everything that a handle holds, and returns it. Nothing held is no error. */
+  /** Releases everything that a handle holds on this host, and returns it. Nothing held is no error. */
   async releaseHandle(handle: string): Promise<readonly Address[]> {
-    return await this.#exclusively(async () => {
-      const held = await this.#assignmentsOf(handle);
-      const outcomes = await this.#release(held.map(({ address }) => ({ address, handle })));
-      for (const cidr of await this.#indexedBlocks(handle)) {
-        const count = held.length === 0 ? 0 : await this.#countIn(cidr, handle);
-        await setHandleCount(this.#store, handle, cidr, count);
-      }
-      return outcomes.filter(({ outcome }) => outcome === 'released').map(({ address }) => address);
-    });
+    return await this.#lock.run(async (deadline) => await this.#releaser.releaseHandle(handle, deadline));
   }
 
-  /** Releases single addresses, each unless its handle or sequence number is not the one given. */
+  /**
+   * Releases everything that a handle holds on this host if that is exactly what is expected, and `isUnused`, asked at the last moment,
+   * still says so; else nothing.
+   */
+  async releaseExactly(
+    handle: string,
+    expected: readonly ExactAllocation[],
+    isUnused: () => boolean | Promise<boolean>,
+  ): Promise<readonly Address[]> {
+    return await this.#lock.run(async (deadline) =>
+      (await isUnused()) ? await this.#releaser.releaseExactly(handle, expected, deadline) : [],
+    );
+  }
+
+  /** Releases single addresses of any host, each unless its handle or sequence number is not the one given. */
   async releaseAddresses(requests: readonly ReleaseRequest[]): Promise<readonly ReleaseOutcome[]> {
-    return await this.#exclusively(async () => await this.#release(requests));
+    return await this.#lock.run(
+      async (deadline) => await this.#releaser.releaseAddresses(requests, deadline),
+    );
   }
 
   /** This host's confirmed blocks, ordered: what is to be advertised and has a blackhole route. */
   confirmedBlocks(): readonly Prefix[] {
-    return this.#confirmed.blocks;
+    return this.#view.confirmed.blocks;
   }
 
   /** Called after each change of `confirmedBlocks`. Returns the function that ends it. */
   onBlocksChanged(listener: BlocksListener): () => void {
-    return this.#confirmed.onChange(listener);
+    return this.#view.confirmed.onChange(listener);
+  }
+
+  /** Addresses of this host's blocks that other hosts use: routes to them are theirs to announce. */
+  lentAddresses(): readonly Address[] {
+    return this.#view.lent;
+  }
+
+  /** Called after each change of `lentAddresses`. Returns the function that ends it. */
+  onLentChanged(listener: () => void): () => void {
+    return this.#view.onLentChanged(listener);
   }
 
   /** Gives up blocks without addresses that no pool of this node holds any more. Call after pools changed. */
   async giveUpUnwantedBlocks(): Promise<void> {
-    await this.#exclusively(async () => {
-      for (const { value } of await this.#ownBlocks()) await this.#giveUpIfUnwanted(value);
+    await this.#lock.run(async () => {
+      for (const { value } of await ownBlocks(this.#context)) await this.#releaser.giveUpIfUnwanted(value);
     });
   }
 
-  /** Checks the invariants over the whole store. */
+  /** Blocks without addresses in use beyond one of each pool. */
+  surplusBlocks(): readonly { readonly cidr: string; readonly sequenceNumber: bigint }[] {
+    return this.#releaser.surplusBlocks();
+  }
+
+  /** Gives up a block of this host that is empty and was not written since. */
+  async giveUpBlock(cidr: string, sequenceNumber: bigint): Promise<boolean> {
+    return await this.#lock.run(async () => await this.#context.claims.releaseIfEmpty(cidr, sequenceNumber));
+  }
+
+  /** The settings in force for the whole store. */
+  get settings(): IpamSettings {
+    return this.#view.settings;
+  }
+
+  /** Writes the settings of a store that nobody has configured: nothing is borrowed. An existing configuration is left alone. */
+  async writeInitialSettings(): Promise<void> {
+    const { store } = this.#context;
+    if ((await store.get(CONFIG_KEY)) !== undefined) return;
+    try {
+      this.#view.note(await store.create(CONFIG_KEY, INITIAL_CONFIG));
+    } catch (error) {
+      if (!isRace(error)) throw error;
+    }
+  }
+
+  /** Changes settings for the whole store. Rejects with an `IpamError` (`bad-request`) for combinations that cannot be. */
+  async configure(change: Partial<IpamSettings>): Promise<IpamSettings> {
+    const { store } = this.#context;
+    await this.#lock.run(
+      async (deadline) =>
+        await untilSettled('IPAM configuration', deadline, async () => {
+          const present = await store.get(CONFIG_KEY);
+          const value = changedConfig(present?.value, change);
+          try {
+            if (present === undefined) this.#view.note(await store.create(CONFIG_KEY, value));
+            else this.#view.note(await store.update(CONFIG_KEY, value, present.revision));
+            return 'written';
+          } catch (error) {
+            if (!isRace(error)) throw error;
+            return 'raced';
+          }
+        }),
+    );
+    return this.settings;
+  }
+
+  /** Checks the invariants over the whole store: reads every document of it. */
   async check(): Promise<readonly IpamViolation[]> {
-    return await this.#exclusively(async () =>
+    const { store, nowMs } = this.#context;
+    return await this.#lock.run(async () =>
       checkIpam({
-        blocks: (await this.#store.list('block')).map(({ value }) => value),
-        affinities: await this.#store.list('affinity'),
-        handles: await this.#store.list('handle'),
+        blocks: (await store.list('block')).map(({ value }) => value),
+        affinities: await store.list('affinity'),
+        handles: await store.list('handle'),
+        nowMs: nowMs(),
       }),
     );
   }
 
-  async #exclusively<T>(work: () => Promise<T>): Promise<T> {
-    return await this.#mutex.run('', work);
-  }
-
-  async #assignAny(request: AssignRequest, family: Family): Promise<Assignment> {
-    const { eligible, rejected } = choosePools(
-      this.#pools(),
-      family,
-      this.#selectsNode,
-      request.pools?.[family],
+  #toAssignments(held: readonly HeldInBlock[]): Assignment[] {
+    return held.flatMap(({ entry, allocations }) =>
+      allocations.map((allocation) => toAssignment(this.#context, entry.value, allocation)),
     );
-    if (eligible.length === 0) {
-      const reasons = rejected.map(({ pool, reason }) => `IPPool ${pool}: ${reason}`);
-      throw new NoPool(
-        reasons.length === 0
-          ? `there is no ${familyName(family)} IPPool: create one`
-          : `no ${familyName(family)} IPPool can be used on ${this.#host}: ${reasons.join('; ')}`,
-      );
-    }
-    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const own = (await this.#ownBlocks(family)).sort((a, b) =>
-        comparePrefixes(blockPrefix(a.value), blockPrefix(b.value)),
-      );
-      const outcome =
-        (await this.#assignFromOwn(request, eligible, own)) ??
-        (await this.#assignFromNew(request, eligible, family));
-      if (outcome !== 'raced') return outcome;
-    }
-    throw new TooMuchContention(`no ${familyName(family)} address for ${request.handle}`, MAX_ATTEMPTS);
   }
+}
 
-  /** Undefined: no own block has a free address. */
-  async #assignFromOwn(
-    request: AssignRequest,
-    pools: readonly Pool[],
-    own: readonly IpamEntry<'block'>[],
-  ): Promise<Assignment | 'raced' | undefined> {
-    for (const pool of pools) {
-      for (const entry of own) {
-        if (!prefixContains(pool.cidr, blockPrefix(entry.value))) continue;
-        const next = assignNext(entry.value, request.handle, request.attributes, this.#isReserved);
-        if (next !== undefined) return await this.#writeAssignment(entry, next.block, next.allocation);
-      }
-    }
-    return undefined;
-  }
-
-  /** Claims a block and takes its first address. Throws `PoolsExhausted` when there is none to be had. */
-  async #assignFromNew(
-    request: AssignRequest,
-    pools: readonly Pool[],
-    family: Family,
-  ): Promise<Assignment | 'raced'> {
-    const blocks = await this.#store.list('block', { family });
-    const affinities = await this.#store.list('affinity', { host: this.#host, family });
-    const config = (await this.#store.get(CONFIG_KEY))?.value ?? DEFAULT_CONFIG;
-    const limit = config.maxBlocksPerHost || DEFAULT_MAX_BLOCKS;
-    const exhausted = (claimLimit?: string) =>
-      new PoolsExhausted(
-        describeExhaustion({
-          pools,
-          blocks: blocks.map(({ value }) => value),
-          host: this.#host,
-          isReserved: this.#isReserved,
-          ...(claimLimit !== undefined && { claimLimit }),
-        }),
-      );
-    if (!config.auto_allocate_blocks)
-      throw exhausted('the IPAM configuration forbids new blocks (autoAllocateBlocks is false)');
-    if (affinities.length >= limit) {
-      throw exhausted(
-        `this host has ${affinities.length} of at most ${limit} ${familyName(family)} blocks (maxBlocksPerHost)`,
-      );
-    }
-    // A claim of ours without its block is damage: its addresses may be in use, so it is not made anew.
-    const taken = new TakenBlocks([
-      ...blocks.map(({ key }) => key.name),
-      ...affinities.map(({ key }) => affinityParts(key).cidr),
-    ]);
-    for (const pool of pools) {
-      for (;;) {
-        const candidate = firstFreeBlock(pool, this.#host, (cidr, block) => taken.has(cidr, block));
-        if (candidate === undefined) break;
-        taken.add(candidate);
-        const entry = await this.#claims.claim(candidate);
-        const next = entry && assignNext(entry.value, request.handle, request.attributes, this.#isReserved);
-        if (entry !== undefined && next !== undefined)
-          return await this.#writeAssignment(entry, next.block, next.allocation);
-        // Reserved as a whole: a block that can never give an address is not kept.
-        if (entry !== undefined) await this.#claims.releaseIfEmpty(entry.key.name);
-      }
-    }
-    throw exhausted();
-  }
-
-  async #assignFixed(request: AssignRequest, address: Address): Promise<Assignment> {
-    const reason = reasonAgainstAddress(this.#pools(), address, this.#selectsNode);
-    const pool = poolHolding(this.#pools(), address);
-    if (reason !== undefined || pool === undefined)
-      throw new AddressUnavailable(reason ?? 'the address is in no IPPool');
-    const cidr = prefixOf(address, pool.blockSize);
-    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const entry = (await this.#blockHolding(address)) ?? (await this.#claimFor(address, cidr));
-      if (entry === undefined || hostOfBlock(entry.value) !== this.#host) {
-        const owner = entry && hostOfBlock(entry.value);
-        throw new AddressUnavailable(
-          `${formatAddress(address)} is in block ${entry?.key.name ?? 'of another host'}, which belongs to ${owner ?? 'another host'}`,
-        );
-      }
-      const outcome = assignAddress(entry.value, address, request.handle, request.attributes);
-      if (outcome.outcome === 'in-use') {
-        throw new AddressUnavailable(
-          `${formatAddress(address)} is in use: held by ${outcome.holder.handle ?? 'an unknown holder'} (IPPool ${pool.name}, block ${entry.key.name})`,
-        );
-      }
-      if (outcome.outcome === 'outside') {
-        throw new AddressUnavailable(
-          `${formatAddress(address)} cannot be given out: block ${entry.key.name} is damaged`,
-        );
-      }
-      const written = await this.#writeAssignment(entry, outcome.block, outcome.allocation);
-      if (written !== 'raced') return written;
-    }
-    throw new TooMuchContention(`address ${formatAddress(address)} for ${request.handle}`, MAX_ATTEMPTS);
-  }
-
-  /** Claims a block for an address that no block holds yet. */
-  async #claimFor(address: Address, cidr: Prefix): Promise<IpamEntry<'block'> | undefined> {
-    const blocks = await this.#store.list('block', { family: address.family });
-    const smaller = blocks.find(
-      ({ value }) => prefixContains(cidr, blockPrefix(value)) && value.cidr !== formatPrefix(cidr),
+/** What the handle has of the family already. Throws when that is another address than the one asked for. */
+function heldAlready(
+  request: AssignRequest,
+  held: readonly Assignment[],
+  family: Family,
+  fixed: Address | undefined,
+): Assignment | undefined {
+  const present = held.filter(({ address }) => address.family === family);
+  if (fixed === undefined) return present[0];
+  const same = present.find(({ address }) => addressesEqual(address, fixed));
+  if (same === undefined && present[0] !== undefined) {
+    const other = formatAddress(present[0].address);
+    throw new AddressUnavailable(
+      `${request.handle} already holds ${other}: release it before asking for ${formatAddress(fixed)}`,
     );
-    if (smaller !== undefined) {
-      throw new AddressUnavailable(
-        `${formatAddress(address)} needs block ${formatPrefix(cidr)}, but the smaller block ${smaller.value.cidr} overlaps it: the pool's blockSize was changed`,
-      );
-    }
-    return await this.#claims.claim(cidr);
   }
-
-  /** Index first, then the block: see handles.ts. */
-  async #writeAssignment(
-    entry: IpamEntry<'block'>,
-    block: BlockDocument,
-    allocation: Allocation,
-  ): Promise<Assignment | 'raced'> {
-    const handle = allocation.handle ?? '';
-    const cidr = entry.key.name;
-    await setHandleCount(this.#store, handle, cidr, countOf(block, handle));
-    try {
-      await this.#store.update(entry.key, block, entry.revision);
-    } catch (error) {
-      await setHandleCount(this.#store, handle, cidr, await this.#countIn(cidr, handle));
-      if (!isRace(error)) throw error;
-      return 'raced';
-    }
-    return this.#assignment(block, allocation);
-  }
-
-  async #release(requests: readonly ReleaseRequest[]): Promise<readonly ReleaseOutcome[]> {
-    const outcomes: ReleaseOutcome[] = [];
-    for (const request of requests) outcomes.push(await this.#releaseOne(request));
-    return outcomes;
-  }
-
-  async #releaseOne(request: ReleaseRequest): Promise<ReleaseOutcome> {
-    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const entry = await this.#blockHolding(request.address);
-      if (entry === undefined) return { outcome: 'not-allocated', address: request.address };
-      const { block, outcomes } = release(entry.value, [request]);
-      const [outcome] = outcomes;
-      if (outcome === undefined || outcome.outcome !== 'released') {
-        return outcome ?? { outcome: 'not-allocated', address: request.address };
-      }
-      try {
-        await this.#store.update(entry.key, block, entry.revision);
-      } catch (error) {
-        if (isRace(error)) continue;
-        throw error;
-      }
-      if (outcome.handle !== null) {
-        await setHandleCount(this.#store, outcome.handle, entry.key.name, countOf(block, outcome.handle));
-      }
-      await this.#giveUpIfUnwanted(block);
-      return outcome;
-    }
-    throw new TooMuchContention(`release of ${formatAddress(request.address)}`, MAX_ATTEMPTS);
-  }
-
-  async #giveUpIfUnwanted(block: BlockDocument): Promise<void> {
-    if (hostOfBlock(block) !== this.#host) return;
-    const cidr = blockPrefix(block);
-    const isWanted = this.#pools().some(
-      (pool) =>
-        prefixContains(pool.cidr, cidr) &&
-        !pool.isDisabled &&
-        (pool.nodeSelector === '' || this.#selectsNode(pool.nodeSelector)),
-    );
-    if (!isWanted) await this.#claims.releaseIfEmpty(block.cidr);
-  }
-
-  async #assignmentsOf(handle: string): Promise<readonly Assignment[]> {
-    const found = new Map<string, Assignment>();
-    const cidrs = new Set(await this.#indexedBlocks(handle));
-    const blocks = await this.#ownBlocks();
-    for (const { key } of blocks) cidrs.delete(key.name);
-    for (const cidr of cidrs) {
-      const entry = await this.#store.get(blockKey(cidr));
-      if (entry !== undefined) blocks.push(entry);
-    }
-    for (const { value } of blocks) {
-      for (const allocation of allocationsOf(value)) {
-        if (allocation.handle === handle) {
-          found.set(formatAddress(allocation.address), this.#assignment(value, allocation));
-        }
-      }
-    }
-    return Array.from(found.values());
-  }
-
-  async #indexedBlocks(handle: string): Promise<readonly string[]> {
-    return Object.keys((await this.#store.get(handleKey(handle)))?.value.block ?? {});
-  }
-
-  async #countIn(cidr: string, handle: string): Promise<number> {
-    const entry = await this.#store.get(blockKey(cidr));
-    return entry === undefined ? 0 : countOf(entry.value, handle);
-  }
-
-  /** Blocks whose claim is confirmed on both sides. Damaged ones are left out: their addresses stay taken. */
-  async #ownBlocks(family?: Family): Promise<IpamEntry<'block'>[]> {
-    const found: IpamEntry<'block'>[] = [];
-    const filter = family === undefined ? { host: this.#host } : { host: this.#host, family };
-    for (const { key, value } of await this.#store.list('affinity', filter)) {
-      if (value.state !== 'confirmed') continue;
-      try {
-        const entry = await this.#store.get(blockKey(affinityParts(key).cidr));
-        if (entry !== undefined && hostOfBlock(entry.value) === this.#host) found.push(entry);
-      } catch (error) {
-        if (!(error instanceof DocumentDamaged)) throw error;
-      }
-    }
-    return found;
-  }
-
-  /** The block of whatever size that holds an address. */
-  async #blockHolding(address: Address): Promise<IpamEntry<'block'> | undefined> {
-    const pool = poolHolding(this.#pools(), address);
-    const likely = pool && (await this.#store.get(blockKey(formatPrefix(prefixOf(address, pool.blockSize)))));
-    if (likely !== undefined) return likely;
-    const blocks = await this.#store.list('block', { family: address.family });
-    return blocks.find(({ value }) => prefixContainsAddress(blockPrefix(value), address));
-  }
-
-  async #countsByBlock(): Promise<Map<string, Map<string, number>>> {
-    const counts = new Map<string, Map<string, number>>();
-    for (const { key, value } of await this.#ownBlocks()) {
-      const byHandle = new Map<string, number>();
-      for (const { handle } of allocationsOf(value)) {
-        if (handle !== null) byHandle.set(handle, (byHandle.get(handle) ?? 0) + 1);
-      }
-      counts.set(key.name, byHandle);
-    }
-    return counts;
-  }
-
-  #assignment(block: BlockDocument, allocation: Allocation): Assignment {
-    return {
-      address: allocation.address,
-      block: blockPrefix(block),
-      pool: poolHolding(this.#pools(), allocation.address)?.name,
-      handle: allocation.handle ?? '',
-      attributes: allocation.attributes,
-      sequenceNumber: allocation.sequenceNumber,
-    };
-  }
+  return same;
 }
 
 function wantedFamilies(request: AssignRequest): readonly Family[] {
@@ -542,6 +302,10 @@ function wantedFamilies(request: AssignRequest): readonly Family[] {
   );
 }
 
-function countOf(block: BlockDocument, handle: string): number {
-  return allocationsOf(block).filter((allocation) => allocation.handle === handle).length;
+function countByHandle(allocations: Iterable<{ readonly handle: string | null }>): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { handle } of allocations) {
+    if (handle !== null) counts.set(handle, (counts.get(handle) ?? 0) + 1);
+  }
+  return counts;
 }

@@ -9,15 +9,19 @@ import {
   hostOfBlock,
   newBlock,
   ordinalOf,
-  release,
   usedCount,
 } from '../../../../src/ipam/block.ts';
+import { type ReleaseRequest, release as releaseWith, thaw } from '../../../../src/ipam/block-release.ts';
 import { checkIpam } from '../../../../src/ipam/check.ts';
 import { formatAddress } from '../../../../src/net/address.ts';
 import type { BlockDocument } from '../../../../src/store/ipam-documents.ts';
 import { address, prefix } from '../../../support/net.ts';
 
 const nothingReserved = () => false;
+
+function release(block: BlockDocument, requests: readonly ReleaseRequest[]) {
+  return releaseWith(block, requests, { seconds: 0, nowMs: 0 });
+}
 
 function assignMany(block: BlockDocument, count: number, handle = 'h'): BlockDocument {
   let current = block;
@@ -73,7 +77,7 @@ describe('ipam block', () => {
     let block = assignMany(empty, 3);
     block = release(block, [{ address: address('10.0.0.2') }]).block;
     block = release(block, [{ address: address('10.0.0.0') }]).block;
-    assert.deepEqual(freeOrdinals(block, nothingReserved), [3, 2, 0]);
+    assert.deepEqual(Array.from(freeOrdinals(block, nothingReserved)), [3, 2, 0]);
   });
 
   it('remembers the sequence number of each allocation and counts writes', () => {
@@ -166,10 +170,16 @@ describe('ipam block', () => {
 
   it('a damaged document never gives out what is in use, twice or out of range', () => {
     const damaged: BlockDocument = { ...assignMany(empty, 2), unallocated: [0, 1, 9, 3, 3, 2] };
-    assert.deepEqual(freeOrdinals(damaged, nothingReserved), [3, 2]);
+    assert.deepEqual(Array.from(freeOrdinals(damaged, nothingReserved)), [3, 2]);
     const lost: BlockDocument = { ...empty, allocations: [7, null, null, null], unallocated: [1, 2, 3] };
     assert.equal(allocationsOf(lost)[0]?.handle, null);
-    const after = release(assignMany(lost, 1), [{ address: address('10.0.0.1') }]).block;
+    assert.equal(
+      assignNext(lost, 'h', {}, nothingReserved),
+      undefined,
+      'its attribute would become that of an unknown holder',
+    );
+    const both: BlockDocument = { ...assignMany(empty, 2), allocations: [7, 1, null, null] };
+    const after = release(both, [{ address: address('10.0.0.1') }]).block;
     assert.equal(after.allocations[0], 7, 'an address of an unknown holder stays taken');
   });
 
@@ -178,5 +188,64 @@ describe('ipam block', () => {
     assert.equal(hostOfBlock({ ...empty, affinity: null }), undefined);
     assert.equal(hostOfBlock({ ...empty, affinity: 'virtual:load-balancer' }), undefined);
     assert.equal(hostOfBlock({ ...empty, deleted: true }), undefined);
+  });
+});
+
+describe('ipam cooldown', () => {
+  const nowMs = Date.parse('2026-01-02T03:04:05Z');
+  const cooldown = { seconds: 60, nowMs };
+  const free = (block: BlockDocument) => Array.from(freeOrdinals(block, nothingReserved));
+
+  it("a released address rests under nobody's name, and is free when its time is over", () => {
+    const held = assignMany(newBlock(prefix('10.0.0.0/30'), 'host-a', 5n), 4);
+    const { block, outcomes } = releaseWith(
+      held,
+      [{ address: address('10.0.0.1') }, { address: address('10.0.0.2') }],
+      cooldown,
+    );
+    assert.deepEqual(
+      outcomes.map(({ outcome }) => outcome),
+      ['released', 'released'],
+    );
+    assert.deepEqual(block.attributes.at(-1), {
+      handle_id: null,
+      secondary: null,
+      releasedAt: '2026-01-02T03:04:05Z',
+    });
+    assert.deepEqual(
+      checkIpam({ blocks: [block], affinities: [], handles: [], nowMs }).filter(
+        ({ kind }) => kind === 'damaged-block',
+      ),
+      [],
+    );
+    assert.deepEqual(free(block), []);
+    assert.equal(usedCount(block), 4);
+    assert.deepEqual(
+      allocationsOf(block).map(({ ordinal }) => ordinal),
+      [0, 3],
+    );
+    assert.equal(assignAddress(block, address('10.0.0.1'), 'h', {}).outcome, 'cooling');
+    assert.equal(
+      releaseWith(block, [{ address: address('10.0.0.1') }], cooldown).outcomes[0]?.outcome,
+      'not-allocated',
+    );
+    assert.equal(thaw(block, { seconds: 60, nowMs: nowMs + 59_000 }), block);
+    const after = thaw(block, { seconds: 60, nowMs: nowMs + 60_000 });
+    assert.deepEqual(free(after), [1, 2]);
+    assert.equal(after.attributes.length, 2);
+    assert.equal(after.sequenceNumber, block.sequenceNumber);
+  });
+
+  it('a stamp of the future is reported, and holds the address until then', () => {
+    const held = assignMany(newBlock(prefix('10.0.0.0/30'), 'host-a', 5n), 1);
+    const { block } = releaseWith(held, [{ address: address('10.0.0.0') }], {
+      seconds: 1,
+      nowMs: nowMs + 3_600_000,
+    });
+    assert.equal(thaw(block, cooldown), block);
+    assert.match(
+      checkIpam({ blocks: [block], affinities: [], handles: [], nowMs })[0]?.message ?? '',
+      /no time of the past/,
+    );
   });
 });

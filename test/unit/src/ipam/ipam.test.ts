@@ -17,6 +17,7 @@ function pool(name: string, cidr: string, change: Partial<Pool> = {}): Pool {
     blockSize: parsed.family === 'ipv4' ? 26 : 122,
     isDisabled: false,
     nodeSelector: '',
+    namespaceSelector: '',
     allowedUses: ['Workload', 'Tunnel'],
     assignmentMode: 'Automatic',
     ...change,

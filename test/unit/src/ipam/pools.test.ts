@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict';
+import { newBlock } from '../../../../src/ipam/block.ts';
+import { BlockIndex } from '../../../../src/ipam/block-index.ts';
 import { candidateBlocks, firstFreeBlock } from '../../../../src/ipam/candidates.ts';
 import {
   choosePools,
   type Pool,
+  type PoolDemand,
   poolOfResource,
   reasonAgainstAddress,
   reservedBy,
   reservedPrefixes,
 } from '../../../../src/ipam/pools.ts';
-import { TakenBlocks } from '../../../../src/ipam/taken-blocks.ts';
-import { formatPrefix } from '../../../../src/net/prefix.ts';
+import { formatPrefix, type Prefix } from '../../../../src/net/prefix.ts';
 import { address, prefix } from '../../../support/net.ts';
 
 function pool(name: string, cidr: string, change: Partial<Pool> = {}): Pool {
@@ -20,6 +22,7 @@ function pool(name: string, cidr: string, change: Partial<Pool> = {}): Pool {
     blockSize: parsed.family === 'ipv4' ? 26 : 122,
     isDisabled: false,
     nodeSelector: '',
+    namespaceSelector: '',
     allowedUses: ['Workload', 'Tunnel'],
     assignmentMode: 'Automatic',
     ...change,
@@ -27,6 +30,18 @@ function pool(name: string, cidr: string, change: Partial<Pool> = {}): Pool {
 }
 
 const selectsNode = (selector: string) => selector === 'mine';
+const demand: PoolDemand = {
+  selectsNode,
+  selectsNamespace: (selector, namespace) => selector === `is ${namespace}`,
+  use: 'Workload',
+};
+
+/** An index of empty blocks. */
+function taken(...cidrs: string[]): (cidr: string, block: Prefix) => boolean {
+  const index = new BlockIndex();
+  for (const cidr of cidrs) index.set(newBlock(prefix(cidr), 'somebody', 1n));
+  return (cidr, block) => index.isTaken(cidr, block);
+}
 
 describe('ipam pools', () => {
   const pools: readonly Pool[] = [
@@ -42,7 +57,7 @@ describe('ipam pools', () => {
   ];
 
   it('takes every pool that may serve, by name', () => {
-    const { eligible, rejected } = choosePools(pools, 'ipv4', selectsNode);
+    const { eligible, rejected } = choosePools(pools, 'ipv4', demand);
     assert.deepEqual(
       eligible.map(({ name }) => name),
       ['a-first', 'here', 'z-last'],
@@ -51,28 +66,43 @@ describe('ipam pools', () => {
       off: 'it is disabled',
       tunnels: 'its allowedUses (Tunnel) leave out Workload',
       elsewhere: "its nodeSelector 'theirs' does not select this node",
-      manual: 'its assignmentMode is Manual: only addresses asked for by value come from it',
+      manual: 'its assignmentMode is Manual: only requests that name the pool or an address of it are served',
       tiny: 'it is smaller than one block',
     });
   });
 
   it('takes requested pools in their order and says what is wrong with the others', () => {
-    const { eligible, rejected } = choosePools(pools, 'ipv4', selectsNode, [
-      'z-last',
-      'six',
-      'none',
-      'a-first',
-      'off',
-    ]);
+    const { eligible, rejected } = choosePools(pools, 'ipv4', {
+      ...demand,
+      requested: ['z-last', 'six', 'none', '10.1.0.0/24', 'off', 'manual', 'elsewhere'],
+    });
     assert.deepEqual(
       eligible.map(({ name }) => name),
-      ['z-last', 'a-first'],
+      ['z-last', 'a-first', 'manual', 'elsewhere'],
     );
     assert.deepEqual(rejected, [
       { pool: 'six', reason: 'it is not an IPv4 pool' },
       { pool: 'none', reason: 'it does not exist' },
       { pool: 'off', reason: 'it is disabled' },
     ]);
+  });
+
+  it('asks the namespace too, unless the pool is named', () => {
+    const confined = [
+      pool('ours', '10.1.0.0/24', { namespaceSelector: 'is prod' }),
+      pool('all', '10.2.0.0/24', { namespaceSelector: 'all()' }),
+    ];
+    const names = (change: Partial<PoolDemand>) =>
+      choosePools(confined, 'ipv4', { ...demand, ...change }).eligible.map(({ name }) => name);
+    assert.deepEqual(names({}), ['all']);
+    assert.deepEqual(names({ namespace: 'test' }), ['all']);
+    assert.deepEqual(names({ namespace: 'prod' }), ['all', 'ours']);
+    assert.deepEqual(names({ requested: ['ours'] }), ['ours']);
+  });
+
+  it('gives tunnels addresses of pools that allow it', () => {
+    const names = choosePools(pools, 'ipv4', { ...demand, use: 'Tunnel' }).eligible.map(({ name }) => name);
+    assert.deepEqual(names, ['a-first', 'here', 'tunnels', 'z-last']);
   });
 
   const addresses: [string, string | undefined][] = [
@@ -135,14 +165,13 @@ describe('ipam candidates', () => {
     const huge = pool('p', 'fd00::/32');
     const first = firstFreeBlock(huge, 'host-a', () => false);
     assert(first !== undefined);
-    const taken = new TakenBlocks([formatPrefix(first)]);
-    const second = firstFreeBlock(huge, 'host-a', (cidr, block) => taken.has(cidr, block));
+    const second = firstFreeBlock(huge, 'host-a', taken(formatPrefix(first)));
     assert.notEqual(second && formatPrefix(second), formatPrefix(first));
   });
 
   it('leaves out what blocks of another size overlap', () => {
-    const taken = new TakenBlocks(['10.0.0.0/28', '10.0.0.128/25']);
-    const free = firstFreeBlock(pool('p', '10.0.0.0/24'), 'x', (cidr, block) => taken.has(cidr, block));
+    const isTaken = taken('10.0.0.0/28', '10.0.0.128/25', 'fd00::/122');
+    const free = firstFreeBlock(pool('p', '10.0.0.0/24'), 'x', isTaken);
     assert.equal(free && formatPrefix(free), '10.0.0.64/26');
   });
 
