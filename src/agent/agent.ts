@@ -10,6 +10,7 @@ import { FibProgrammer } from '../../fib/programmer.ts';
 import { HostSysctls } from '../../fib/sysctl/host-sysctls.ts';
 import { NatGraph } from '../calc/nat-graph.ts';
 import { PolicyGraph } from '../calc/policy-graph.ts';
+import type { CniService } from '../cni/service.ts';
 import { Ipam } from '../ipam/ipam.ts';
 import { poolOfResource, reservedBy, reservedPrefixes } from '../ipam/pools.ts';
 import { parsePeerIp } from '../model/bgp-peer.ts';
@@ -24,6 +25,7 @@ import { type FileStore, openFileStore } from '../store/file/file-store.ts';
 import { BgpController } from './bgp/controller.ts';
 import { Originator } from './bgp/originator.ts';
 import { matchesSelector } from './bgp/selector-match.ts';
+import { makeCniService } from './cni.ts';
 import { CoalescedTask } from './coalesced.ts';
 import type { AgentConfig } from './config.ts';
 import { toDetectionLinks } from './detection-links.ts';
@@ -58,6 +60,7 @@ export class Agent {
   readonly endpoints: EndpointManager;
   readonly originator: Originator;
   readonly bgp: BgpController;
+  readonly cni: CniService;
   readonly #sysctls: HostSysctls;
   readonly #refresh: CoalescedTask;
   #identity: IdentityResult;
@@ -121,6 +124,7 @@ export class Agent {
       blocks: () => this.ipam.confirmedBlocks(),
       linkPrefix: LINK_PREFIX,
     });
+    this.cni = makeCniService(this);
     this.#sysctls = HostSysctls.open({
       journal: fileSysctlJournal(join(dirname(config.store.path), 'former-sysctls.json')),
       onDrift: (drift) =>
@@ -222,6 +226,7 @@ export class Agent {
     for (const family of FAMILIES) this.fib.routes.sweep(family, 'local');
     await this.bgp.start(preserved);
     this.#ready = true;
+    this.cni.start();
     this.log.info({ preserved }, 'the host is as the store says');
   }
 
@@ -230,6 +235,7 @@ export class Agent {
     this.#stopping = true;
     await this.bgp.stop();
     await this.#refresh.close();
+    await this.cni.close();
     await this.endpoints.close();
     await this.policy.close();
     this.ipam.stop();

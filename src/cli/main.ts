@@ -8,6 +8,7 @@ import { ApiError, type Problem } from '../api/problem.ts';
 import { VERSION } from '../version.ts';
 import { registerAgent } from './commands/agent.ts';
 import { registerBgp } from './commands/bgp.ts';
+import { registerCni } from './commands/cni.ts';
 import { registerEndpoints } from './commands/endpoints.ts';
 import { registerResources } from './commands/resources.ts';
 import { registerRoutes } from './commands/routes.ts';
@@ -33,6 +34,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   registerBgp(program, context);
   registerRoutes(program, context);
   registerEndpoints(program, context);
+  registerCni(program, context);
   registerResources(program, context);
   registerTools(program, context);
   try {
