@@ -17,7 +17,7 @@ import { MASQUERADE_SET_ID, NAT_OUTGOING_CHAIN, NatModel, POOLS_SET_ID, PUBLISH_
 import { DEFAULT_RULES_OPTIONS, type RulesOptions } from './rules/options.ts';
 import { PolicyModel } from './rules/policy-model.ts';
 import { renderStaticTables, type TableName } from './rules/static-chains.ts';
-import type { NatChange, PolicyChange, PublishedPort } from './rules/types.ts';
+import type { FlowForgetter, NatChange, PolicyChange } from './rules/types.ts';
 
 export interface PolicyProgrammerOptions {
   /** default: runs the tools in this process's network namespace */
@@ -29,11 +29,8 @@ export interface PolicyProgrammerOptions {
   readonly maxSetElem?: number;
   /** how long a restore waits for the lock of the legacy backend, default 10 */
   readonly lockWaitSec?: number;
-  /**
-   * Called once mappings of UDP ports that came or went are in the kernel: flows that began before must be forgotten. What it throws
-   * shows as a failure, and it is called again.
-   */
-  readonly forgetFlows?: (ports: readonly PublishedPort[]) => void;
+  /** told of mappings of UDP ports that came or went once the kernel has them so; what it throws shows as a failure */
+  readonly flows?: FlowForgetter;
 }
 
 /** Something that is not as desired. */
@@ -110,6 +107,7 @@ export class PolicyProgrammer {
   #tables: readonly Table[] = [];
   #backend: IptablesBackend | undefined;
   #inSync = false;
+  #straysForgotten = false;
 
   readonly #queue: (PolicyChange | NatChange)[] = [];
   #isWorking = false;
@@ -358,10 +356,14 @@ export class PolicyProgrammer {
       .filter(({ family }) =>
         tables.some((table) => table.family === family && table.isProgrammed(PUBLISH_CHAIN)),
       );
-    if (done.length === 0) return [];
     try {
-      this.#options.forgetFlows?.(done);
+      const { flows } = this.#options;
+      if (done.length > 0) flows?.forget(done);
       this.#nat.forgetStale(done);
+      if (!this.#straysForgotten && tables.every((table) => table.isProgrammed(PUBLISH_CHAIN))) {
+        flows?.forgetStrays(this.#nat.pools, this.#nat.ports());
+        this.#straysForgotten = true;
+      }
       return [];
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);

@@ -10,11 +10,13 @@ const NFNL_SUBSYS_CTNETLINK = 1;
 const IPCTNL_MSG_CT = { NEW: 0, GET: 1, DELETE: 2 } as const;
 const NFGENMSG_BYTES = 4;
 
-const CTA = { TUPLE_ORIG: 1, TUPLE_REPLY: 2, STATUS: 3, ID: 12, FILTER: 25 } as const;
+const CTA = { TUPLE_ORIG: 1, TUPLE_REPLY: 2, STATUS: 3, ID: 12, FILTER: 25, STATUS_MASK: 26 } as const;
 const CTA_TUPLE = { IP: 1, PROTO: 2 } as const;
 const CTA_IP = { V4_SRC: 1, V4_DST: 2, V6_SRC: 3, V6_DST: 4 } as const;
 const CTA_PROTO = { NUM: 1, SRC_PORT: 2, DST_PORT: 3 } as const;
 const CTA_FILTER = { ORIG_FLAGS: 1, REPLY_FLAGS: 2 } as const;
+/** IPS_DST_NAT of the status bits, big-endian */
+const IPS_DST_NAT = Uint8Array.of(0, 0, 0, 1 << 5);
 /** parts of a tuple that a dump is to compare */
 const FILTER_PROTO_NUM = 1 << 3;
 const FILTER_PROTO_DST_PORT = 1 << 5;
@@ -38,27 +40,34 @@ export interface ConntrackEntry {
   readonly id: Uint8Array | undefined;
 }
 
-/** Writes the dump request for entries of a protocol whose original destination port is `port`. */
-export function writeConntrackDump(
-  writer: MessageWriter,
-  family: Family,
-  protocol: number,
-  port: number,
-): void {
-  begin(writer, IPCTNL_MSG_CT.GET, family);
-  const tuple = writer.beginAttribute(CTA.TUPLE_ORIG);
-  writeProto(writer, protocol, undefined, port);
-  writer.endAttribute(tuple);
-  const filter = writer.beginAttribute(CTA.FILTER);
-  writer.attributeU32(CTA_FILTER.ORIG_FLAGS, FILTER_PROTO_NUM | FILTER_PROTO_DST_PORT);
-  writer.attributeU32(CTA_FILTER.REPLY_FLAGS, 0);
-  writer.endAttribute(filter);
-  writer.end();
+/** What a dump is to hold; kernels before 5.8 refuse to choose, those before 5.17 pass over `translatedOnly`. */
+export interface ConntrackFilter {
+  /** IANA number */
+  readonly protocol: number;
+  /** original destination port */
+  readonly port?: number;
+  /** only entries whose destination was translated */
+  readonly translatedOnly?: boolean;
 }
 
-/** Writes the dump request for all entries of a family. */
-export function writeWholeConntrackDump(writer: MessageWriter, family: Family): void {
+/** Writes the dump request for entries of a family. */
+export function writeConntrackDump(writer: MessageWriter, family: Family, filter?: ConntrackFilter): void {
   begin(writer, IPCTNL_MSG_CT.GET, family);
+  if (filter !== undefined) {
+    const { protocol, port, translatedOnly } = filter;
+    const tuple = writer.beginAttribute(CTA.TUPLE_ORIG);
+    writeProto(writer, protocol, undefined, port);
+    writer.endAttribute(tuple);
+    if (translatedOnly === true) {
+      writer.attributeBytes(CTA.STATUS, IPS_DST_NAT);
+      writer.attributeBytes(CTA.STATUS_MASK, IPS_DST_NAT);
+    }
+    const parts = writer.beginAttribute(CTA.FILTER);
+    const flags = FILTER_PROTO_NUM | (port === undefined ? 0 : FILTER_PROTO_DST_PORT);
+    writer.attributeU32(CTA_FILTER.ORIG_FLAGS, flags);
+    writer.attributeU32(CTA_FILTER.REPLY_FLAGS, 0);
+    writer.endAttribute(parts);
+  }
   writer.end();
 }
 
@@ -149,12 +158,12 @@ function writeProto(
   writer: MessageWriter,
   protocol: number,
   sourcePort: number | undefined,
-  destinationPort: number,
+  destinationPort: number | undefined,
 ): void {
   const proto = writer.beginAttribute(CTA_TUPLE.PROTO);
   writer.attributeU8(CTA_PROTO.NUM, protocol);
   if (sourcePort !== undefined) writer.attributeBytes(CTA_PROTO.SRC_PORT, portBytes(sourcePort));
-  writer.attributeBytes(CTA_PROTO.DST_PORT, portBytes(destinationPort));
+  if (destinationPort !== undefined) writer.attributeBytes(CTA_PROTO.DST_PORT, portBytes(destinationPort));
   writer.endAttribute(proto);
 }
 

@@ -3,25 +3,28 @@
  * goes on sending would reach the address of a container that is gone (perhaps another one's by now), or miss one that has come.
  */
 import { addressesEqual, type Family, formatAddress } from '../../src/net/address.ts';
+import { type Prefix, prefixContainsAddress } from '../../src/net/prefix.ts';
 import { decodeAddress, writeAddressDump } from '../netlink/address-message.ts';
 import { NetlinkError } from '../netlink/error-message.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
-import type { PublishedPort } from '../rules/types.ts';
+import type { MessageWriter } from '../netlink/writer.ts';
+import type { FlowForgetter, PublishedPort } from '../rules/types.ts';
 import {
   type ConntrackEntry,
+  type ConntrackFilter,
   decodeConntrack,
   NETLINK_NETFILTER,
   writeConntrackDeletion,
   writeConntrackDump,
-  writeWholeConntrackDump,
 } from './message.ts';
 
+const UDP = 17;
 const ENOENT = 2;
 const EINVAL = 22;
 const EOPNOTSUPP = 95;
 
 /** Deletes entries of connection tracking in one network namespace. Calls are synchronous. */
-export class PublishedFlows {
+export class PublishedFlows implements FlowForgetter {
   readonly #netns: string | undefined;
 
   /** `netns`: path of the host's network namespace; default: the one we are in. */
@@ -40,10 +43,33 @@ export class PublishedFlows {
       const own = this.#ownAddresses();
       let count = 0;
       for (const port of ports) {
-        for (const entry of list(flows, port)) {
+        const filter = { protocol: port.protocol, port: port.hostPort };
+        for (const entry of list(flows, port.family, filter)) {
           if (!concerns(entry, port, own)) continue;
           const what = `forget a flow to port ${port.hostPort}`;
           flows.request(what, (writer) => writeConntrackDeletion(writer, entry), [ENOENT]);
+          count++;
+        }
+      }
+      return count;
+    } finally {
+      flows.close();
+    }
+  }
+
+  /**
+   * Forgets UDP flows that are translated to an address inside `pools` but by none of `ports`: their mappings went while nobody watched.
+   * Returns how many. Throws a NetlinkError.
+   */
+  forgetStrays(pools: readonly Prefix[], ports: readonly PublishedPort[]): number {
+    const known = new Set(ports.map(({ address, port, hostPort }) => `${hostPort} ${address} ${port}`));
+    const flows = NetlinkSocket.open({ netns: this.#netns, protocol: NETLINK_NETFILTER });
+    try {
+      let count = 0;
+      for (const family of new Set(pools.map((pool) => pool.family))) {
+        for (const entry of list(flows, family, { protocol: UDP, translatedOnly: true })) {
+          if (!isStray(entry, pools, known)) continue;
+          flows.request('forget a flow', (writer) => writeConntrackDeletion(writer, entry), [ENOENT]);
           count++;
         }
       }
@@ -64,24 +90,27 @@ export class PublishedFlows {
   }
 }
 
-function list(socket: NetlinkSocket, { family, protocol, hostPort }: PublishedPort): ConntrackEntry[] {
-  const what = `list flows to port ${hostPort}`;
+function list(socket: NetlinkSocket, family: Family, filter: ConntrackFilter): ConntrackEntry[] {
+  const what = `list flows of protocol ${filter.protocol}`;
   try {
-    return socket.dumpList(
-      what,
-      (writer) => writeConntrackDump(writer, family, protocol, hostPort),
-      decodeConntrack,
-    );
+    const write = (writer: MessageWriter) => writeConntrackDump(writer, family, filter);
+    return socket.dumpList(what, write, decodeConntrack);
   } catch (error) {
-    // Kernels before 5.8 cannot choose for us.
+    // Kernels before 5.8 cannot choose for us; callers look at each entry anyway.
     const isTooOld = error instanceof NetlinkError && (error.errno === EINVAL || error.errno === EOPNOTSUPP);
     if (!isTooOld) throw error;
-    return listAll(socket, what, family);
+    return socket.dumpList(what, (writer) => writeConntrackDump(writer, family), decodeConntrack);
   }
 }
 
-function listAll(socket: NetlinkSocket, what: string, family: Family): ConntrackEntry[] {
-  return socket.dumpList(what, (writer) => writeWholeConntrackDump(writer, family), decodeConntrack);
+function isStray(
+  { original, reply }: ConntrackEntry,
+  pools: readonly Prefix[],
+  known: ReadonlySet<string>,
+): boolean {
+  if (original.protocol !== UDP || addressesEqual(reply.source, original.destination)) return false;
+  if (!pools.some((pool) => prefixContainsAddress(pool, reply.source))) return false;
+  return !known.has(`${original.destinationPort} ${formatAddress(reply.source)} ${reply.sourcePort}`);
 }
 
 /** Whether a flow goes, or would now go, by a mapping. Flows that are only forwarded and happen to have that port are left alone. */

@@ -4,6 +4,7 @@
  * workload's ingress policy decides about its published ports with the container's port and the client's own address.
  */
 import { FAMILIES, type Family } from '../../src/net/address.ts';
+import { type Prefix, parsePrefix } from '../../src/net/prefix.ts';
 import { CHAIN_PREFIX, kernelSetName } from './names.ts';
 import { type ChainContent, type RenderedRule, type RuleSpec, renderRules } from './rendered.ts';
 import type { NatChange, PublishedPort } from './types.ts';
@@ -66,6 +67,7 @@ export class NatModel {
   readonly #randomFully: Record<Family, boolean | undefined> = { ipv4: undefined, ipv6: undefined };
   /** UDP mappings that came or went: connection tracking may still lead elsewhere */
   #stale = new Map<string, PublishedPort>();
+  #pools: readonly Prefix[] = [];
   #portsChanged = true;
   #outgoingChanged = true;
 
@@ -76,6 +78,7 @@ export class NatModel {
         for (const family of FAMILIES) {
           this.#masquerade[family] = change.masquerade.some((cidr) => familyOf(cidr) === family);
         }
+        this.#pools = change.all.flatMap((cidr) => parsePrefix(cidr) ?? []);
         this.#outgoingChanged = true;
         return;
       case 'published-upsert':
@@ -102,6 +105,16 @@ export class NatModel {
   setRandomFully(family: Family, isSupported: boolean): void {
     this.#randomFully[family] = isSupported;
     this.#outgoingChanged = true;
+  }
+
+  /** Of all pools, both families. */
+  get pools(): readonly Prefix[] {
+    return this.#pools;
+  }
+
+  /** All mappings. */
+  ports(): PublishedPort[] {
+    return [...this.#ports.values()].flat();
   }
 
   /** Chains that the published ports of an endpoint stand in; none if it publishes nothing. */

@@ -3,6 +3,7 @@
  * (selectors, namespaces and named ports are gone). The shape follows what Calico's calculation graph hands to its data plane.
  */
 import type { Family } from '../../src/net/address.ts';
+import type { Prefix } from '../../src/net/prefix.ts';
 
 /** What a set holds: CIDRs of one or both families, or address-protocol-port triples for named ports. */
 export type SetType = 'net' | 'ip-port';
@@ -114,6 +115,14 @@ export interface PublishedPort {
   readonly address: string;
   /** 1..65535 */
   readonly port: number;
+}
+
+/** What forgets connections that were translated by mappings of the past. Both may throw; they are called again then. */
+export interface FlowForgetter {
+  /** UDP mappings that came or went, once the kernel has them so. */
+  forget(ports: readonly PublishedPort[]): void;
+  /** Once after the start: flows to addresses of the pools that none of the mappings explains. */
+  forgetStrays(pools: readonly Prefix[], ports: readonly PublishedPort[]): void;
 }
 
 /** One change of address translation. */

@@ -79,7 +79,7 @@ export class Agent {
     this.cache = new ResourceCache(store);
     this.resources = new ResourceService(store);
     this.policy = new PolicyEnforcer(
-      new PolicyProgrammer({ forgetFlows: (ports) => new PublishedFlows().forget(ports) }),
+      new PolicyProgrammer({ flows: new PublishedFlows() }),
       log.child({ component: 'policy' }),
     );
     this.policyFeed = new PolicyFeed(

@@ -79,6 +79,11 @@ export class PolicyEnforcer {
     });
   }
 
+  /** Resolves when everything that was told has been tried once. */
+  idle(): Promise<void> {
+    return this.#task.idle();
+  }
+
   /** `pending`: changes are on their way to the kernel. */
   status(): PolicyStatus & { readonly pending: boolean } {
     return { ...this.#programmer.inspect(), pending: this.#pending };

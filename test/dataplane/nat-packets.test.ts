@@ -102,8 +102,7 @@ for (const backend of ['nft', 'legacy'] as const) {
     before(prepareNamespaces);
     beforeEach(async () => {
       lab = new PolicyLab();
-      const flows = new PublishedFlows(lab.router.path);
-      programmer = lab.programmer({ backend, forgetFlows: (ports) => flows.forget(ports) });
+      programmer = lab.programmer({ backend, flows: new PublishedFlows(lab.router.path) });
       await programmer.start();
       a = lab.addWorkload();
       b = lab.addWorkload();
@@ -243,6 +242,26 @@ for (const backend of ['nft', 'legacy'] as const) {
       for (const { family, client } of clients) assert.equal(await client.ask(), `b ${outside[family]}`);
       await apply({ kind: 'published-remove', id: b.link });
       for (const { client } of clients) assert.equal(await client.ask(300), '');
+    });
+
+    it('UDP: what was unpublished while nobody watched is forgotten at the next start', async () => {
+      await serve(a.netns, 'a', 53);
+      const clients = [5353, 5354].map((port) => udpClient(outside.netns, ROUTER.ipv4, port));
+      const ports = [...published(a, 5353, 53, UDP), ...published(a, 5354, 53, UDP)];
+      await apply({ kind: 'nat-pools', masquerade: [], all: ['10.65.0.0/16'] }, publish(a, ...ports));
+      for (const client of clients) assert.equal(await client.ask(), `a ${outside.ipv4}`);
+      const open = ['profile/open'];
+      programmer = lab.programmer({ backend, flows: new PublishedFlows(lab.router.path) });
+      await programmer.start();
+      programmer.markInSync();
+      await apply(
+        ALLOW_ALL,
+        endpointUpsert(a, {}, open),
+        { kind: 'nat-pools', masquerade: [], all: ['10.65.0.0/16'] },
+        publish(a, ...published(a, 5354, 53, UDP)),
+      );
+      const answers = await Promise.all(clients.map((client) => client.ask(1000)));
+      assert.deepEqual(answers, ['', `a ${outside.ipv4}`]);
     });
 
     it('SCTP is mapped, others keep their rules, drift is put right, a removal leaves nothing', async () => {

@@ -128,7 +128,7 @@ export class Attachment {
   async #run(): Promise<{ afterMs?: number }> {
     const desired = this.#desired;
     try {
-      if (desired === undefined) this.#detach();
+      if (desired === undefined) await this.#detach();
       else await this.#attach(desired);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
@@ -145,12 +145,15 @@ export class Attachment {
     return {};
   }
 
-  #detach(): void {
-    const { fib } = this.#context;
+  async #detach(): Promise<void> {
+    const { fib, policy } = this.#context;
     if (this.#applied?.sharesNamespace === true)
       fib.links.detachInside(this.id, this.#applied.netns, this.#applied.containerIfname);
     fib.removeEndpoint(this.id, this.#applied?.addresses ?? []);
+    const { publishes } = this.#applied ?? {};
     this.#applied = undefined;
+    // Its address is given to another after this: no port of the host may lead there then.
+    if (publishes === true) await policy.idle();
     this.#become('gone', undefined);
   }
 
