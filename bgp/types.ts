@@ -34,14 +34,88 @@ export interface PeerConfig {
   readonly minTtl?: number;
   /** families to offer */
   readonly families: readonly Family[];
-  /** RFC 4724: offered restart time, 0..4095; undefined offers no graceful restart */
-  readonly gracefulRestart?: { readonly restartTimeSec: number; readonly maxHelperTimeSec: number };
+  /**
+   * RFC 4724: offered restart time, 0..4095; undefined offers no graceful restart. With `notification` (RFC 8538) it holds over
+   * NOTIFICATIONs too, but for those that end the session for good, which then go as a hard reset (6/9)
+   */
+  readonly gracefulRestart?: {
+    readonly restartTimeSec: number;
+    readonly maxHelperTimeSec: number;
+    readonly notification?: boolean;
+  };
+  /**
+   * RFC 9494, beside `gracefulRestart`: for how long our routes may be kept after the restart time (0..16777215 s), and for how long we keep the
+   * peer's at most. The kept routes are used where there is nothing else
+   */
+  readonly longLivedGracefulRestart?: { readonly staleTimeSec: number; readonly maxHelperTimeSec: number };
   /** undefined on an eBGP peer: nothing passes (RFC 8212) */
   readonly importPolicy?: FilterChain;
   readonly exportPolicy?: FilterChain;
   /** next hop that we announce: 'self' (our session address; eBGP default), 'keep' (as received) or 'auto' (RFC 4271 5.1.3) */
   readonly nextHop: 'auto' | 'self' | 'keep';
+  /** how often our AS may stand in a received AS_PATH */
   readonly allowOwnAs: number;
+
+  // All that follows is off when absent.
+
+  /** RFC 7313: route refreshes with a beginning and an end, so that what is not sent again goes */
+  readonly enhancedRouteRefresh?: boolean;
+  /** RFC 8654: messages of up to 65535 octets */
+  readonly extendedMessages?: boolean;
+  /** RFC 8950: IPv4 routes with IPv6 next hops, both ways */
+  readonly extendedNextHop?: boolean;
+  /** RFC 7911: families in which several paths to a prefix are taken, and sent; of the latter the best `sendMax` (default: all) */
+  readonly addPath?: {
+    readonly receive?: readonly Family[];
+    readonly send?: readonly Family[];
+    readonly sendMax?: number;
+  };
+  /** RFC 9234, eBGP only: our role towards the peer; `strict` refuses a peer that tells none (2/11) */
+  readonly role?: { readonly local: PeerRole; readonly strict: boolean };
+  /** how many prefixes of a family are taken from the peer, and what happens beyond */
+  readonly maxPrefixes?: Readonly<Partial<Record<Family, PrefixLimit>>>;
+  /** RFC 2385: key of TCP MD5 signatures, 1..80 octets of UTF-8. Never shown. Another key is put under a running session */
+  readonly password?: string;
+  /** binds the session to this interface; needed for a link-local peer address, whose scope it is */
+  readonly interface?: string;
+  /** eBGP without multihop: connections of a peer that is on no subnet of ours are refused */
+  readonly requireConnected?: boolean;
+  /** RFC 4456: this iBGP peer is our client */
+  readonly routeReflectorClient?: boolean;
+  /**
+   * RFC 7705, where `localAs` is not the speaker's own AS: without `noPrepend` it is put in front of what the peer sends, without `replaceAs`
+   * our own AS stands behind it in what we send. (With both, the peer's session is as if the speaker's AS were `localAs`.)
+   */
+  readonly localAsOptions?: { readonly noPrepend: boolean; readonly replaceAs: boolean };
+  /** eBGP: the peer's AS is replaced by ours in what we send, so that sites with one AS see each other */
+  readonly asOverride?: boolean;
+  /** eBGP: private AS numbers (RFC 6996) are taken out of what we send, or each replaced by ours */
+  readonly removePrivateAs?: 'remove' | 'replace';
+  /** RFC 4271 6.3: routes of an external peer that do not start with its AS are withdrawn */
+  readonly enforceFirstAs?: boolean;
+  /** RFC 8326: everything that the peer gets is tagged 65535:0 (and has LOCAL_PREF 0 on iBGP), so that it looks for other ways */
+  readonly gracefulShutdown?: boolean;
+}
+
+/** What we are to the peer, RFC 9234 4.1. */
+export type PeerRole = 'provider' | 'rs' | 'rs-client' | 'customer' | 'peer';
+
+/** A limit for the prefixes of one family, RFC 4271 6.7. */
+export interface PrefixLimit {
+  /** prefixes, 1..4294967295 */
+  readonly limit: number;
+  /** counts what the peer sends, or what import policy lets pass */
+  readonly count: 'received' | 'accepted';
+  /** a warning at this percentage of the limit, 1..100 */
+  readonly warnPercent: number;
+  /**
+   * Beyond the limit: only say so; take no further prefix (`received` is what counts then); or end the session with 6/1, to start again after
+   * `restartSec` or, without, when somebody does so
+   */
+  readonly action:
+    | { readonly kind: 'warn' }
+    | { readonly kind: 'discard' }
+    | { readonly kind: 'stop'; readonly restartSec?: number };
 }
 
 /** RFC 4271 8.2.2, with the administrative stop told apart. */
@@ -58,6 +132,7 @@ export type SessionState =
 export type DecisionReason =
   | 'only-path'
   | 'local-origin'
+  | 'long-lived-stale'
   | 'local-pref'
   | 'as-path-length'
   | 'origin'
@@ -75,6 +150,7 @@ export type UnusableReason =
   | 'as-path-loop'
   | 'originator-loop'
   | 'cluster-loop'
+  | 'route-leak'
   | 'import-policy'
   | 'no-import-policy'
   | 'next-hop-unresolved'

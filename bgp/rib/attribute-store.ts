@@ -28,7 +28,7 @@ export class AttributeStore {
   originatorId = new Uint32Array(256);
   clusterLength = new Uint16Array(256);
   pathHash = new Int32Array(256);
-  flags = new Uint8Array(256);
+  flags = new Uint16Array(256);
   /** id in the next-hop table, or -1 for none */
   nextHop = new Int32Array(256);
   /** chain of the attribute ids that share a next hop (`NextHopTable.firstAttribute`) */
@@ -253,7 +253,7 @@ export class AttributeStore {
     this.neighbourAs = grownUint32(this.neighbourAs, capacity);
     this.originatorId = grownUint32(this.originatorId, capacity);
     this.clusterLength = grownUint16(this.clusterLength, capacity);
-    this.flags = grownUint8(this.flags, capacity);
+    this.flags = grownUint16(this.flags, capacity);
     this.pathHash = grownInt32(this.pathHash, capacity);
     this.nextHop = grownInt32(this.nextHop, capacity);
     this.nextOfHop = grownInt32(this.nextOfHop, capacity);

@@ -8,6 +8,8 @@ import type { DecisionReason } from '../types.ts';
 /** What the steps ask about a candidate, which is named by its record number. Numbers are unsigned. */
 export interface CandidateView {
   isLocal(record: number): boolean;
+  /** RFC 9494: carries LLGR_STALE */
+  isLongLivedStale(record: number): boolean;
   localPref(record: number): number;
   pathLength(record: number): number;
   origin(record: number): number;
@@ -49,6 +51,8 @@ export interface DecisionStep {
 /** The steps in order. Equal-cost multipath stops before `oldest-path`. */
 export const DECISION_STEPS: readonly DecisionStep[] = [
   lowest('local-origin', (view, record) => (view.isLocal(record) ? 0 : 1)),
+  // RFC 9494 4.3: less preferred than any route that is not stale.
+  lowest('long-lived-stale', (view, record) => (view.isLongLivedStale(record) ? 1 : 0)),
   lowest('local-pref', (view, record) => -view.localPref(record)),
   lowest('as-path-length', (view, record) => view.pathLength(record)),
   lowest('origin', (view, record) => view.origin(record)),

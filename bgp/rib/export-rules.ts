@@ -7,16 +7,33 @@ import { type Prefix, prefixContainsAddress } from '../../src/net/prefix.ts';
 import { applyOperations, CompiledChain, chainFingerprint } from '../policy/compiled-chain.ts';
 import { rewriteKey } from '../policy/key-rewrite.ts';
 import type { FilterChain } from '../policy/types.ts';
+import type { PeerRole } from '../types.ts';
+import { uint32Bytes } from '../wire/bytes.ts';
+import {
+  withAttribute,
+  withoutPrivateAs,
+  withPrivateAsReplaced,
+  withReflection,
+  withReplacedAs,
+} from '../wire/key-editor.ts';
+import { ATTRIBUTE, COMMUNITY } from '../wire/registry.ts';
 import type { AttributeKey } from '../wire/types.ts';
 import { type AttributeStore, grownInt32 } from './attribute-store.ts';
 import {
   DEFAULT_LOCAL_PREF,
   HAS_LOCAL_PREF,
   HAS_MED,
+  HAS_ORIGINATOR,
+  HAS_OTC,
+  LLGR_STALE,
   NO_ADVERTISE,
   NO_EXPORT,
   NO_EXPORT_SUBCONFED,
 } from './key-summary.ts';
+import { scopeIn } from './next-hops.ts';
+
+/** Rules of a chain, for numbering what they make. */
+const MAX_RULES = 1 << 20;
 
 /** Result of an export for a path that is not announced. */
 export const NOT_EXPORTED = -1;
@@ -34,7 +51,24 @@ export interface ExportRules {
   /** subnets shared with the peer, and the peer's address in them: only when a third-party next hop may be right */
   readonly shared: { readonly subnets: readonly Prefix[]; readonly peer: Address } | undefined;
   readonly chain: FilterChain | undefined;
+  readonly peerAs: number;
+  /** RFC 7705: the speaker's own AS, to stand behind `localAs`; undefined: `localAs` alone */
+  readonly ownAs: number | undefined;
+  readonly asOverride: boolean;
+  readonly removePrivateAs: 'remove' | 'replace' | undefined;
+  /** RFC 9234 */
+  readonly role: PeerRole | undefined;
+  /** RFC 8326: everything is tagged */
+  readonly shuttingDown: boolean;
+  /** RFC 9494: long-lived stale routes may be sent */
+  readonly longLived: boolean;
+  /** RFC 4456: the peer is our client */
+  readonly client: boolean;
+  readonly clusterId: number;
 }
+
+/** How a path came here. `client`: from an iBGP peer that is our route reflector client. */
+export type PathSource = 'local' | 'ebgp' | 'ibgp' | 'client';
 
 /** Text that is equal for rules that do the same. */
 export function exportFingerprint(rules: ExportRules): string {
@@ -50,6 +84,15 @@ export function exportFingerprint(rules: ExportRules): string {
       ? '-'
       : [shared.peer.bytes, ...shared.subnets.flatMap((s) => [s.bytes, s.length])].join('/'),
     chainFingerprint(rules.chain),
+    rules.asOverride || rules.role !== undefined ? rules.peerAs : '-',
+    rules.ownAs,
+    rules.asOverride,
+    rules.removePrivateAs,
+    rules.role,
+    rules.shuttingDown,
+    rules.longLived,
+    rules.client,
+    rules.clusterId,
   ].join(' ');
 }
 
@@ -60,8 +103,16 @@ export class Exporter {
   readonly #chain: CompiledChain | undefined;
   /** slot (rule with operations, local or learned) -> by attribute id: 0 unknown, -1 none, else id of the exported form + 1 */
   readonly #forms = new Map<number, Int32Array>();
+  /** the same for reflected paths without ORIGINATOR_ID, by the BGP identifier of who sent them and slot; few, so sparse */
+  readonly #reflected = new Map<number, Map<number, number>>();
   readonly #forget = (attribute: number): void => {
     this.#chain?.forget(attribute);
+    for (const forms of this.#reflected.values()) {
+      const form = forms.get(attribute);
+      if (form === undefined) continue;
+      forms.delete(attribute);
+      if (form >= 0 && form !== attribute) this.#attributes.release(form);
+    }
     for (const forms of this.#forms.values()) {
       const form = forms[attribute] ?? 0;
       if (form === 0) continue;
@@ -89,12 +140,16 @@ export class Exporter {
       }
     }
     this.#forms.clear();
+    for (const forms of this.#reflected.values()) {
+      for (const [attribute, form] of forms) if (form >= 0 && form !== attribute) held.push(form);
+    }
+    this.#reflected.clear();
     for (const form of held) this.#attributes.release(form);
   }
 
   /**
-   * The attribute id of the exported form of a path, or NOT_EXPORTED. `source` tells how the path came here. Takes no reference: the form
-   * lives as long as `attribute`.
+   * The attribute id of the exported form of a path, or NOT_EXPORTED. `source` tells how the path came here, `originator` is the BGP
+   * identifier of the peer that it came from. Takes no reference: the form lives as long as `attribute`.
    */
   export(
     length: number,
@@ -103,15 +158,20 @@ export class Exporter {
     w2: number,
     w3: number,
     attribute: number,
-    source: 'local' | 'ebgp' | 'ibgp',
+    source: PathSource,
+    originator: number,
   ): number {
     const rules = this.#rules;
     const flags = this.#attributes.flags[attribute] ?? 0;
     if ((flags & NO_ADVERTISE) !== 0) return NOT_EXPORTED;
+    // RFC 9494 4.3
+    if ((flags & LLGR_STALE) !== 0 && !rules.longLived) return NOT_EXPORTED;
     if (rules.peerKind === 'ebgp') {
       if ((flags & (NO_EXPORT | NO_EXPORT_SUBCONFED)) !== 0) return NOT_EXPORTED;
       if (this.#chain === undefined) return NOT_EXPORTED;
-    } else if (source === 'ibgp') {
+      if ((flags & HAS_OTC) !== 0 && goesUpOrAcross(rules.role)) return NOT_EXPORTED;
+    } else if (source === 'ibgp' && !rules.client) {
+      // RFC 4456 6: from a non-client to clients only; from a client to everybody.
       return NOT_EXPORTED;
     }
     let rule = -1;
@@ -120,7 +180,26 @@ export class Exporter {
       if (!this.#chain.accepts(rule)) return NOT_EXPORTED;
       if (!this.#chain.hasOperations(rule)) rule = -1;
     }
+    if (rules.peerKind === 'ibgp' && (source === 'ibgp' || source === 'client')) {
+      return this.#reflectedForm(attribute, rule, originator);
+    }
     return this.#form(attribute, rule, source === 'local');
+  }
+
+  /** RFC 4456 8: with ORIGINATOR_ID and our cluster in front of CLUSTER_LIST. */
+  #reflectedForm(attribute: number, rule: number, originator: number): number {
+    const hasOriginator = ((this.#attributes.flags[attribute] ?? 0) & HAS_ORIGINATOR) !== 0;
+    const slot = (hasOriginator ? 0 : originator) * MAX_RULES + rule + 1;
+    let forms = this.#reflected.get(slot);
+    if (forms === undefined) {
+      forms = new Map();
+      this.#reflected.set(slot, forms);
+    }
+    const known = forms.get(attribute);
+    if (known !== undefined) return known;
+    const form = this.#make(attribute, rule, false, originator);
+    forms.set(attribute, form);
+    return form;
   }
 
   #form(attribute: number, rule: number, local: boolean): number {
@@ -138,21 +217,27 @@ export class Exporter {
     return form;
   }
 
-  #make(attribute: number, rule: number, local: boolean): number {
+  #make(attribute: number, rule: number, local: boolean, originator?: number): number {
     const attributes = this.#attributes;
+    const rules = this.#rules;
     let key = attributes.key(attribute);
-    const nextHop = this.#nextHopFor(key);
+    const nextHop = this.#nextHopFor(key, originator !== undefined);
     if (nextHop.length === 0) return NOT_EXPORTED;
     const flags = attributes.flags[attribute] ?? 0;
-    const external = this.#rules.peerKind === 'ebgp';
+    const external = rules.peerKind === 'ebgp';
     // RFC 4271 5.1.4: a MED that was received goes no further; one that is set here does.
     if (external && !local && (flags & HAS_MED) !== 0) key = rewriteKey(key, { med: 'remove' }).slice();
-    const operations = rule < 0 ? undefined : this.#rules.chain?.rules[rule]?.operations;
+    const operations = rule < 0 ? undefined : rules.chain?.rules[rule]?.operations;
     if (operations !== undefined) key = applyOperations(key, operations).slice();
-    const hasLocalPref = (flags & HAS_LOCAL_PREF) !== 0 || operations?.some(setsLocalPref) === true;
+    if (rules.shuttingDown) key = this.#shutDown(key);
+    if (originator !== undefined) key = withReflection(key, originator, rules.clusterId);
+    if (external) key = this.#beforeLeaving(key, flags);
+    const hasLocalPref =
+      (flags & HAS_LOCAL_PREF) !== 0 || rules.shuttingDown || operations?.some(setsLocalPref) === true;
+    const prepend = rules.ownAs === undefined ? [rules.localAs] : [rules.localAs, rules.ownAs];
     const form = attributes.intern(
       external
-        ? rewriteKey(key, { nextHop, prepend: [this.#rules.localAs], localPref: 'remove', leaveAs: true })
+        ? rewriteKey(key, { nextHop, prepend, localPref: 'remove', leaveAs: true })
         : rewriteKey(key, hasLocalPref ? { nextHop } : { nextHop, localPref: DEFAULT_LOCAL_PREF }),
     );
     // A form that equals its source lives as long as the source does; a reference of its own would keep both for ever.
@@ -160,11 +245,36 @@ export class Exporter {
     return form;
   }
 
+  /** RFC 8326 4.1 and 4.2. */
+  #shutDown(key: AttributeKey): AttributeKey {
+    const community = COMMUNITY.gracefulShutdown;
+    return rewriteKey(
+      key,
+      this.#rules.peerKind === 'ibgp' ? { community, localPref: 0 } : { community },
+    ).slice();
+  }
+
+  /** What an external peer gets to see of the AS_PATH so far, and RFC 9234 5. */
+  #beforeLeaving(key: AttributeKey, flags: number): AttributeKey {
+    const { localAs, peerAs, asOverride, removePrivateAs, role } = this.#rules;
+    let changed = key;
+    if (removePrivateAs === 'remove') changed = withoutPrivateAs(changed);
+    else if (removePrivateAs === 'replace') changed = withPrivateAsReplaced(changed, localAs);
+    if (asOverride) changed = withReplacedAs(changed, peerAs, localAs);
+    const comesDown = role === 'provider' || role === 'rs' || role === 'peer';
+    if (comesDown && (flags & HAS_OTC) === 0) {
+      changed = withAttribute(changed, ATTRIBUTE.onlyToCustomer, uint32Bytes(localAs));
+    }
+    return changed;
+  }
+
   /** The next hop to announce for a path, RFC 4271 5.1.3: empty when there is none that the peer could use. */
-  #nextHopFor(key: AttributeKey): Uint8Array {
+  #nextHopFor(key: AttributeKey, reflected: boolean): Uint8Array {
     const { nextHop, selfNextHop, peerKind, shared } = this.#rules;
     const received = key.slice(1, 1 + Math.min(16, key[0] ?? 0));
     if (received.length === 0 || nextHop === 'self') return selfNextHop;
+    // A link-local address means nothing to whoever is on another link (RFC 2545 3).
+    if (scopeIn(received) !== 0) return reflected ? new Uint8Array(0) : selfNextHop;
     const fits = this.#rules.family === 'ipv6' ? received.length === 16 : this.#fitsIpv4(received);
     if (nextHop === 'keep' || peerKind === 'ibgp') return fits ? received : new Uint8Array(0);
     if (!fits || shared === undefined) return selfNextHop;
@@ -178,6 +288,11 @@ export class Exporter {
   #fitsIpv4(nextHop: Uint8Array): boolean {
     return nextHop.length === 4 || this.#rules.extendedNextHop;
   }
+}
+
+/** RFC 9234 5, egress rule 2: towards a provider, a peer or a route server. */
+function goesUpOrAcross(role: PeerRole | undefined): boolean {
+  return role === 'customer' || role === 'rs-client' || role === 'peer';
 }
 
 function setsLocalPref(operation: { readonly kind: string }): boolean {

@@ -6,7 +6,7 @@ import type { Family } from '../../src/net/address.ts';
 import { PrefixTable } from '../../src/net/prefix-table.ts';
 import { type AttributeStore, grownInt32, grownUint8, grownUint16 } from './attribute-store.ts';
 import { type CandidateView, type DecisionOptions, DecisionProcess } from './decision.ts';
-import { HAS_ORIGINATOR } from './key-summary.ts';
+import { HAS_ORIGINATOR, LLGR_STALE } from './key-summary.ts';
 import { LOCAL_PATH, type NextHopSets, NO_PATH } from './next-hop-sets.ts';
 import type { NextHopTable } from './next-hops.ts';
 import { PathTable } from './path-table.ts';
@@ -237,6 +237,7 @@ function candidateView(tables: RibTables, paths: PathTable): CandidateView {
   const attributeOf = (record: number): number => paths.effective[record] ?? -1;
   return {
     isLocal: (record) => paths.peerOf(record) === LOCAL_PEER,
+    isLongLivedStale: (record) => ((attributes.flags[attributeOf(record)] ?? 0) & LLGR_STALE) !== 0,
     localPref: (record) => attributes.localPref[attributeOf(record)] ?? 0,
     pathLength: (record) => attributes.pathLength[attributeOf(record)] ?? 0,
     origin: (record) => attributes.origin[attributeOf(record)] ?? 2,

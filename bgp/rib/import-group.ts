@@ -5,14 +5,19 @@
 import type { Family } from '../../src/net/address.ts';
 import { OWN_BLOCK_RULE } from '../policy/builtin.ts';
 import { CompiledChain, chainFingerprint } from '../policy/compiled-chain.ts';
+import { rewriteKey } from '../policy/key-rewrite.ts';
 import type { FilterChain } from '../policy/types.ts';
-import type { UnusableReason } from '../types.ts';
+import type { PeerRole, UnusableReason } from '../types.ts';
 import { asPathOccurrences } from '../wire/as-path.ts';
 import { attributeSlice } from '../wire/attribute-key.ts';
-import { uint32List } from '../wire/bytes.ts';
-import { ATTRIBUTE } from '../wire/registry.ts';
+import { uint32, uint32Bytes, uint32List } from '../wire/bytes.ts';
+import { withAttribute } from '../wire/key-editor.ts';
+import { ATTRIBUTE, COMMUNITY } from '../wire/registry.ts';
+import type { AttributeKey } from '../wire/types.ts';
 import type { AttributeStore } from './attribute-store.ts';
-import { HAS_ORIGINATOR } from './key-summary.ts';
+import { DerivedAttributes } from './derived-attributes.ts';
+import { GRACEFUL_SHUTDOWN, HAS_ORIGINATOR, HAS_OTC, NO_LLGR } from './key-summary.ts';
+import { scopeIn } from './next-hops.ts';
 
 /** Values of the `effective` column for paths that take no part in the decision. */
 export const AS_PATH_LOOP = -1;
@@ -22,6 +27,8 @@ export const REJECTED = -4;
 export const NO_POLICY = -5;
 /** rejected by policy since the prefix belongs to one of our own blocks */
 export const CONFLICT = -6;
+/** RFC 9234 5: a route that should not have come this way */
+export const ROUTE_LEAK = -7;
 
 const REASONS: readonly UnusableReason[] = [
   'as-path-loop',
@@ -30,6 +37,7 @@ const REASONS: readonly UnusableReason[] = [
   'import-policy',
   'no-import-policy',
   'import-policy',
+  'route-leak',
 ];
 
 /** The reason behind a negative `effective` value. */
@@ -45,15 +53,30 @@ export interface ImportRules {
   readonly routerId: number;
   readonly allowOwnAs: number;
   readonly chain: FilterChain | undefined;
+  /** RFC 4456 7, unsigned */
+  readonly clusterId: number;
+  /** the speaker's own AS, of which `localAs` may differ (RFC 7705) */
+  readonly speakerAs: number;
+  /** RFC 7705 3: `localAs` is put in front of what comes in */
+  readonly prependLocalAs: boolean;
+  readonly peerAs: number;
+  readonly role: PeerRole | undefined;
+  /** number of the interface that link-local next hops belong to, 0 for none (`NextHopTable.scopeOf`) */
+  readonly scope: number;
 }
 
 /** Text that is equal for rules that do the same. */
 export function importFingerprint(rules: ImportRules): string {
-  return `${rules.peerKind} ${rules.localAs} ${rules.allowOwnAs} ${chainFingerprint(rules.chain)}`;
+  const { peerKind, localAs, allowOwnAs, prependLocalAs, role, scope } = rules;
+  // The peer's AS makes a difference to roles alone.
+  const roles = role === undefined ? '-' : `${role}/${rules.peerAs}`;
+  return `${peerKind} ${localAs} ${allowOwnAs} ${prependLocalAs} ${roles} ${scope} ${chainFingerprint(rules.chain)}`;
 }
 
 const UNKNOWN = 0;
 const PASSES = 1;
+/** passes with changes that come before policy */
+const PASSES_CHANGED = 2;
 
 /** Rules of import and the answers found so far. */
 export class ImportGroup {
@@ -65,9 +88,18 @@ export class ImportGroup {
   readonly #chain: CompiledChain | undefined;
   /** by attribute id: UNKNOWN, PASSES or a negative reason */
   #verdicts = new Int8Array(256);
+  /** by attribute id as received: what it is before policy */
+  readonly #entering: DerivedAttributes;
+  /** by attribute id after policy: with LOCAL_PREF 0 */
+  readonly #shutDown: DerivedAttributes;
+  /** by attribute id after policy: with LLGR_STALE */
+  readonly #longLived: DerivedAttributes;
   readonly #forget = (attribute: number): void => {
     if (attribute < this.#verdicts.length) this.#verdicts[attribute] = UNKNOWN;
     this.#chain?.forget(attribute);
+    this.#entering.forget(attribute);
+    this.#shutDown.forget(attribute);
+    this.#longLived.forget(attribute);
   };
 
   constructor(rules: ImportRules, attributes: AttributeStore) {
@@ -76,6 +108,11 @@ export class ImportGroup {
     this.#attributes = attributes;
     this.#chain =
       rules.chain === undefined ? undefined : new CompiledChain(rules.chain, rules.peerKind, attributes);
+    this.#entering = new DerivedAttributes(attributes, (key) => this.#enter(key));
+    this.#shutDown = new DerivedAttributes(attributes, (key) => rewriteKey(key, { localPref: 0 }));
+    this.#longLived = new DerivedAttributes(attributes, (key) =>
+      rewriteKey(key, { community: COMMUNITY.llgrStale }),
+    );
     attributes.onFree(this.#forget);
   }
 
@@ -83,6 +120,7 @@ export class ImportGroup {
   dispose(): void {
     this.#attributes.offFree(this.#forget);
     this.#chain?.dispose();
+    for (const derived of [this.#entering, this.#shutDown, this.#longLived]) derived.dispose();
   }
 
   /** The attribute id with which a path enters the decision, or one of the negative values above. Takes no reference. */
@@ -96,12 +134,26 @@ export class ImportGroup {
     attribute: number,
   ): number {
     const verdict = this.#verdict(attribute);
-    if (verdict !== PASSES) return verdict;
+    if (verdict < 0) return verdict;
+    const entered = verdict === PASSES_CHANGED ? this.#entering.of(attribute) : attribute;
     const chain = this.#chain;
-    if (chain === undefined) return attribute;
-    const rule = chain.match(family, length, w0, w1, w2, w3, attribute, false);
-    if (chain.accepts(rule)) return chain.apply(rule, attribute);
+    if (chain === undefined) return this.#afterPolicy(entered, entered);
+    const rule = chain.match(family, length, w0, w1, w2, w3, entered, false);
+    if (chain.accepts(rule)) return this.#afterPolicy(entered, chain.apply(rule, entered));
     return chain.describe(rule).startsWith(OWN_BLOCK_RULE) ? CONFLICT : REJECTED;
+  }
+
+  /** RFC 8326 4.2: what an external peer is about to take away is the last choice, whatever policy made of it. */
+  #afterPolicy(entered: number, accepted: number): number {
+    if (((this.#attributes.flags[entered] ?? 0) & GRACEFUL_SHUTDOWN) === 0) return accepted;
+    return this.#rules.peerKind === 'ebgp' ? this.#shutDown.of(accepted) : accepted;
+  }
+
+  /** What `evaluate` gave, marked as long-lived stale (RFC 9494 4.2). Undefined: the route may not be kept so long. */
+  longLived(effective: number): number | undefined {
+    if (effective < 0) return effective;
+    if (((this.#attributes.flags[effective] ?? 0) & NO_LLGR) !== 0) return undefined;
+    return this.#longLived.of(effective);
   }
 
   /** The rule that decided for a path, for people; undefined when no policy was asked. */
@@ -114,8 +166,10 @@ export class ImportGroup {
     w3: number,
     attribute: number,
   ): string | undefined {
-    if (this.#verdict(attribute) !== PASSES || this.#chain === undefined) return undefined;
-    return this.#chain.describe(this.#chain.match(family, length, w0, w1, w2, w3, attribute, false));
+    const verdict = this.#verdict(attribute);
+    if (verdict < 0 || this.#chain === undefined) return undefined;
+    const entered = verdict === PASSES_CHANGED ? this.#entering.of(attribute) : attribute;
+    return this.#chain.describe(this.#chain.match(family, length, w0, w1, w2, w3, entered, false));
   }
 
   #verdict(attribute: number): number {
@@ -132,19 +186,74 @@ export class ImportGroup {
   }
 
   #judge(attribute: number): number {
-    const { peerKind, localAs, allowOwnAs, routerId, chain } = this.#rules;
+    const { peerKind, localAs, speakerAs, allowOwnAs, routerId, clusterId, chain } = this.#rules;
     const key = this.#attributes.key(attribute);
     const path = attributeSlice(key, ATTRIBUTE.asPath);
-    if (path !== undefined && asPathOccurrences(path, localAs) > allowOwnAs) return AS_PATH_LOOP;
+    if (path !== undefined) {
+      const other = speakerAs === localAs ? 0 : asPathOccurrences(path, speakerAs);
+      if (asPathOccurrences(path, localAs) + other > allowOwnAs) return AS_PATH_LOOP;
+    }
     if (peerKind === 'ibgp') {
       const flags = this.#attributes.flags[attribute] ?? 0;
       if ((flags & HAS_ORIGINATOR) !== 0 && this.#attributes.originatorId[attribute] === routerId) {
         return ORIGINATOR_LOOP;
       }
       const clusters = attributeSlice(key, ATTRIBUTE.clusterList);
-      if (clusters !== undefined && uint32List(clusters).includes(routerId)) return CLUSTER_LOOP;
-      return PASSES;
+      if (clusters !== undefined && uint32List(clusters).includes(clusterId)) return CLUSTER_LOOP;
+    } else {
+      if (this.#isLeak(attribute)) return ROUTE_LEAK;
+      if (chain === undefined) return NO_POLICY;
     }
-    return chain === undefined ? NO_POLICY : PASSES;
+    return this.#changes(attribute) ? PASSES_CHANGED : PASSES;
   }
+
+  /** RFC 9234 5, ingress rules 1 and 2. */
+  #isLeak(attribute: number): boolean {
+    const { role, peerAs } = this.#rules;
+    if (role === undefined || ((this.#attributes.flags[attribute] ?? 0) & HAS_OTC) === 0) return false;
+    if (role === 'provider' || role === 'rs') return true;
+    const otc = attributeSlice(this.#attributes.key(attribute), ATTRIBUTE.onlyToCustomer);
+    return role === 'peer' && otc !== undefined && uint32(otc, 0) !== peerAs;
+  }
+
+  /** RFC 9234 5, ingress rule 3: the route came down or across, so from here on it goes to customers only. */
+  #marksOtc(flags: number): boolean {
+    const { role, peerKind } = this.#rules;
+    if (peerKind !== 'ebgp' || (flags & HAS_OTC) !== 0) return false;
+    return role === 'customer' || role === 'rs-client' || role === 'peer';
+  }
+
+  #changes(attribute: number): boolean {
+    const { prependLocalAs, scope } = this.#rules;
+    if (prependLocalAs || this.#marksOtc(this.#attributes.flags[attribute] ?? 0)) return true;
+    const linkLocal = linkLocalOf(this.#attributes.key(attribute));
+    // What stands where the RIB keeps the interface must be the RIB's own.
+    return linkLocal !== undefined && (scope !== 0 || scopeIn(linkLocal) !== 0);
+  }
+
+  /** What holds of a path before policy looks at it. */
+  #enter(key: AttributeKey): AttributeKey {
+    const { prependLocalAs, localAs, peerAs, scope } = this.#rules;
+    let changed = key;
+    if (prependLocalAs) changed = rewriteKey(changed, { prepend: [localAs] }).slice();
+    const marked = attributeSlice(changed, ATTRIBUTE.onlyToCustomer) !== undefined ? HAS_OTC : 0;
+    if (this.#marksOtc(marked)) {
+      changed = withAttribute(changed, ATTRIBUTE.onlyToCustomer, uint32Bytes(peerAs));
+    }
+    const linkLocal = linkLocalOf(changed);
+    if (linkLocal === undefined || (scope === 0 && changed[0] === 32)) return changed;
+    // Between neighbours on one link that address is always right, a global one need not be (RFC 2545 3).
+    const nextHop = linkLocal.slice();
+    nextHop[2] = scope >>> 8;
+    nextHop[3] = scope;
+    return rewriteKey(changed, { nextHop });
+  }
+}
+
+/** The link-local next hop of a key, alone or beside a global one. */
+function linkLocalOf(key: AttributeKey): Uint8Array | undefined {
+  const octets = key[0] ?? 0;
+  if (octets !== 16 && octets !== 32) return undefined;
+  const last = key.subarray(octets - 15, octets + 1);
+  return last[0] === 0xfe && ((last[1] ?? 0) & 0xc0) === 0x80 ? last : undefined;
 }

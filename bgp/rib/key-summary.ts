@@ -12,6 +12,13 @@ export const HAS_ORIGINATOR = 4;
 export const NO_EXPORT = 8;
 export const NO_ADVERTISE = 16;
 export const NO_EXPORT_SUBCONFED = 32;
+/** RFC 8326 */
+export const GRACEFUL_SHUTDOWN = 64;
+/** RFC 9494 */
+export const LLGR_STALE = 128;
+export const NO_LLGR = 256;
+/** RFC 9234 */
+export const HAS_OTC = 512;
 
 /** LOCAL_PREF of a route that carries none (RFC 4271 leaves it to us; 100 is what everybody uses). */
 export const DEFAULT_LOCAL_PREF = 100;
@@ -99,8 +106,15 @@ function summarizeAttribute(
       break;
     case ATTRIBUTE.communities:
       for (let at = value; at + 4 <= end; at += 4) {
+        if (bytes[at] !== 0xff || bytes[at + 1] !== 0xff) continue;
+        if (bytes[at + 2] === 0) {
+          if (bytes[at + 3] === 0) into.flags |= GRACEFUL_SHUTDOWN;
+          else if (bytes[at + 3] === 6) into.flags |= LLGR_STALE;
+          else if (bytes[at + 3] === 7) into.flags |= NO_LLGR;
+          continue;
+        }
         // RFC 1997: the well-known communities are 0xffffff01 to 0xffffff03.
-        if (bytes[at] !== 0xff || bytes[at + 1] !== 0xff || bytes[at + 2] !== 0xff) continue;
+        if (bytes[at + 2] !== 0xff) continue;
         if (bytes[at + 3] === 1) into.flags |= NO_EXPORT;
         else if (bytes[at + 3] === 2) into.flags |= NO_ADVERTISE;
         else if (bytes[at + 3] === 3) into.flags |= NO_EXPORT_SUBCONFED;
@@ -109,6 +123,9 @@ function summarizeAttribute(
     case ATTRIBUTE.originatorId:
       into.originatorId = uint32(bytes, value);
       into.flags |= HAS_ORIGINATOR;
+      break;
+    case ATTRIBUTE.onlyToCustomer:
+      into.flags |= HAS_OTC;
       break;
     case ATTRIBUTE.clusterList:
       into.clusterLength = (end - value) >> 2;

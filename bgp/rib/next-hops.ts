@@ -12,6 +12,8 @@ export type NextHopInterestListener = (address: Address, wanted: boolean) => voi
 interface NextHopEntry {
   readonly text: string;
   readonly address: Address;
+  /** of the octets in keys */
+  readonly hash: number;
   /** attribute ids with this next hop */
   references: number;
   /** of those, the ones that routes carry; the others are forms that we announce */
@@ -37,6 +39,8 @@ export class NextHopTable {
   readonly #freeIds: number[] = [];
   readonly #tracked: boolean;
   readonly #own = new Map<string, number>();
+  /** interfaces that link-local next hops belong to; the index is the number that stands in a key's next hop */
+  readonly #scopes: string[] = [''];
   #interest: NextHopInterestListener | undefined;
 
   /** Without tracking every next hop counts as reachable with metric 0. */
@@ -69,12 +73,13 @@ export class NextHopTable {
       if (entry !== undefined) entry.references++;
       return found.id;
     }
-    const address = addressFromBytes(octets);
+    const address = this.#scopedAddress(octets);
     const text = formatAddress(address);
     const id = this.#freeIds.pop() ?? this.#entries.length;
     const entry: NextHopEntry = {
       text,
       address,
+      hash,
       references: 1,
       interest: 0,
       firstAttribute: -1,
@@ -83,7 +88,7 @@ export class NextHopTable {
     };
     this.#entries[id] = entry;
     this.#ids.set(text, id);
-    const slot = { octets: address.bytes, id };
+    const slot = { octets: octets.slice(), id };
     if (bucket === undefined) this.#byOctets.set(hash, [slot]);
     else bucket.push(slot);
     if (id >= this.usable.length) {
@@ -96,6 +101,34 @@ export class NextHopTable {
     }
     this.#project(id, entry);
     return id;
+  }
+
+  /**
+   * The number of an interface, 1..65535, which stands in octets 2 and 3 of a link-local next hop inside of the RIB, where these octets are zero by
+   * RFC 4291 2.5.6: so the same address on two links is two next hops.
+   */
+  scopeOf(interfaceName: string): number {
+    const known = this.#scopes.indexOf(interfaceName, 1);
+    if (known > 0) return known;
+    if (this.#scopes.length > 0xffff) throw new RangeError('more than 65535 interfaces with BGP peers');
+    return this.#scopes.push(interfaceName) - 1;
+  }
+
+  /** A key's next hop as an address: with its zone where it has one, and without the number that stands for it. */
+  #scopedAddress(octets: Uint8Array): Address {
+    const scope = scopeIn(octets);
+    if (scope === 0) return addressFromBytes(octets);
+    return this.unscoped({ family: 'ipv6', bytes: octets.slice() });
+  }
+
+  /** An address out of a key of the RIB as everybody else writes it. */
+  unscoped(address: Address): Address {
+    const zone = this.#scopes[scopeIn(address.bytes)];
+    if (zone === undefined || zone === '') return address;
+    const bytes = address.bytes.slice();
+    bytes[2] = 0;
+    bytes[3] = 0;
+    return { family: 'ipv6', bytes, zone };
   }
 
   /** Takes a further reference. */
@@ -112,7 +145,7 @@ export class NextHopTable {
     if (entry.references > 0) return;
     this.#entries[id] = undefined;
     this.#ids.delete(entry.text);
-    const hash = cheapHash(entry.address.bytes);
+    const hash = entry.hash;
     const rest = this.#byOctets.get(hash)?.filter((slot) => slot.id !== id) ?? [];
     if (rest.length === 0) this.#byOctets.delete(hash);
     else this.#byOctets.set(hash, rest);
@@ -195,6 +228,12 @@ export class NextHopTable {
     this.metric[id] = metric;
     return true;
   }
+}
+
+/** The interface number in a link-local address; 0 for none. */
+export function scopeIn(octets: Uint8Array): number {
+  if (octets.length !== 16 || octets[0] !== 0xfe || ((octets[1] ?? 0) & 0xc0) !== 0x80) return 0;
+  return ((octets[2] ?? 0) << 8) | (octets[3] ?? 0);
 }
 
 function cheapHash(octets: Uint8Array): number {

@@ -3,7 +3,9 @@
  * wherever they stood in the batch. What a peer has been sent is noted when it is written, not before.
  */
 import type { Family } from '../../src/net/address.ts';
+import { encodeRouteRefresh } from '../wire/messages.ts';
 import { encodeEndOfRib, type PackOptions, UpdatePacker } from '../wire/packer.ts';
+import { AFI, SAFI_UNICAST } from '../wire/registry.ts';
 import { type AttributeStore, grownInt32 } from './attribute-store.ts';
 import type { FamilyRib } from './family-rib.ts';
 import type { PeerSession } from './peers.ts';
@@ -113,6 +115,14 @@ export class OutputBatch {
   /** Writes an End-of-RIB marker at `at`; returns the offset after it, or -1 when there is no room. */
   writeEndOfRib(family: Family, target: Uint8Array, at: number): number {
     const message = encodeEndOfRib(family);
+    if (at + message.length > target.length) return -1;
+    target.set(message, at);
+    return at + message.length;
+  }
+
+  /** Writes one end of a refresh (RFC 7313 4.1) at `at`; returns the offset after it, or -1 when there is no room. */
+  writeRefreshMark(family: Family, subtype: number, target: Uint8Array, at: number): number {
+    const message = encodeRouteRefresh(AFI[family], SAFI_UNICAST, subtype);
     if (at + message.length > target.length) return -1;
     target.set(message, at);
     return at + message.length;

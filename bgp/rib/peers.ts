@@ -4,6 +4,7 @@ import type { Prefix } from '../../src/net/prefix.ts';
 import type { PeerConfig } from '../types.ts';
 import type { DecodeContext, PerFamily } from '../wire/types.ts';
 import { grownInt32, grownUint8, grownUint32 } from './attribute-store.ts';
+import type { PathSource } from './export-rules.ts';
 import type { ImportGroup } from './import-group.ts';
 import type { PeerOutput } from './update-group.ts';
 
@@ -30,6 +31,10 @@ export interface PeerSession {
   readonly addPathSend: PerFamily<boolean>;
   /** 4096, or 65535 with RFC 8654 */
   readonly maxMessage: number;
+  /** RFC 9494: the peer knows what to do with long-lived stale routes */
+  readonly longLived?: boolean;
+  /** RFC 7313: refreshes are marked at both ends */
+  readonly enhancedRefresh?: boolean;
 }
 
 /** What came from a peer in one family. */
@@ -44,6 +49,14 @@ export interface PeerInput {
   /** where the re-evaluation of import policy stands; -1: none under way */
   reimportCursor: number;
   endOfRibReceived: boolean;
+  /** RFC 7313: the peer is sending everything again */
+  refreshing: boolean;
+  /** RFC 9494: what is stale carries LLGR_STALE */
+  longLived: boolean;
+  /** no more paths than these are taken */
+  limit: number;
+  /** paths left out for it */
+  discarded: number;
 }
 
 /** A peer. Owned by the Rib. */
@@ -68,6 +81,10 @@ export function freshInput(): PeerInput {
     purgeCursor: 0,
     reimportCursor: -1,
     endOfRibReceived: false,
+    refreshing: false,
+    longLived: false,
+    limit: Number.POSITIVE_INFINITY,
+    discarded: 0,
   };
 }
 
@@ -77,8 +94,17 @@ export class PeerColumns {
   routerId = new Uint32Array(16);
   /** 1: eBGP */
   external = new Uint8Array(16);
+  /** 1: an iBGP peer that is our client (RFC 4456) */
+  client = new Uint8Array(16);
   /** position in the order of the peers' addresses */
   addressRank = new Int32Array(16);
+
+  /** How a path of that peer came here. */
+  sourceOf(peer: number): PathSource {
+    if (peer === LOCAL_PEER) return 'local';
+    if (this.external[peer] === 1) return 'ebgp';
+    return this.client[peer] === 1 ? 'client' : 'ibgp';
+  }
 
   /** Brings the columns in step with a set of peers. */
   update(peers: Iterable<RibPeer>): void {
@@ -87,12 +113,14 @@ export class PeerColumns {
     if (needed > this.routerId.length) {
       this.routerId = grownUint32(this.routerId, 2 * needed);
       this.external = grownUint8(this.external, 2 * needed);
+      this.client = grownUint8(this.client, 2 * needed);
       this.addressRank = grownInt32(this.addressRank, 2 * needed);
     }
     all.sort((a, b) => compareAddresses(a.config.address, b.config.address) || a.id - b.id);
     for (const [rank, peer] of all.entries()) {
       this.addressRank[peer.id] = rank + 1;
       this.external[peer.id] = peerKind(peer.config) === 'ebgp' ? 1 : 0;
+      this.client[peer.id] = peer.config.routeReflectorClient === true ? 1 : 0;
     }
   }
 }

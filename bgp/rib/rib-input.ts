@@ -14,13 +14,22 @@ import { LOCAL_PEER, type PeerInput, peerKind, type RibPeer } from './peers.ts';
 export const TICK_MS = 64;
 const SLICE = 512;
 
+export interface InputOptions {
+  readonly localAs: number;
+  readonly routerId: number;
+  /** default: `routerId` */
+  readonly clusterId: number | undefined;
+  readonly onWork: () => void;
+  readonly onGone: (peer: RibPeer) => void;
+}
+
 /** Owner of everything that changes Adj-RIB-In. */
 export class RibInput {
   /** routes that claim an own block, both families */
   conflicts = 0;
   readonly #tables: RibTables;
   readonly #families: Readonly<Record<Family, FamilyRib>>;
-  readonly #routerId: number;
+  readonly #options: InputOptions;
   readonly #onWork: () => void;
   readonly #onGone: (peer: RibPeer) => void;
   readonly #walker = new NlriWalker();
@@ -35,26 +44,31 @@ export class RibInput {
   #epoch: number | undefined;
   #latestTick = 0;
 
-  constructor(
-    tables: RibTables,
-    families: Readonly<Record<Family, FamilyRib>>,
-    options: { routerId: number; onWork: () => void; onGone: (peer: RibPeer) => void },
-  ) {
+  constructor(tables: RibTables, families: Readonly<Record<Family, FamilyRib>>, options: InputOptions) {
     this.#tables = tables;
     this.#families = families;
-    this.#routerId = options.routerId;
+    this.#options = options;
     this.#onWork = options.onWork;
     this.#onGone = options.onGone;
   }
 
   /** The import group for a configuration, with one use counted. */
   groupFor(config: PeerConfig): ImportGroup {
+    const { localAs, routerId, clusterId = routerId } = this.#options;
+    const kind = peerKind(config);
     const rules: ImportRules = {
-      peerKind: peerKind(config),
+      peerKind: kind,
       localAs: config.localAs,
-      routerId: this.#routerId,
+      routerId,
       allowOwnAs: config.allowOwnAs,
       chain: config.importPolicy,
+      clusterId,
+      speakerAs: localAs,
+      prependLocalAs:
+        kind === 'ebgp' && config.localAs !== localAs && config.localAsOptions?.noPrepend !== true,
+      peerAs: config.peerAs,
+      role: kind === 'ebgp' ? config.role?.local : undefined,
+      scope: config.interface === undefined ? 0 : this.#tables.nextHops.scopeOf(config.interface),
     };
     const fingerprint = importFingerprint(rules);
     let group = this.#groups.get(fingerprint);
@@ -136,12 +150,44 @@ export class RibInput {
     input.generation = (input.generation + 1) & 0xff;
     input.stale = this.#families[family].paths.countOf(peer.id);
     input.endOfRibReceived = false;
-    this.#purge(peer, family, keep ? 1 : 0);
+    input.longLived = false;
+    input.discarded = 0;
+    // What a refresh under way had not come to yet is no older than the session.
+    const beyond = input.refreshing ? 2 : 1;
+    input.refreshing = false;
+    this.#purge(peer, family, keep ? beyond : 0);
   }
 
   /** Removes what is stale. */
   purgeStale(peer: RibPeer, family: Family): void {
     if (peer.input[family].stale > 0) this.#purge(peer, family, 0);
+  }
+
+  /** The peer begins to send everything again (RFC 7313 4.2): what it does not send goes at `endRefresh`. */
+  beginRefresh(peer: RibPeer, family: Family): void {
+    const input = peer.input[family];
+    input.generation = (input.generation + 1) & 0xff;
+    input.stale = this.#families[family].paths.countOf(peer.id);
+    input.refreshing = true;
+    // A removal under way counts generations: they are all one older now.
+    if (input.purgeBeyond >= 0) input.purgeBeyond++;
+  }
+
+  /** The peer has sent everything again. Without `beginRefresh` it means nothing. */
+  endRefresh(peer: RibPeer, family: Family): void {
+    const input = peer.input[family];
+    if (!input.refreshing) return;
+    input.refreshing = false;
+    this.purgeStale(peer, family);
+  }
+
+  /** What is stale becomes long-lived stale (RFC 9494 4.2): the last choice, marked as such, and gone where it may not be kept. */
+  beginLongLived(peer: RibPeer, family: Family): void {
+    const input = peer.input[family];
+    if (input.stale === 0) return;
+    input.longLived = true;
+    input.reimportCursor = 0;
+    this.#schedule(peer);
   }
 
   setNextHopState(address: Address, state: NextHopState): void {
@@ -217,11 +263,17 @@ export class RibInput {
       const prefix = prefixes.intern(length, w0, w1, w2, w3);
       const record = paths.find(prefix, peer.id, pathId);
       if (record >= 0) {
+        let marked = false;
         if (paths.generation[record] !== input.generation) {
           paths.generation[record] = input.generation;
           input.stale--;
+          marked = input.longLived;
         }
-        if (paths.attribute[record] === attribute) continue;
+        if (paths.attribute[record] === attribute && !marked) continue;
+      } else if (paths.countOf(peer.id) >= input.limit) {
+        input.discarded++;
+        rib.freeIfUnused(prefix);
+        continue;
       }
       const effective = group.evaluate(family, length, w0, w1, w2, w3, attribute);
       if (record < 0) {
@@ -310,7 +362,7 @@ export class RibInput {
       }
       input.reimportCursor = paths.walked;
       const prefix = paths.prefix[record] ?? -1;
-      const effective = peer.importGroup.evaluate(
+      const evaluated = peer.importGroup.evaluate(
         family,
         prefixes.lengthOf(prefix),
         prefixes.wordOf(prefix, 0),
@@ -319,6 +371,12 @@ export class RibInput {
         wide ? prefixes.wordOf(prefix, 3) : 0,
         paths.attribute[record] ?? -1,
       );
+      const isLongLived = input.longLived && paths.generation[record] !== input.generation;
+      const effective = isLongLived ? peer.importGroup.longLived(evaluated) : evaluated;
+      if (effective === undefined) {
+        this.#remove(input, rib, record);
+        continue;
+      }
       const old = paths.effective[record] ?? -1;
       if (effective === old) continue;
       this.#count(input, old, -1);

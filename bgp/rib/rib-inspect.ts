@@ -3,6 +3,7 @@ import { FAMILIES, type Family } from '../../src/net/address.ts';
 import type { Prefix } from '../../src/net/prefix.ts';
 import type { DecisionReason, PathView } from '../types.ts';
 import { decodeAttributes } from '../wire/attribute-key.ts';
+import type { PathAttributes } from '../wire/types.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
 import { CONFLICT, unusableReason } from './import-group.ts';
 import { LOCAL_PEER, type RibPeer } from './peers.ts';
@@ -53,7 +54,7 @@ export class RibInspector {
       yield {
         prefix: rib.prefixes.prefixOf(id),
         source: this.#sourceOf(source),
-        attributes: decodeAttributes(this.#tables.attributes.key(form)),
+        attributes: this.#decoded(form),
         best: true,
         multipath: false,
         stale: false,
@@ -145,7 +146,7 @@ export class RibInspector {
       prefix: rib.prefixes.prefixOf(paths.prefix[record] ?? -1),
       source: this.#sourceOf(peer),
       ...(pathId !== 0 ? { pathId } : {}),
-      attributes: decodeAttributes(this.#tables.attributes.key(attribute)),
+      attributes: this.#decoded(attribute),
       best: record === best,
       multipath: record !== best && chosen.has(record),
       stale: peer !== LOCAL_PEER && this.#isStale(rib, peer, record),
@@ -154,6 +155,13 @@ export class RibInspector {
       ...(reason !== undefined ? { reason } : {}),
       receivedAt: this.#timeOf(paths.tick[record] ?? 0),
     };
+  }
+
+  /** Attributes for people: a link-local next hop with its interface. */
+  #decoded(attribute: number): PathAttributes {
+    const decoded = decodeAttributes(this.#tables.attributes.key(attribute));
+    if (decoded.nextHop === undefined) return decoded;
+    return { ...decoded, nextHop: this.#tables.nextHops.unscoped(decoded.nextHop) };
   }
 
   #isStale(rib: FamilyRib, peer: number, record: number): boolean {

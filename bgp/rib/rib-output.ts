@@ -4,6 +4,7 @@
  */
 import { type Address, FAMILIES, type Family } from '../../src/net/address.ts';
 import type { PeerConfig } from '../types.ts';
+import { REFRESH_SUBTYPE } from '../wire/registry.ts';
 import type { ExportRules } from './export-rules.ts';
 import { exportFingerprint } from './export-rules.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
@@ -19,6 +20,10 @@ export class RibOutput {
   readonly #tables: RibTables;
   readonly #families: Readonly<Record<Family, FamilyRib>>;
   readonly #groups: Readonly<Record<Family, UpdateGroup[]>> = { ipv4: [], ipv6: [] };
+  /** RFC 8326: everything goes out tagged; `changeExport` of each peer brings it into force */
+  draining = false;
+  readonly #localAs: number;
+  readonly #clusterId: number;
   readonly #isSettled: (family: Family) => boolean;
   readonly #onWork: () => void;
   readonly #batch: OutputBatch;
@@ -28,8 +33,15 @@ export class RibOutput {
   constructor(
     tables: RibTables,
     families: Readonly<Record<Family, FamilyRib>>,
-    options: { isSettled: (family: Family) => boolean; onWork: () => void },
+    options: {
+      localAs: number;
+      clusterId: number;
+      isSettled: (family: Family) => boolean;
+      onWork: () => void;
+    },
   ) {
+    this.#localAs = options.localAs;
+    this.#clusterId = options.clusterId;
     this.#tables = tables;
     this.#families = families;
     this.#isSettled = options.isSettled;
@@ -69,6 +81,7 @@ export class RibOutput {
         retry: new IdList(),
         presence: new IdList(),
         endOfRibSent: false,
+        refresh: undefined,
       };
       group.members.push(output);
       peer.output[family] = output;
@@ -94,7 +107,8 @@ export class RibOutput {
     for (const family of FAMILIES) {
       const output = peer.output[family];
       if (output === undefined) continue;
-      if (exportFingerprint(exportRules(family, peer.config, session)) === output.group.fingerprint) continue;
+      if (exportFingerprint(this.#rulesFor(family, peer.config, session)) === output.group.fingerprint)
+        continue;
       const group = this.#groupFor(family, peer.config, session);
       this.#leave(family, output);
       output.group = group;
@@ -106,10 +120,12 @@ export class RibOutput {
     }
   }
 
-  /** Sends the whole table of a family again (RFC 2918). */
+  /** Sends the whole table of a family again (RFC 2918), with its beginning and end marked if that was agreed (RFC 7313 4.1). */
   refresh(peer: RibPeer, family: Family): void {
     const output = peer.output[family];
     if (output === undefined) return;
+    // Before the End-of-RIB there is nothing to set apart.
+    if (peer.session?.enhancedRefresh === true && output.endOfRibSent) output.refresh = 'begin';
     output.walkAt = 0;
     output.walkForced = true;
     this.#onWork();
@@ -133,6 +149,12 @@ export class RibOutput {
     for (const family of FAMILIES) {
       const output = peer.output[family];
       if (output === undefined) continue;
+      if (output.refresh === 'begin') {
+        const after = batch.writeRefreshMark(family, REFRESH_SUBTYPE.beginOfRefresh, target, at);
+        if (after < 0) return at - offset;
+        at = after;
+        output.refresh = 'end';
+      }
       for (;;) {
         batch.open(this.#families[family], session, target, at);
         if (batch.isFull) return at - offset;
@@ -145,7 +167,13 @@ export class RibOutput {
           if (at === offset) this.#onWork();
           return at - offset;
         }
-        if (!hasUnread(output)) break;
+        if (!hasRoutesUnread(output)) break;
+      }
+      if (output.refresh === 'end' && output.walkAt < 0 && output.retry.count === 0) {
+        const after = batch.writeRefreshMark(family, REFRESH_SUBTYPE.endOfRefresh, target, at);
+        if (after < 0) return at - offset;
+        at = after;
+        output.refresh = undefined;
       }
       if (this.#endOfRibDue(family, output)) {
         const after = batch.writeEndOfRib(family, target, at);
@@ -208,13 +236,18 @@ export class RibOutput {
   }
 
   #groupFor(family: Family, config: PeerConfig, session: PeerSession): UpdateGroup {
-    const rules = exportRules(family, config, session);
+    const rules = this.#rulesFor(family, config, session);
     const fingerprint = exportFingerprint(rules);
     const found = this.#groups[family].find((group) => group.fingerprint === fingerprint);
     if (found !== undefined) return found;
     const group = new UpdateGroup(rules, this.#families[family], this.#tables);
     this.#groups[family].push(group);
     return group;
+  }
+
+  #rulesFor(family: Family, config: PeerConfig, session: PeerSession): ExportRules {
+    const speaker = { localAs: this.#localAs, clusterId: this.#clusterId, draining: this.draining };
+    return exportRules(family, config, session, speaker);
   }
 
   #leave(family: Family, output: PeerOutput): void {
@@ -244,6 +277,10 @@ export class RibOutput {
 }
 
 function hasUnread(output: PeerOutput): boolean {
+  return output.refresh !== undefined || hasRoutesUnread(output);
+}
+
+function hasRoutesUnread(output: PeerOutput): boolean {
   return (
     output.retry.count > 0 ||
     output.presence.count > 0 ||
@@ -253,7 +290,12 @@ function hasUnread(output: PeerOutput): boolean {
 }
 
 /** The export rules that a peer's configuration and session amount to. */
-export function exportRules(family: Family, config: PeerConfig, session: PeerSession): ExportRules {
+export function exportRules(
+  family: Family,
+  config: PeerConfig,
+  session: PeerSession,
+  speaker: { readonly localAs: number; readonly clusterId: number; readonly draining: boolean },
+): ExportRules {
   const { extendedNextHop } = session.context;
   const subnets = session.connectedSubnets ?? [];
   const kind = peerKind(config);
@@ -268,6 +310,18 @@ export function exportRules(family: Family, config: PeerConfig, session: PeerSes
     extendedNextHop,
     shared: mayBeThirdParty ? { subnets, peer: config.address } : undefined,
     chain: config.exportPolicy,
+    peerAs: config.peerAs,
+    ownAs:
+      config.localAs !== speaker.localAs && config.localAsOptions?.replaceAs !== true
+        ? speaker.localAs
+        : undefined,
+    asOverride: config.asOverride ?? false,
+    removePrivateAs: config.removePrivateAs,
+    role: kind === 'ebgp' ? config.role?.local : undefined,
+    shuttingDown: speaker.draining || config.gracefulShutdown === true,
+    longLived: session.longLived ?? false,
+    client: config.routeReflectorClient ?? false,
+    clusterId: speaker.clusterId,
   };
 }
 

@@ -8,6 +8,8 @@ export interface RibOptions {
   readonly localAs: number;
   /** our BGP identifier, unsigned 32-bit */
   readonly routerId: number;
+  /** RFC 4456 7: id of the cluster whose reflector we are, unsigned 32-bit; default: the BGP identifier */
+  readonly clusterId?: number;
   /** equal-cost paths used together: 1 (no multipath) to 64 */
   readonly maxPaths: number;
   /** multipath takes paths of other ASes too, if the AS_PATH is as long */

@@ -50,11 +50,15 @@ export class Rib {
     const onWork = (): void => this.#announceWork();
     this.#families = { ipv4: this.#makeFamily('ipv4'), ipv6: this.#makeFamily('ipv6') };
     this.#input = new RibInput(this.#tables, this.#families, {
+      localAs: options.localAs,
       routerId: options.routerId,
+      clusterId: options.clusterId,
       onWork,
       onGone: (peer) => this.#forgetPeer(peer),
     });
     this.#output = new RibOutput(this.#tables, this.#families, {
+      localAs: options.localAs,
+      clusterId: options.clusterId ?? options.routerId,
       isSettled: (family) => this.#input.isSettled(family),
       onWork,
     });
@@ -67,7 +71,7 @@ export class Rib {
   addPeer(config: PeerConfig): number {
     const id = this.#freePeerIds.pop() ?? this.#nextPeerId++;
     if (id > 0xffff) throw new RangeError('more than 65535 peers');
-    this.#peers.set(id, {
+    const peer: RibPeer = {
       id,
       config,
       importGroup: this.#input.groupFor(config),
@@ -75,7 +79,9 @@ export class Rib {
       removed: false,
       input: { ipv4: freshInput(), ipv6: freshInput() },
       output: { ipv4: undefined, ipv6: undefined },
-    });
+    };
+    this.#peers.set(id, peer);
+    setLimits(peer);
     this.#tables.peers.update(this.#peers.values());
     return id;
   }
@@ -87,6 +93,7 @@ export class Rib {
   updatePeer(id: number, config: PeerConfig): void {
     const peer = this.#peer(id);
     peer.config = config;
+    setLimits(peer);
     this.#tables.peers.update(this.#peers.values());
     this.#input.changeImport(peer, config);
     this.#output.changeExport(peer);
@@ -143,6 +150,21 @@ export class Rib {
     const peer = this.#peer(id);
     peer.input[family].endOfRibReceived = true;
     this.#input.purgeStale(peer, family);
+  }
+
+  /** The peer begins to send a family again (RFC 7313 4.2). */
+  beginRefresh(id: number, family: Family): void {
+    this.#input.beginRefresh(this.#peer(id), family);
+  }
+
+  /** The peer has sent a family again: what it left out is removed. */
+  endRefresh(id: number, family: Family): void {
+    this.#input.endRefresh(this.#peer(id), family);
+  }
+
+  /** The stale routes of a peer become long-lived stale (RFC 9494 4.2). */
+  beginLongLived(id: number, families: readonly Family[]): void {
+    for (const family of families) this.#input.beginLongLived(this.#peer(id), family);
   }
 
   /** Removes the stale routes of a peer: it came back without them, or not in time. */
@@ -257,6 +279,21 @@ export class Rib {
     return this.#output.hasOutput(this.#peer(id));
   }
 
+  /**
+   * RFC 8326: while on, everything that is sent carries 65535:0 (and LOCAL_PREF 0 on iBGP), so that the peers find other ways before the
+   * sessions end.
+   */
+  setDraining(on: boolean): void {
+    this.#output.draining = on;
+    for (const peer of this.#peers.values()) this.#output.changeExport(peer);
+  }
+
+  /** How many paths of a family there are from a peer, how many of them are in use, and how many were left out for its limit. */
+  countsOf(id: number, family: Family): { received: number; accepted: number; discarded: number } {
+    const { accepted, discarded } = this.#peer(id).input[family];
+    return { received: this.#families[family].paths.countOf(id), accepted, discarded };
+  }
+
   /** The peer asked for a family again (RFC 2918). */
   refresh(id: number, family: Family): void {
     this.#output.refresh(this.#peer(id), family);
@@ -346,5 +383,13 @@ export class Rib {
     const peer = this.#peers.get(id);
     if (peer === undefined || peer.removed) throw new Error(`no peer with id ${id}`);
     return peer;
+  }
+}
+
+/** Of the limits only `discard` is the RIB's; the others end sessions, which is for their owner to do. */
+function setLimits(peer: RibPeer): void {
+  for (const family of FAMILIES) {
+    const limit = peer.config.maxPrefixes?.[family];
+    peer.input[family].limit = limit?.action.kind === 'discard' ? limit.limit : Number.POSITIVE_INFINITY;
   }
 }

@@ -7,7 +7,6 @@ import type { Address } from '../../src/net/address.ts';
 import { grownInt32 } from './attribute-store.ts';
 import { Exporter, type ExportRules, exportFingerprint, NOT_EXPORTED } from './export-rules.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
-import { LOCAL_PEER } from './peers.ts';
 
 /** Export not computed yet: some peer's initial walk will ask. */
 const UNKNOWN = -2;
@@ -44,6 +43,8 @@ export interface PeerOutput {
   walkAt: number;
   /** the walk repeats what was announced already */
   walkForced: boolean;
+  /** RFC 7313: a refresh whose beginning, or whose end, is to be marked */
+  refresh: 'begin' | 'end' | undefined;
   /** taken out of the log or the walk, but did not fit into the buffer */
   readonly retry: IdList;
   /** only whether the prefix is announced at all has changed, and for this peer alone */
@@ -138,7 +139,7 @@ export class UpdateGroup {
     const attribute = rib.bestAttribute[prefix] ?? -1;
     if (attribute < 0) return NOT_EXPORTED;
     const peer = rib.bestPeer[prefix] ?? 0;
-    const source = peer === LOCAL_PEER ? 'local' : this.#tables.peers.external[peer] === 1 ? 'ebgp' : 'ibgp';
+    const { peers } = this.#tables;
     const { prefixes } = rib;
     const length = prefixes.lengthOf(prefix);
     const wide = rib.family === 'ipv6';
@@ -149,7 +150,8 @@ export class UpdateGroup {
       wide ? prefixes.wordOf(prefix, 2) : 0,
       wide ? prefixes.wordOf(prefix, 3) : 0,
       attribute,
-      source,
+      peers.sourceOf(peer),
+      peers.routerId[peer] ?? 0,
     );
   }
 

@@ -41,7 +41,12 @@ interface EventFields {
   /** 3, 5, 6 and 7: start again without waiting for IdleHold */
   AutomaticStart: object;
   /** 8: with the Cease to send, or undefined to close without one so that a graceful-restart helper keeps our routes */
-  AutomaticStop: { readonly error: NotificationError | undefined; readonly reason: string };
+  AutomaticStop: {
+    readonly error: NotificationError | undefined;
+    readonly reason: string;
+    /** the peer stays away that long (RFC 4486 4), or until it is started by hand; undefined: IdleHold as after any failure */
+    readonly idle?: number | 'until-started';
+  };
   /** 9 */
   ConnectRetryTimer_Expires: object;
   /** 10 */
@@ -84,6 +89,8 @@ interface EventFields {
   RestartTimer_Expires: object;
   /** RFC 4724 4.2: the peer came back and never sent its End-of-RIB */
   StaleTimer_Expires: object;
+  /** RFC 9494 4.2: some family's long-lived stale time is over */
+  LongLivedTimer_Expires: object;
 }
 
 export type EventName = keyof EventFields;
@@ -120,10 +127,11 @@ export const EVENT_NUMBERS: Readonly<Record<EventName, number | undefined>> = {
   RouteRefreshMsgErr: undefined,
   RestartTimer_Expires: undefined,
   StaleTimer_Expires: undefined,
+  LongLivedTimer_Expires: undefined,
 };
 
 /** Timers of the peer. */
-export type PeerTimer = 'connect-retry' | 'idle-hold' | 'restart' | 'stale';
+export type PeerTimer = 'connect-retry' | 'idle-hold' | 'restart' | 'stale' | 'long-lived';
 /** Timers of one connection. */
 export type ConnectionTimer = 'hold' | 'keepalive' | 'send-hold';
 
@@ -166,5 +174,7 @@ export type Action =
   /** the routes of `keepStale` stay as stale, all others go */
   | { readonly type: 'session-down'; readonly keepStale: readonly Family[]; readonly reason: string }
   | { readonly type: 'purge-stale'; readonly families: readonly Family[] }
+  /** the stale routes of these families are used only where there is nothing else (RFC 9494 4.2) */
+  | { readonly type: 'begin-long-lived'; readonly families: readonly Family[] }
   /** the message that came with the event counts: hand it to the RIB */
   | { readonly type: 'deliver'; readonly connection: ConnectionId };

@@ -1,6 +1,13 @@
 /** What we put into an OPEN, and what two OPENs come to. */
 import { FAMILIES, type Family } from '../../src/net/address.ts';
-import { AFI, AS_TRANS, familyOf, MAX_MESSAGE_OCTETS, SAFI_UNICAST } from '../wire/registry.ts';
+import {
+  AFI,
+  AS_TRANS,
+  familyOf,
+  MAX_EXTENDED_MESSAGE_OCTETS,
+  MAX_MESSAGE_OCTETS,
+  SAFI_UNICAST,
+} from '../wire/registry.ts';
 import type { Capability, DecodeContext, OpenMessage, PerFamily } from '../wire/types.ts';
 
 /** What the session machine needs to know of a peer. */
@@ -15,9 +22,28 @@ export interface SessionConfig {
   readonly connectRetrySec: number;
   readonly connectRetryMaxSec: number;
   readonly families: readonly Family[];
+  /** with `notification`, RFC 8538 is offered too */
   readonly gracefulRestart:
-    | { readonly restartTimeSec: number; readonly maxHelperTimeSec: number }
+    | { readonly restartTimeSec: number; readonly maxHelperTimeSec: number; readonly notification?: boolean }
     | undefined;
+  /** RFC 9494: counts only beside `gracefulRestart` */
+  readonly longLivedGracefulRestart?:
+    | { readonly staleTimeSec: number; readonly maxHelperTimeSec: number }
+    | undefined;
+  /** RFC 7313 */
+  readonly enhancedRouteRefresh?: boolean | undefined;
+  /** RFC 8654 */
+  readonly extendedMessages?: boolean | undefined;
+  /** RFC 8950: IPv4 unicast with IPv6 next hops */
+  readonly extendedNextHop?: boolean | undefined;
+  /** RFC 7911: what we can do, by family */
+  readonly addPath?: PerFamily<{ readonly send: boolean; readonly receive: boolean }> | undefined;
+  /** RFC 9234 */
+  readonly role?: { readonly local: number; readonly strict: boolean } | undefined;
+  /** RFC 4271 6.3 */
+  readonly enforceFirstAs?: boolean | undefined;
+  /** told to the peer as they are (capabilities 73 and 75) */
+  readonly identity?: { readonly host?: string; readonly softwareVersion?: string } | undefined;
 }
 
 /** What our OPEN says of our own restart (RFC 4724 3); it must be true when the OPEN leaves. */
@@ -38,6 +64,13 @@ export interface PeerRestart {
   readonly families: readonly { readonly family: Family; readonly forwarding: boolean }[];
 }
 
+/** One family of the peer's long-lived graceful restart capability, RFC 9494 3. */
+export interface LongLivedFamily {
+  readonly family: Family;
+  readonly forwarding: boolean;
+  readonly staleTimeSec: number;
+}
+
 /** A session's terms, fixed by the two OPENs. */
 export interface Negotiated {
   readonly peerRouterId: number;
@@ -50,6 +83,14 @@ export interface Negotiated {
   readonly maxMessage: number;
   /** undefined unless both sides offered it */
   readonly gracefulRestart: PeerRestart | undefined;
+  /** RFC 8538: both sides set the N bit, so graceful restart holds over NOTIFICATIONs too */
+  readonly gracefulNotification: boolean;
+  /** RFC 9494: negotiated families that the peer listed; undefined unless both sides offered it and graceful restart */
+  readonly longLived: readonly LongLivedFamily[] | undefined;
+  /** RFC 7313 */
+  readonly enhancedRouteRefresh: boolean;
+  /** RFC 7911: NLRI that we send carry path identifiers */
+  readonly addPathSend: PerFamily<boolean>;
   readonly sent: readonly Capability[];
   readonly received: readonly Capability[];
 }
@@ -67,7 +108,7 @@ export function buildOpen(config: SessionConfig, flags: RestartFlags): OpenMessa
     capabilities.push({
       kind: 'graceful-restart',
       restarting: flags.restarting,
-      notification: false,
+      notification: config.gracefulRestart.notification ?? false,
       restartTimeSec: config.gracefulRestart.restartTimeSec,
       families: families.map((family) => ({
         afi: AFI[family],
@@ -77,6 +118,7 @@ export function buildOpen(config: SessionConfig, flags: RestartFlags): OpenMessa
     });
   }
   capabilities.push({ kind: 'four-octet-as', as: config.localAs });
+  capabilities.push(...optionalCapabilities(config, families, flags));
   return {
     version: 4,
     as2: config.localAs > 0xffff ? AS_TRANS : config.localAs,
@@ -84,6 +126,50 @@ export function buildOpen(config: SessionConfig, flags: RestartFlags): OpenMessa
     routerId: config.routerId,
     capabilities,
   };
+}
+
+/** What is offered only where it is asked for. */
+function optionalCapabilities(
+  config: SessionConfig,
+  families: readonly Family[],
+  flags: RestartFlags,
+): Capability[] {
+  const offered: Capability[] = [];
+  const unicast = (family: Family) => ({ afi: AFI[family], safi: SAFI_UNICAST });
+  if (config.extendedNextHop === true && families.includes('ipv4')) {
+    offered.push({
+      kind: 'extended-next-hop',
+      entries: [{ ...unicast('ipv4'), nextHopAfi: AFI.ipv6 }],
+    });
+  }
+  if (config.extendedMessages === true) offered.push({ kind: 'extended-message' });
+  if (config.role !== undefined && config.localAs !== config.peerAs) {
+    offered.push({ kind: 'role', role: config.role.local });
+  }
+  const { addPath } = config;
+  const paths = addPath && families.filter((family) => addPath[family].send || addPath[family].receive);
+  if (addPath !== undefined && paths !== undefined && paths.length > 0) {
+    offered.push({
+      kind: 'add-path',
+      entries: paths.map((family) => ({ ...unicast(family), ...addPath[family] })),
+    });
+  }
+  if (config.enhancedRouteRefresh === true) offered.push({ kind: 'enhanced-route-refresh' });
+  const { longLivedGracefulRestart: longLived } = config;
+  if (longLived !== undefined && config.gracefulRestart !== undefined) {
+    offered.push({
+      kind: 'long-lived-graceful-restart',
+      families: families.map((family) => ({
+        ...unicast(family),
+        forwarding: flags.forwarding[family],
+        staleTimeSec: longLived.staleTimeSec,
+      })),
+    });
+  }
+  const { host, softwareVersion } = config.identity ?? {};
+  if (host !== undefined) offered.push({ kind: 'fqdn', host, domain: '' });
+  if (softwareVersion !== undefined) offered.push({ kind: 'software-version', version: softwareVersion });
+  return offered;
 }
 
 /**
@@ -101,6 +187,10 @@ export function negotiate(
   if (!families.ipv4 && !families.ipv6) return undefined;
 
   const holdTimeSec = Math.min(sent.holdTimeSec, received.holdTimeSec);
+  const both = (kind: Capability['kind']): boolean => offers(sent, kind) && offers(received, kind);
+  const extendedMessage = both('extended-message');
+  const gracefulRestart = offers(sent, 'graceful-restart') ? peerRestart(received, families) : undefined;
+  const addPath = (family: Family) => negotiatedAddPath(family, sent, received);
   return {
     peerRouterId: received.routerId,
     holdTimeSec,
@@ -109,15 +199,23 @@ export function negotiate(
       peerKind: config.localAs === config.peerAs ? 'ibgp' : 'ebgp',
       localAs: config.localAs,
       peerAs: config.peerAs,
-      as4: offers(sent, 'four-octet-as') && offers(received, 'four-octet-as'),
-      extendedMessage: false,
-      addPathReceive: { ipv4: false, ipv6: false },
+      as4: both('four-octet-as'),
+      extendedMessage,
+      addPathReceive: { ipv4: addPath('ipv4').receive, ipv6: addPath('ipv6').receive },
       families,
-      extendedNextHop: false,
+      extendedNextHop: offersExtendedNextHop(sent) && offersExtendedNextHop(received),
+      ...(config.enforceFirstAs === true && { enforceFirstAs: true }),
     },
     routeRefresh: offers(received, 'route-refresh'),
-    maxMessage: MAX_MESSAGE_OCTETS,
-    gracefulRestart: offers(sent, 'graceful-restart') ? peerRestart(received, families) : undefined,
+    maxMessage: extendedMessage ? MAX_EXTENDED_MESSAGE_OCTETS : MAX_MESSAGE_OCTETS,
+    gracefulRestart,
+    gracefulNotification: gracefulRestart?.notification === true && offersNotification(sent),
+    longLived:
+      gracefulRestart !== undefined && both('long-lived-graceful-restart')
+        ? longLivedFamilies(received, families)
+        : undefined,
+    enhancedRouteRefresh: both('enhanced-route-refresh'),
+    addPathSend: { ipv4: addPath('ipv4').send, ipv6: addPath('ipv6').send },
     sent: sent.capabilities,
     received: received.capabilities,
   };
@@ -139,6 +237,63 @@ function offeredFamilies(open: OpenMessage): Set<Family> {
 
 function offers(open: OpenMessage, kind: Capability['kind']): boolean {
   return open.capabilities.some((capability) => capability.kind === kind);
+}
+
+function offersNotification(open: OpenMessage): boolean {
+  return open.capabilities.some(
+    (capability) => capability.kind === 'graceful-restart' && capability.notification,
+  );
+}
+
+/** RFC 8950 4: IPv4 unicast with IPv6 next hops. */
+function offersExtendedNextHop(open: OpenMessage): boolean {
+  return open.capabilities.some(
+    (capability) =>
+      capability.kind === 'extended-next-hop' &&
+      capability.entries.some(
+        ({ afi, safi, nextHopAfi }) => familyOf(afi, safi) === 'ipv4' && nextHopAfi === AFI.ipv6,
+      ),
+  );
+}
+
+/** RFC 7911 4: one side's Send goes with the other side's Receive. */
+function negotiatedAddPath(
+  family: Family,
+  sent: OpenMessage,
+  received: OpenMessage,
+): { readonly send: boolean; readonly receive: boolean } {
+  const ours = offeredAddPath(family, sent);
+  const theirs = offeredAddPath(family, received);
+  return { send: ours.send && theirs.receive, receive: ours.receive && theirs.send };
+}
+
+function offeredAddPath(
+  family: Family,
+  open: OpenMessage,
+): { readonly send: boolean; readonly receive: boolean } {
+  let offered = { send: false, receive: false };
+  for (const capability of open.capabilities) {
+    if (capability.kind !== 'add-path') continue;
+    // RFC 7911 4: of several instances of a family the last one counts.
+    for (const { afi, safi, send, receive } of capability.entries) {
+      if (familyOf(afi, safi) === family) offered = { send, receive };
+    }
+  }
+  return offered;
+}
+
+function longLivedFamilies(open: OpenMessage, negotiated: PerFamily<boolean>): readonly LongLivedFamily[] {
+  const families = new Map<Family, LongLivedFamily>();
+  for (const capability of open.capabilities) {
+    if (capability.kind !== 'long-lived-graceful-restart') continue;
+    for (const { afi, safi, forwarding, staleTimeSec } of capability.families) {
+      const family = familyOf(afi, safi);
+      if (family !== undefined && negotiated[family]) {
+        families.set(family, { family, forwarding, staleTimeSec });
+      }
+    }
+  }
+  return [...families.values()];
 }
 
 /** RFC 4724 3: of several instances of the capability the last one counts. */

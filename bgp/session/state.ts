@@ -37,6 +37,14 @@ export interface ResetRecord {
   readonly reason: string;
 }
 
+/** A stale family that may outlive the restart time, or does. */
+export interface LongLivedStale {
+  readonly family: Family;
+  readonly seconds: number;
+  /** undefined: the restart time is not over yet */
+  readonly until: number | undefined;
+}
+
 export interface Session {
   readonly config: SessionConfig;
   readonly restart: RestartFlags;
@@ -55,6 +63,8 @@ export interface Session {
   readonly establishedAt: number | undefined;
   /** families whose routes are kept though their session is gone or not yet complete again */
   readonly stale: readonly Family[];
+  /** RFC 9494: what the peer that is gone was promised, by family in seconds; of those under way, when they end (machine's clock, ms) */
+  readonly longLived: readonly LongLivedStale[];
   /** families that were up before: our kernel has forwarded for them ever since (the F bit of later OPENs) */
   readonly established: PerFamily<boolean>;
   readonly lastReset: ResetRecord | undefined;
@@ -73,6 +83,7 @@ export function initialSession(config: SessionConfig, restart: RestartFlags): Se
     dialFailures: 0,
     establishedAt: undefined,
     stale: [],
+    longLived: [],
     established: { ipv4: false, ipv6: false },
     lastReset: undefined,
   };

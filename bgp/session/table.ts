@@ -65,7 +65,8 @@ function automaticStop(turn: Turn, event: EventOf<'AutomaticStop'>): void {
   const loss = event.error === undefined ? 'tcp' : 'administrative';
   turn.dropAll({ reason: event.reason, send: event.error, loss });
   turn.session.failures += 1;
-  turn.enterIdleHold();
+  if (event.idle === undefined) turn.enterIdleHold();
+  else turn.stayIdle(event.idle);
 }
 
 /** In Connect the dial took too long; in Active it is time for the next. */
@@ -253,6 +254,7 @@ function openReceived(turn: Turn, event: EventOf<'BGPOpen'>, connection: Connect
     localAs: config.localAs,
     peerAs: config.peerAs,
     localRouterId: config.routerId,
+    ...(config.role && { role: config.role }),
   });
   if (!verdict.ok) {
     turn.failWith(connection, verdict.error, verdict.reason);
@@ -327,8 +329,12 @@ function established(turn: Turn, _event: EventOf<'KeepAliveMsg'>, connection: Co
   turn.noteEstablished(negotiated.context.families);
   turn.actions.push({ type: 'session-up', connection: connection.id, negotiated });
   if (session.stale.length === 0) return;
-  const { keep, purge } = afterReturn(session.stale, negotiated);
+  const longLived = new Set(
+    session.longLived.flatMap((entry) => (entry.until === undefined ? [] : entry.family)),
+  );
+  const { keep, purge } = afterReturn(session.stale, negotiated, (family) => longLived.has(family));
   turn.stop('restart');
+  turn.forgetStale();
   session.stale = keep;
   if (purge.length > 0) turn.actions.push({ type: 'purge-stale', families: purge });
   const capSec = session.config.gracefulRestart?.maxHelperTimeSec ?? 0;
@@ -350,6 +356,15 @@ function deliver(turn: Turn, _event: unknown, connection: Connection | undefined
 /** RFC 4724 4.2: the peer's time is up. */
 function giveUpStale(turn: Turn): void {
   turn.purgeStale();
+}
+
+/** The restart time is up, which need not be the end of it (RFC 9494 4.2). */
+function restartTimeOver(turn: Turn): void {
+  turn.restartTimeOver();
+}
+
+function longLivedTimeOver(turn: Turn): void {
+  turn.longLivedTimeOver();
 }
 
 // --- pieces of cells -----------------------------------------------------------------------------------------------------
@@ -401,8 +416,9 @@ const RUNNING = {
   AutomaticStart: ignore,
   AutomaticStop: automaticStop,
   IdleHoldTimer_Expires: ignore,
-  RestartTimer_Expires: giveUpStale,
+  RestartTimer_Expires: restartTimeOver,
   StaleTimer_Expires: giveUpStale,
+  LongLivedTimer_Expires: longLivedTimeOver,
 } as const;
 
 /** What holds in every state that has a connection. */
@@ -433,8 +449,9 @@ export const TABLE: Readonly<Record<FsmState, Row>> = {
     Tcp_CR_Acked: dialledWhileIdle,
     TcpConnectionConfirmed: acceptedWhileIdle,
     TcpConnectionFails: parkedLost,
-    RestartTimer_Expires: giveUpStale,
+    RestartTimer_Expires: restartTimeOver,
     StaleTimer_Expires: giveUpStale,
+    LongLivedTimer_Expires: longLivedTimeOver,
   },
   Connect: {
     ...WITHOUT_CONNECTION,

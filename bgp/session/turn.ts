@@ -8,7 +8,7 @@ import { CEASE, ERROR, FSM_ERROR } from '../wire/registry.ts';
 import type { NotificationError } from '../wire/types.ts';
 import type { Direction } from './collision.ts';
 import type { Action, ConnectionId, ConnectionTimer, PeerTimer } from './events.ts';
-import { familiesToKeep, helperTimeSec, type Loss } from './graceful-restart.ts';
+import { asSent, familiesToKeep, helperTimeSec, type Loss, longLivedTimes } from './graceful-restart.ts';
 import { buildOpen } from './negotiate.ts';
 import type { Connection, Session } from './state.ts';
 
@@ -104,30 +104,39 @@ export class Turn {
     session.connections = session.connections.filter(({ id }) => id !== connection.id);
     if (connection.state === 'OpenSent') this.stopOn(connection.id, 'hold');
     else for (const timer of ['hold', 'keepalive', 'send-hold'] as const) this.stopOn(connection.id, timer);
+    const send = drop.send && asSent(drop.send, connection);
     session.lastReset = {
       at: this.now,
-      direction: drop.send !== undefined ? 'sent' : drop.received !== undefined ? 'received' : 'none',
-      error: drop.send ?? drop.received,
+      direction: send !== undefined ? 'sent' : drop.received !== undefined ? 'received' : 'none',
+      error: send ?? drop.received,
       reason: drop.reason,
     };
     this.actions.push({
       type: 'close',
       connection: connection.id,
-      error: drop.send,
+      error: send,
       reason: drop.reason,
     });
     if (connection.state !== 'Established') return;
 
     this.stop('stale');
-    const keep = session.config.gracefulRestart ? familiesToKeep(connection.negotiated, drop.loss) : [];
-    const waitSec = helperTimeSec(session.config, connection.negotiated.gracefulRestart);
-    session.stale = waitSec > 0 ? keep : [];
+    const { negotiated } = connection;
+    const keep = session.config.gracefulRestart
+      ? familiesToKeep(negotiated, drop.loss, send ?? drop.received)
+      : [];
+    const waitSec = helperTimeSec(session.config, negotiated.gracefulRestart);
+    session.longLived = longLivedTimes(session.config, negotiated)
+      .filter(({ family }) => keep.includes(family))
+      .map((entry) => ({ ...entry, until: undefined }));
+    session.stale = waitSec > 0 ? keep : session.longLived.map(({ family }) => family);
     if (session.establishedAt !== undefined && this.now - session.establishedAt >= STABLE_MS) {
       session.failures = 0;
     }
     session.establishedAt = undefined;
     this.actions.push({ type: 'session-down', keepStale: session.stale, reason: drop.reason });
-    if (session.stale.length > 0) this.start('restart', waitSec * 1000, false);
+    if (session.stale.length === 0) return;
+    if (waitSec > 0) this.start('restart', waitSec * 1000, false);
+    else this.restartTimeOver();
   }
 
   /** Drops a connection through an error: IdleHold, unless another connection is still there. */
@@ -180,6 +189,13 @@ export class Turn {
     this.start('idle-hold', Math.min(delayMs, IDLE_HOLD_MAX_MS), true);
   }
 
+  /** Idle for a while, or until somebody starts the peer again (RFC 4486 4). */
+  stayIdle(idle: number | 'until-started'): void {
+    this.toIdle();
+    if (idle === 'until-started') this.session.admin = 'down';
+    else this.start('idle-hold', idle, false);
+  }
+
   /** Idle with no timer but those of graceful restart. */
   toIdle(): void {
     if (this.session.base === 'Connect') this.cancelDial();
@@ -226,9 +242,53 @@ export class Turn {
   purgeStale(): void {
     if (this.session.stale.length === 0) return;
     this.actions.push({ type: 'purge-stale', families: this.session.stale });
-    this.session.stale = [];
+    this.forgetStale();
     this.stop('restart');
     this.stop('stale');
+  }
+
+  /** The restart time is over: families with a long-lived stale time go on with it, the others are purged (RFC 9494 4.2). */
+  restartTimeOver(): void {
+    const { session } = this;
+    const waiting = session.longLived.filter(({ until }) => until === undefined);
+    if (session.longLived.length === 0) {
+      this.purgeStale();
+      return;
+    }
+    const over = session.stale.filter((stale) => !session.longLived.some(({ family }) => family === stale));
+    if (over.length > 0) this.actions.push({ type: 'purge-stale', families: over });
+    session.stale = session.stale.filter((family) => !over.includes(family));
+    if (waiting.length === 0) return;
+    session.longLived = session.longLived.map((entry) => ({
+      ...entry,
+      until: entry.until ?? this.now + entry.seconds * 1000,
+    }));
+    this.actions.push({ type: 'begin-long-lived', families: waiting.map(({ family }) => family) });
+    this.awaitLongLived();
+  }
+
+  /** Purges the families whose long-lived stale time is over and waits for the next. */
+  longLivedTimeOver(): void {
+    const { session } = this;
+    const over = session.longLived.filter(({ until }) => until !== undefined && until <= this.now);
+    session.longLived = session.longLived.filter((entry) => !over.includes(entry));
+    const families = over.map(({ family }) => family);
+    session.stale = session.stale.filter((family) => !families.includes(family));
+    if (families.length > 0) this.actions.push({ type: 'purge-stale', families });
+    this.awaitLongLived();
+  }
+
+  /** Nothing is stale any more, or a new wait begins. */
+  forgetStale(): void {
+    this.session.stale = [];
+    if (this.session.longLived.some(({ until }) => until !== undefined)) this.stop('long-lived');
+    this.session.longLived = [];
+  }
+
+  /** Starts the timer for the family whose long-lived stale time ends first. */
+  awaitLongLived(): void {
+    const ends = this.session.longLived.flatMap(({ until }) => until ?? []);
+    if (ends.length > 0) this.start('long-lived', Math.max(0, Math.min(...ends) - this.now), false);
   }
 
   // --- pieces ----------------------------------------------------------------------------------------------------------

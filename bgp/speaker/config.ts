@@ -1,7 +1,20 @@
 /** Checking peer configurations, and what a change of one asks for. */
-import { addressesEqual, formatAddress } from '../../src/net/address.ts';
+import { addressesEqual, FAMILIES, type Family, isLinkLocal } from '../../src/net/address.ts';
 import type { RestartFlags, SessionConfig } from '../session/negotiate.ts';
-import type { PeerConfig } from '../types.ts';
+import type { PeerConfig, PeerRole } from '../types.ts';
+import { ROLE } from '../wire/registry.ts';
+import { peerKey } from './peer-key.ts';
+
+/** The kernel's TCP_MD5SIG_MAXKEYLEN */
+const MD5_KEY_MAX = 80;
+
+const ROLE_NUMBERS: Readonly<Record<PeerRole, number>> = {
+  provider: ROLE.provider,
+  rs: ROLE.routeServer,
+  'rs-client': ROLE.routeServerClient,
+  customer: ROLE.customer,
+  peer: ROLE.peer,
+};
 
 /** A peer configuration that cannot be used: `peer` and `field` name the place. */
 export class PeerConfigError extends Error {
@@ -23,7 +36,7 @@ export function checkPeers(peers: readonly PeerConfig[]): void {
   for (const peer of peers) {
     if (byName.has(peer.name)) throw new PeerConfigError(peer.name, 'name', 'two peers have this name');
     byName.add(peer.name);
-    const address = formatAddress(peer.address);
+    const address = peerKey(peer.address, peer.interface);
     const other = byAddress.get(address);
     if (other !== undefined) {
       throw new PeerConfigError(
@@ -61,6 +74,33 @@ function checkPeer(peer: PeerConfig): void {
     peer.gracefulRestart === undefined || integer(peer.gracefulRestart.restartTimeSec, 0, 4095),
     'a restart time of 0..4095 s (RFC 4724 3)',
   );
+  const longLived = peer.longLivedGracefulRestart;
+  check(
+    'longLivedGracefulRestart',
+    longLived === undefined || integer(longLived.staleTimeSec, 0, 0xffffff),
+    'a stale time of 0..16777215 s (RFC 9494 3)',
+  );
+  check(
+    'longLivedGracefulRestart',
+    longLived === undefined || peer.gracefulRestart !== undefined,
+    'beside gracefulRestart (RFC 9494 4)',
+  );
+  checkLimits(peer, check, integer);
+  const octets = peer.password === undefined ? 1 : Buffer.byteLength(peer.password);
+  check('password', octets >= 1 && octets <= MD5_KEY_MAX, `1..${MD5_KEY_MAX} octets`);
+  check(
+    'interface',
+    peer.interface === undefined || /^[^\s/%]{1,15}$/.test(peer.interface),
+    'the name of an interface',
+  );
+  check(
+    'interface',
+    peer.interface !== undefined || peer.address.family === 'ipv4' || !isLinkLocal(peer.address),
+    'given for a link-local peer address: it is the scope of the address',
+  );
+  const internal = peer.localAs === peer.peerAs;
+  check('routeReflectorClient', peer.routeReflectorClient !== true || internal, 'of an iBGP peer');
+  check('role', peer.role === undefined || !internal, 'of an eBGP peer (RFC 9234 4)');
   check(
     'localAddress',
     peer.localAddress === undefined || peer.localAddress.family === peer.address.family,
@@ -68,9 +108,47 @@ function checkPeer(peer: PeerConfig): void {
   );
 }
 
+type Check = (field: keyof PeerConfig, ok: boolean, expected: string) => void;
+
+function checkLimits(
+  peer: PeerConfig,
+  check: Check,
+  integer: (value: number, min: number, max: number) => boolean,
+): void {
+  for (const family of FAMILIES) {
+    const limit = peer.maxPrefixes?.[family];
+    if (limit === undefined) continue;
+    check('maxPrefixes', integer(limit.limit, 1, 0xffffffff), 'a limit of 1..4294967295');
+    check('maxPrefixes', integer(limit.warnPercent, 1, 100), 'a warning at 1..100 %');
+    const { action } = limit;
+    if (action.kind === 'stop' && action.restartSec !== undefined) {
+      check('maxPrefixes', integer(action.restartSec, 1, 86_400), 'a restart after 1..86400 s');
+    }
+  }
+  const sendMax = peer.addPath?.sendMax;
+  check('addPath', sendMax === undefined || integer(sendMax, 1, 64), 'the best 1..64 paths');
+}
+
 /** What the session machine needs of it. */
-export function sessionConfig(peer: PeerConfig, routerId: number): SessionConfig {
+export function sessionConfig(
+  peer: PeerConfig,
+  routerId: number,
+  identity: SessionConfig['identity'] = undefined,
+): SessionConfig {
+  const { addPath } = peer;
+  const paths = (family: Family) => ({
+    send: addPath?.send?.includes(family) ?? false,
+    receive: addPath?.receive?.includes(family) ?? false,
+  });
   return {
+    longLivedGracefulRestart: peer.longLivedGracefulRestart,
+    enhancedRouteRefresh: peer.enhancedRouteRefresh,
+    extendedMessages: peer.extendedMessages,
+    extendedNextHop: peer.extendedNextHop,
+    addPath: addPath && { ipv4: paths('ipv4'), ipv6: paths('ipv6') },
+    role: peer.role && { local: ROLE_NUMBERS[peer.role.local], strict: peer.role.strict },
+    enforceFirstAs: peer.enforceFirstAs,
+    identity,
     localAs: peer.localAs,
     peerAs: peer.peerAs,
     routerId,
@@ -93,6 +171,16 @@ const RESETTING = [
   'minTtl',
   'families',
   'gracefulRestart',
+  'longLivedGracefulRestart',
+  'enhancedRouteRefresh',
+  'extendedMessages',
+  'extendedNextHop',
+  'addPath',
+  'role',
+  'enforceFirstAs',
+  'interface',
+  'requireConnected',
+  'routeReflectorClient',
 ] as const satisfies readonly (keyof PeerConfig)[];
 
 /**
@@ -100,7 +188,10 @@ const RESETTING = [
  * among them: with another address it is another peer.
  */
 export function resettingChanges(from: PeerConfig, to: PeerConfig): readonly string[] {
-  return RESETTING.filter((field) => !same(from, to, field));
+  const changed: string[] = RESETTING.filter((field) => !same(from, to, field));
+  // Another key can be put under a connection, but a connection without any cannot get one.
+  if ((from.password === undefined) !== (to.password === undefined)) changed.push('password');
+  return changed;
 }
 
 function same(from: PeerConfig, to: PeerConfig, field: (typeof RESETTING)[number]): boolean {
@@ -111,9 +202,10 @@ function same(from: PeerConfig, to: PeerConfig, field: (typeof RESETTING)[number
   if (field === 'families') return [...from.families].sort().join() === [...to.families].sort().join();
   if (field === 'gracefulRestart') {
     // The helper's cap is ours alone: it was not in the OPEN.
-    return from.gracefulRestart?.restartTimeSec === to.gracefulRestart?.restartTimeSec;
+    const [a, b] = [from.gracefulRestart, to.gracefulRestart];
+    return a?.restartTimeSec === b?.restartTimeSec && a?.notification === b?.notification;
   }
-  return from[field] === to[field];
+  return JSON.stringify(from[field]) === JSON.stringify(to[field]);
 }
 
 /** Whether two sets of restart flags say the same. */

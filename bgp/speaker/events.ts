@@ -43,6 +43,22 @@ export type SpeakerEvent =
     }
   | { readonly type: 'connect-failed'; readonly peer: string; readonly reason: string }
   | { readonly type: 'end-of-rib'; readonly peer: string; readonly family: Family }
+  | { readonly type: 'long-lived-stale'; readonly peer: string; readonly families: readonly Family[] }
+  | {
+      /** a limit on prefixes is near, or passed; `stopped`: the session ended for it */
+      readonly type: 'prefix-limit';
+      readonly peer: string;
+      readonly family: Family;
+      readonly message: string;
+      readonly stopped: boolean;
+    }
+  | {
+      /** the peer sends a family again, or has done so (RFC 7313) */
+      readonly type: 'refresh';
+      readonly peer: string;
+      readonly family: Family;
+      readonly phase: 'begin' | 'end' | 'timed-out';
+    }
   | { readonly type: 'stale-purged'; readonly peer: string; readonly families: readonly Family[] }
   | {
       /** a connection from an address that is no peer's; it was closed without a word */

@@ -1,8 +1,9 @@
 /** The sockets on which peers reach us, shared by all of them; a socket that cannot be had is tried again with back-off. */
 import { type Address, FAMILIES, formatAddress } from '../../src/net/address.ts';
-import type { Channel, ListenAddress, Listener, Network } from '../transport/channel.ts';
+import type { Channel, ListenAddress, Listener, Network, PeerKey } from '../transport/channel.ts';
 import type { Clock, TimerHandle } from '../transport/clock.ts';
 import type { SpeakerLog } from './events.ts';
+import { peerKey } from './peer-key.ts';
 
 const RETRY_MIN_MS = 1_000;
 const RETRY_MAX_MS = 30_000;
@@ -33,6 +34,7 @@ export class Listeners {
   readonly #places: Place[] = [];
   #port = 0;
   #raised = false;
+  #keys: ReadonlyMap<string, PeerKey> = new Map();
   #closed = false;
 
   constructor(options: ListenersOptions) {
@@ -66,6 +68,29 @@ export class Listeners {
     for (const { listener, port } of this.#places) if (port !== undefined) listener?.raiseTtl();
   }
 
+  /** Makes these the MD5 keys of the peers, on every socket; sockets that come later get them too. */
+  setKeys(keys: readonly PeerKey[]): void {
+    const wanted = new Map(keys.map((key) => [keyName(key), key]));
+    const changes: PeerKey[] = [];
+    for (const [name, key] of this.#keys) {
+      if (!wanted.has(name)) changes.push({ ...key, password: undefined });
+    }
+    for (const [name, key] of wanted) {
+      if (this.#keys.get(name)?.password !== key.password) changes.push(key);
+    }
+    this.#keys = wanted;
+    for (const place of this.#places) if (place.port !== undefined) this.#apply(place, changes);
+  }
+
+  #apply(place: Place, keys: readonly PeerKey[]): void {
+    for (const key of keys) {
+      const problem = place.listener?.setKey(key);
+      if (problem === undefined) continue;
+      const message = `${textOf(place.address)}: peer ${formatAddress(key.address)}: ${problem}`;
+      this.#options.log({ type: 'warning', peer: undefined, message });
+    }
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     for (const place of this.#places) place.retry?.cancel();
@@ -79,6 +104,7 @@ export class Listeners {
         place.port = port;
         place.delayMs = RETRY_MIN_MS;
         if (this.#raised) place.listener?.raiseTtl();
+        this.#apply(place, [...this.#keys.values()]);
         log({ type: 'listening', address: textOf(place.address), port });
       },
       onAccept,
@@ -93,6 +119,10 @@ export class Listeners {
       },
     });
   }
+}
+
+function keyName({ address, prefixLength, interface: scope }: PeerKey): string {
+  return `${peerKey(address, scope)}/${prefixLength ?? '-'}`;
 }
 
 function textOf(address: ListenAddress): string {

@@ -25,10 +25,11 @@ import {
   REFRESH_SUBTYPE,
   SAFI_UNICAST,
 } from '../wire/registry.ts';
-import type { DecodedMessage, DecodedUpdate } from '../wire/types.ts';
+import type { DecodedMessage } from '../wire/types.ts';
 import { resettingChanges, sameFlags, sessionConfig } from './config.ts';
 import { PeerConnection } from './connection.ts';
 import type { SpeakerLog } from './events.ts';
+import { type Delivery, PeerInput } from './peer-input.ts';
 import { ProblemLog } from './problem-log.ts';
 import type { WorkLoop } from './work-loop.ts';
 
@@ -42,7 +43,13 @@ export interface PeerSurroundings {
   readonly rib: Rib;
   readonly loop: WorkLoop;
   readonly log: SpeakerLog;
-  readonly addressesOf: (local: Channel['localAddress'], peer: Channel['remoteAddress']) => SessionAddresses;
+  readonly addressesOf: (
+    local: Channel['localAddress'],
+    peer: Channel['remoteAddress'],
+    interfaceName?: string,
+  ) => SessionAddresses;
+  /** what every OPEN tells of this host */
+  readonly identity?: { readonly host?: string; readonly softwareVersion?: string } | undefined;
   /** what OPENs that leave now say of our restart */
   readonly restartFlags: () => RestartFlags;
   /** the session came up or went, or sent an End-of-RIB */
@@ -60,18 +67,6 @@ export interface PeerTotals {
   treatAsWithdraw: number;
   attributeDiscards: number;
 }
-
-/** The message behind an event, for the action `deliver`. */
-type Delivery =
-  | { readonly kind: 'update'; readonly update: DecodedUpdate }
-  | { readonly kind: 'refresh'; readonly family: Family | undefined }
-  | undefined;
-
-/**
- * FRR announces its table half a second to seconds after the session is up, but its End-of-RIB at once (FRR issues 10440 and 22623).
- * An End-of-RIB that comes first, this soon after the start, is therefore believed only when this time is over.
- */
-const EARLY_END_OF_RIB_MS = 5_000;
 
 export class Peer {
   readonly ribId: number;
@@ -96,12 +91,9 @@ export class Peer {
   readonly #connections = new Map<ConnectionId, PeerConnection>();
   readonly #timers: Readonly<Record<PeerTimer, RestartableTimer>>;
   readonly #problems: ProblemLog;
-  readonly #endOfRib = new Set<Family>();
-  /** families whose End-of-RIB came before anything else and is believed only when `#earlyTimer` fires */
-  readonly #earlyEndOfRib = new Set<Family>();
-  readonly #earlyTimer: RestartableTimer;
+  readonly #input: PeerInput;
   #upSince = 0;
-  readonly #queue: { readonly event: SessionEvent; readonly delivery: Delivery }[] = [];
+  readonly #queue: { readonly event: SessionEvent; readonly delivery: Delivery | undefined }[] = [];
   #running = false;
   #removed = false;
   #wasUp = false;
@@ -112,7 +104,10 @@ export class Peer {
   constructor(config: PeerConfig, around: PeerSurroundings) {
     this.#config = config;
     this.#around = around;
-    this.#session = initialSession(sessionConfig(config, around.routerId), around.restartFlags());
+    this.#session = initialSession(
+      sessionConfig(config, around.routerId, around.identity),
+      around.restartFlags(),
+    );
     this.#problems = new ProblemLog(config.name, around.clock, around.log, this.totals);
     this.since = around.clock.wallNow();
     this.ribId = around.rib.addPeer(config);
@@ -125,9 +120,7 @@ export class Peer {
       stale: timer({ type: 'StaleTimer_Expires' }),
       'long-lived': timer({ type: 'LongLivedTimer_Expires' }),
     };
-    this.#earlyTimer = new RestartableTimer(around.clock, () => {
-      for (const family of [...this.#earlyEndOfRib]) this.#endOfRibCame(family);
-    });
+    this.#input = new PeerInput(this, around, (event) => this.dispatch(event));
     around.loop.add(this);
   }
 
@@ -151,7 +144,7 @@ export class Peer {
 
   /** Families whose End-of-RIB came in the present session. */
   get endOfRibReceived(): ReadonlySet<Family> {
-    return this.#endOfRib;
+    return this.#input.endOfRib;
   }
 
   /** The terms of the session that is up. */
@@ -212,13 +205,26 @@ export class Peer {
     this.#config = config;
     this.#session = reconfigure(
       this.#session,
-      sessionConfig(config, this.#around.routerId),
+      sessionConfig(config, this.#around.routerId, this.#around.identity),
       this.#around.restartFlags(),
     );
     this.#around.rib.updatePeer(this.ribId, config);
+    this.#input.configChanged();
+    const { password } = config;
+    if (password !== undefined && before.password !== undefined && password !== before.password) {
+      this.#changeKey(password);
+    }
     if (before.passive !== config.passive) this.#applyPassive();
     if (before.adminDown && !config.adminDown) this.enable();
     if (!before.adminDown && config.adminDown) this.disable('');
+  }
+
+  /** RFC 2385 4.5: the key changes under the connection; the peer's has to change within a hold time. */
+  #changeKey(password: string): void {
+    for (const connection of this.#connections.values()) {
+      const problem = this.#around.network.applyKey(connection.stream.channel, password);
+      if (problem !== undefined) this.#warn(problem);
+    }
   }
 
   /** The wait of our own restart is over: OPENs from now on say so. */
@@ -243,7 +249,7 @@ export class Peer {
     for (const connection of this.#connections.values()) connection.close(undefined);
     this.#connections.clear();
     this.#established = undefined;
-    this.#earlyTimer.stop();
+    this.#input.stop();
     for (const timer of Object.values(this.#timers)) timer.stop();
   }
 
@@ -251,7 +257,20 @@ export class Peer {
   accept(channel: Channel): void {
     const problem = this.#around.network.applyTtl(channel, this.#config.ttl, this.#config.minTtl);
     if (problem !== undefined) this.#warn(problem);
+    const refused = this.#refusal(channel);
+    if (refused !== undefined) {
+      this.#warn(refused);
+      channel.destroy();
+      return;
+    }
     this.dispatch({ type: 'TcpConnectionConfirmed', connection: this.#adopt(channel) });
+  }
+
+  /** Why a connection may not be used though it came up. */
+  #refusal({ localAddress, remoteAddress }: Channel): string | undefined {
+    if (this.#config.requireConnected !== true) return undefined;
+    const { peerConnected } = this.#around.addressesOf(localAddress, remoteAddress, this.#config.interface);
+    return peerConnected ? undefined : 'the peer is on no subnet of ours: it needs multihop';
   }
 
   /** Writes one buffer of UPDATEs if there are any and the peer keeps up. */
@@ -279,7 +298,7 @@ export class Peer {
     }
   }
 
-  #run(event: SessionEvent, delivery: Delivery): void {
+  #run(event: SessionEvent, delivery: Delivery | undefined): void {
     const { clock, log } = this.#around;
     const before = sessionState(this.#session);
     const { state, actions } = step(this.#session, event, clock.now());
@@ -347,7 +366,7 @@ export class Peer {
 
   // --- actions out -------------------------------------------------------------------------------------------------------
 
-  #perform(action: Action, delivery: Delivery): void {
+  #perform(action: Action, delivery: Delivery | undefined): void {
     const { clock, rib } = this.#around;
     switch (action.type) {
       case 'start-timer':
@@ -397,8 +416,13 @@ export class Peer {
         rib.purgeStale(this.ribId, action.families);
         this.#around.log({ type: 'stale-purged', peer: this.#config.name, families: action.families });
         return;
+      case 'begin-long-lived':
+        this.helperUntil = undefined;
+        rib.beginLongLived(this.ribId, action.families);
+        this.#around.log({ type: 'long-lived-stale', peer: this.#config.name, families: action.families });
+        return;
       case 'deliver':
-        if (delivery !== undefined) this.#deliver(delivery);
+        if (delivery !== undefined) this.#input.deliver(delivery);
         return;
     }
   }
@@ -411,12 +435,20 @@ export class Peer {
   }
 
   #startDial(): void {
-    const { address, port, localAddress, ttl, minTtl } = this.#config;
+    const { address, port, localAddress, ttl, minTtl, password, interface: device } = this.#config;
     this.#dial = this.#around.network.dial(
-      { address, port, localAddress, ttl, minTtl },
+      { address, port, localAddress, ttl, minTtl, password, interface: device },
       {
         onUp: (channel) => {
           this.#dial = undefined;
+          const refused = this.#refusal(channel);
+          if (refused !== undefined) {
+            channel.destroy();
+            this.lastError = refused;
+            this.#around.log({ type: 'connect-failed', peer: this.#config.name, reason: refused });
+            this.dispatch({ type: 'TcpConnectionFails', connection: undefined, reason: refused });
+            return;
+          }
           this.dispatch({ type: 'Tcp_CR_Acked', connection: this.#adopt(channel) });
         },
         onFail: (reason) => {
@@ -461,11 +493,16 @@ export class Peer {
     const connection = this.#connections.get(id);
     if (connection === undefined) return;
     const { localAddress, remoteAddress } = connection.stream.channel;
-    const { peerConnected, connectedSubnets, ...addresses } = addressesOf(localAddress, remoteAddress);
+    const { peerConnected, connectedSubnets, ...addresses } = addressesOf(
+      localAddress,
+      remoteAddress,
+      this.#config.interface,
+    );
+    if (negotiated.context.extendedMessage) connection.stream.allowExtendedMessages();
     this.#established = connection;
     this.#wasUp = true;
     this.#upSince = clock.now();
-    this.#endOfRib.clear();
+    this.#input.stop();
     this.establishedAt = clock.wallNow();
     this.totals.establishedCount += 1;
     this.lastError = undefined;
@@ -475,8 +512,10 @@ export class Peer {
       peerConnected,
       connectedSubnets,
       context: negotiated.context,
-      addPathSend: { ipv4: false, ipv6: false },
+      addPathSend: negotiated.addPathSend,
       maxMessage: negotiated.maxMessage,
+      longLived: negotiated.longLived !== undefined,
+      enhancedRefresh: negotiated.enhancedRouteRefresh,
     });
     log({
       type: 'session-up',
@@ -491,47 +530,10 @@ export class Peer {
   #sessionDown(keepStale: readonly Family[], reason: string): void {
     this.#established = undefined;
     this.establishedAt = undefined;
-    this.#endOfRib.clear();
-    this.#earlyEndOfRib.clear();
-    this.#earlyTimer.stop();
+    this.#input.stop();
     this.totals.droppedCount += 1;
     this.#around.rib.peerDown(this.ribId, keepStale);
     this.#around.log({ type: 'session-down', peer: this.#config.name, reason, keptStale: keepStale });
-  }
-
-  #deliver(delivery: NonNullable<Delivery>): void {
-    const { rib, clock } = this.#around;
-    if (delivery.kind === 'refresh') {
-      const { family } = delivery;
-      if (family !== undefined && this.negotiated?.context.families[family]) rib.refresh(this.ribId, family);
-      return;
-    }
-    const { update } = delivery;
-    rib.receive(this.ribId, update, clock.wallNow());
-    const family = update.endOfRib;
-    if (family === undefined || !this.negotiated?.context.families[family]) return;
-    const earlyForMs = this.#upSince + EARLY_END_OF_RIB_MS - clock.now();
-    if (earlyForMs > 0 && this.#wouldLoseRoutes(family)) {
-      this.#earlyEndOfRib.add(family);
-      this.#earlyTimer.start(earlyForMs);
-    } else this.#endOfRibCame(family);
-  }
-
-  /** Whether an End-of-RIB now would take out routes that are in use, while the peer has not told a single one yet. */
-  #wouldLoseRoutes(family: Family): boolean {
-    const { rib, restartFlags } = this.#around;
-    const { received, stale } = rib.familyStatus(this.ribId, family);
-    return received === stale && (stale > 0 || restartFlags().restarting);
-  }
-
-  #endOfRibCame(family: Family): void {
-    const { rib, log, onProgress } = this.#around;
-    this.#earlyEndOfRib.delete(family);
-    rib.endOfRib(this.ribId, family);
-    if (this.#endOfRib.has(family)) return;
-    this.#endOfRib.add(family);
-    log({ type: 'end-of-rib', peer: this.#config.name, family });
-    onProgress();
   }
 
   #warn(message: string): void {
@@ -545,10 +547,10 @@ const TIMER_EVENTS = {
   'send-hold': 'SendHoldTimer_Expires',
 } as const satisfies Readonly<Record<ConnectionTimer, SessionEvent['type']>>;
 
-function deliveryOf(message: DecodedMessage): Delivery {
+function deliveryOf(message: DecodedMessage): Delivery | undefined {
   if (message.type === 'update') return { kind: 'update', update: message.update };
-  if (message.type !== 'route-refresh' || message.subtype !== REFRESH_SUBTYPE.request) return undefined;
-  return { kind: 'refresh', family: familyOf(message.afi, message.safi) };
+  if (message.type !== 'route-refresh') return undefined;
+  return { kind: 'refresh', family: familyOf(message.afi, message.safi), subtype: message.subtype };
 }
 
 function negotiatedFamilies(negotiated: Negotiated): Family[] {

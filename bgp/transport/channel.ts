@@ -14,6 +14,8 @@ export interface Channel {
   readonly localPort: number;
   readonly remoteAddress: Address;
   readonly remotePort: number;
+  /** the interface that a link-local remote address belongs to */
+  readonly remoteInterface?: string;
   start(handlers: ChannelHandlers): void;
   pause(): void;
   resume(): void;
@@ -31,6 +33,21 @@ export interface DialOptions {
   readonly localAddress: Address | undefined;
   readonly ttl: number;
   readonly minTtl: number | undefined;
+  /** TCP MD5 key (RFC 2385); a connection that cannot have it fails */
+  readonly password?: string | undefined;
+  /** bound to this interface, which is also the scope of a link-local address */
+  readonly interface?: string | undefined;
+}
+
+/** A peer's TCP MD5 key, for a listening socket: of one address, or of a whole prefix. */
+export interface PeerKey {
+  readonly address: Address;
+  /** of the prefix; undefined: the address alone */
+  readonly prefixLength?: number | undefined;
+  /** of a link-local address */
+  readonly interface?: string | undefined;
+  /** undefined takes the key away */
+  readonly password: string | undefined;
 }
 
 export interface DialHandlers {
@@ -55,6 +72,8 @@ export interface Listener {
    * own TTL afterwards. For listeners with such peers, once they listen.
    */
   raiseTtl(): void;
+  /** Sets, changes or removes the MD5 key of a peer; of the socket's own family only. Returns what went wrong. */
+  setKey(key: PeerKey): string | undefined;
   close(): Promise<void>;
 }
 
@@ -65,6 +84,8 @@ export interface Network {
   dial(options: DialOptions, handlers: DialHandlers): { cancel(): void };
   /** Sets a peer's TTL and its least TTL on a connection that it opened. Returns what went wrong. */
   applyTtl(channel: Channel, ttl: number, minTtl: number | undefined): string | undefined;
+  /** Changes the MD5 key of a connection that is up. Returns what went wrong. */
+  applyKey(channel: Channel, password: string): string | undefined;
 }
 
 /** Why there is no listening socket. */

@@ -22,10 +22,10 @@ export interface SessionAddresses {
 
 /**
  * Looks up the interface that has `local`. The session's own address always stands for its family; of the other family it is the first
- * address of the same interface.
+ * address of the same interface. A link-local address is on several interfaces at once: then the name says which.
  */
-export function sessionAddresses(local: Address, peer: Address): SessionAddresses {
-  const all = interfaceOf(local);
+export function sessionAddresses(local: Address, peer: Address, interfaceName?: string): SessionAddresses {
+  const all = interfaceOf(local, interfaceName);
   const subnets = all.map(({ address, length }) => prefixOf(address, length));
   const peerConnected = subnets.some((subnet) => prefixContainsAddress(subnet, peer));
   const first = (wanted: (address: Address) => boolean): Address | undefined =>
@@ -45,8 +45,9 @@ export function sessionAddresses(local: Address, peer: Address): SessionAddresse
   };
 }
 
-function interfaceOf(local: Address): readonly InterfaceAddress[] {
-  for (const entries of Object.values(networkInterfaces())) {
+function interfaceOf(local: Address, wanted: string | undefined): readonly InterfaceAddress[] {
+  for (const [name, entries] of Object.entries(networkInterfaces())) {
+    if (wanted !== undefined && name !== wanted) continue;
     const addresses: InterfaceAddress[] = [];
     for (const { cidr } of entries ?? []) {
       const parsed = cidr === null ? undefined : parseInterfaceAddress(cidr);

@@ -1,6 +1,12 @@
 /** BGP over the kernel's TCP: the only file of the library that opens a socket. */
 import { createServer, type ListenOptions, type OnReadOpts, type Server, Socket } from 'node:net';
-import { type Address, type Family, formatAddress, parseAddress } from '../../src/net/address.ts';
+import {
+  type Address,
+  type Family,
+  formatAddress,
+  isLinkLocal,
+  parseAddress,
+} from '../../src/net/address.ts';
 import {
   type Channel,
   type ChannelHandlers,
@@ -12,7 +18,15 @@ import {
   type ListenHandlers,
   type Network,
 } from './channel.ts';
-import { closeTcpSocket, DEFAULT_TTL, descriptorOf, openTcpSocket, setTtl } from './socket-options.ts';
+import {
+  bindToInterface,
+  closeTcpSocket,
+  DEFAULT_TTL,
+  descriptorOf,
+  openTcpSocket,
+  setMd5Key,
+  setTtl,
+} from './socket-options.ts';
 
 /** SYNs of peers that wait for us while a long turn runs */
 const BACKLOG = 128;
@@ -28,6 +42,8 @@ export function tcpNetwork(onWarning: (message: string) => void): Network {
       if (!(channel instanceof TcpChannel) || (ttl === DEFAULT_TTL && minTtl === undefined)) return undefined;
       return channel.setTtl(ttl, minTtl)?.message;
     },
+    applyKey: (channel, password) =>
+      channel instanceof TcpChannel ? channel.setKey(password)?.message : undefined,
   };
 }
 
@@ -36,6 +52,7 @@ class TcpChannel implements Channel {
   readonly localPort: number;
   readonly remoteAddress: Address;
   readonly remotePort: number;
+  readonly remoteInterface?: string;
   readonly #socket: Socket;
   #handlers: ChannelHandlers | undefined;
   #error: string | undefined;
@@ -46,6 +63,8 @@ class TcpChannel implements Channel {
     this.localPort = socket.localPort ?? 0;
     this.remoteAddress = remoteAddress;
     this.remotePort = socket.remotePort ?? 0;
+    const zone = /%(.*)$/.exec(socket.remoteAddress ?? '')?.[1];
+    if (zone !== undefined) this.remoteInterface = zone;
     socket.setNoDelay(true);
     socket.on('error', (error) => {
       this.#error = errorText(error);
@@ -102,6 +121,12 @@ class TcpChannel implements Channel {
     return setTtl(fd, this.remoteAddress.family, ttl, minTtl);
   }
 
+  setKey(password: string): Error | undefined {
+    const fd = descriptorOf(this.#socket);
+    if (fd === undefined) return new Error('the MD5 key cannot be set: the socket has no descriptor');
+    return setMd5Key(fd, this.remoteAddress, password, { interface: this.remoteInterface });
+  }
+
   #closed(reason: string): void {
     const handlers = this.#handlers;
     this.#handlers = undefined;
@@ -124,7 +149,19 @@ function dial(
       return true;
     },
   };
-  const socket = dialSocket(options, onread, onWarning);
+  const made = dialSocket(options, onread, onWarning);
+  if (made instanceof Error) {
+    let given = false;
+    queueMicrotask(() => {
+      if (!given) handlers.onFail(made.message);
+    });
+    return {
+      cancel() {
+        given = true;
+      },
+    };
+  }
+  const socket = made;
   const fail = (reason: string): void => {
     if (over) return;
     over = true;
@@ -148,7 +185,7 @@ function dial(
     handlers.onUp(channel);
   });
   socket.connect({
-    host: formatAddress(options.address),
+    host: hostOf(options),
     port: options.port,
     ...(options.localAddress && { localAddress: formatAddress(options.localAddress) }),
   });
@@ -160,24 +197,58 @@ function dial(
   };
 }
 
-/** The TTL has to be right from the first packet on, so the socket is made before Node would. */
-function dialSocket(options: DialOptions, onread: OnReadOpts, onWarning: (message: string) => void): Socket {
-  if (options.ttl === DEFAULT_TTL && options.minTtl === undefined) return new Socket({ onread });
-  const { family } = options.address;
-  const fd = openTcpSocket(family);
+/** A link-local address goes with its scope. */
+function hostOf({ address, interface: scope }: DialOptions): string {
+  const text = formatAddress(address);
+  return scope !== undefined && address.family === 'ipv6' && isLinkLocal(address) ? `${text}%${scope}` : text;
+}
+
+/**
+ * TTL, MD5 key and interface have to be right from the first packet on, so the socket is made before Node would. A TTL that cannot be
+ * set is told of; without the key or the interface that was asked for there is no connection.
+ */
+function dialSocket(
+  options: DialOptions,
+  onread: OnReadOpts,
+  onWarning: (message: string) => void,
+): Socket | Error {
+  const { address, ttl, minTtl, password } = options;
+  const strict = password !== undefined || options.interface !== undefined;
+  if (ttl === DEFAULT_TTL && minTtl === undefined && !strict) return new Socket({ onread });
+  const fd = openTcpSocket(address.family);
   if (fd instanceof Error) {
+    if (strict) return fd;
     onWarning(fd.message);
     return new Socket({ onread });
   }
-  const problem = setTtl(fd, family, options.ttl, options.minTtl);
+  const problem = setTtl(fd, address.family, ttl, minTtl);
   if (problem !== undefined) onWarning(problem.message);
+  const refused =
+    (options.interface !== undefined ? bindToInterface(fd, options.interface) : undefined) ??
+    (password !== undefined ? setMd5Key(fd, address, password, scopeOf(options)) : undefined);
+  if (refused !== undefined) {
+    closeTcpSocket(fd);
+    return refused;
+  }
   try {
     return new Socket({ fd, onread });
   } catch (error) {
     closeTcpSocket(fd);
+    if (strict) return new Error(errorText(error));
     onWarning(errorText(error));
     return new Socket({ onread });
   }
+}
+
+/** Of a link-local address the kernel wants the interface with the key. */
+function scopeOf({
+  address,
+  interface: name,
+}: {
+  readonly address: Address;
+  readonly interface?: string | undefined;
+}) {
+  return { interface: address.family === 'ipv6' && isLinkLocal(address) ? name : undefined };
 }
 
 function listen(
@@ -212,6 +283,13 @@ function listen(
   server.listen(options);
   return {
     raiseTtl: () => raiseTtl(server, family, onWarning),
+    setKey(key) {
+      if (key.address.family !== family) return undefined;
+      const fd = descriptorOf(server);
+      if (fd === undefined) return 'the MD5 key cannot be set: the socket has no descriptor';
+      const scope = { ...scopeOf(key), prefixLength: key.prefixLength };
+      return setMd5Key(fd, key.address, key.password, scope)?.message;
+    },
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -220,9 +298,8 @@ function listen(
 }
 
 function raiseTtl(server: Server, family: Family, onWarning: (message: string) => void): void {
-  const handle: unknown = Reflect.get(server, '_handle');
-  const fd: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined;
-  if (typeof fd !== 'number' || fd < 0) return;
+  const fd = descriptorOf(server);
+  if (fd === undefined) return;
   const problem = setTtl(fd, family, 255, undefined);
   if (problem !== undefined) onWarning(problem.message);
 }

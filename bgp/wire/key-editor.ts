@@ -92,6 +92,31 @@ export function withReplacedAs(key: AttributeKey, from: number, to: number): Att
   return withAttribute(key, ATTRIBUTE.asPath, encodeAsPath(segments));
 }
 
+/** RFC 6996 5, and RFC 7300's last numbers, which are not private but reserved, left alone. */
+function isPrivateAs(as: number): boolean {
+  return (as >= 64512 && as <= 65534) || (as >= 4200000000 && as <= 4294967294);
+}
+
+/** The key without private AS numbers in its AS_PATH. */
+export function withoutPrivateAs(key: AttributeKey): AttributeKey {
+  return withMappedPath(key, (asNumbers) => asNumbers.filter((as) => !isPrivateAs(as)));
+}
+
+/** The key with each private AS number in its AS_PATH replaced by another. */
+export function withPrivateAsReplaced(key: AttributeKey, by: number): AttributeKey {
+  return withMappedPath(key, (asNumbers) => asNumbers.map((as) => (isPrivateAs(as) ? by : as)));
+}
+
+function withMappedPath(
+  key: AttributeKey,
+  change: (asNumbers: readonly number[]) => readonly number[],
+): AttributeKey {
+  const path = attributeSlice(key, ATTRIBUTE.asPath);
+  if (path === undefined) return key;
+  const segments = decodeAsPath(path).map(({ type, asNumbers }) => ({ type, asNumbers: change(asNumbers) }));
+  return withAttribute(key, ATTRIBUTE.asPath, encodeAsPath(segments));
+}
+
 /** Adds a standard (32-bit) or large community at the end unless it is there already. */
 export function withCommunity(key: AttributeKey, community: number | LargeCommunity): AttributeKey {
   const code = typeof community === 'number' ? ATTRIBUTE.communities : ATTRIBUTE.largeCommunities;

@@ -14,6 +14,8 @@ export const FAMILIES: readonly Family[] = ['ipv4', 'ipv6'];
 export interface Address {
   readonly family: Family;
   readonly bytes: Uint8Array;
+  /** RFC 4007 11: the interface that a link-local IPv6 address belongs to, where that is known */
+  readonly zone?: string;
 }
 
 /** Octets in an address of the family: 4 or 16. */
@@ -44,10 +46,11 @@ export function parseAddress(text: string): Address | undefined {
   return { family: 'ipv6', bytes };
 }
 
-/** The canonical text of an address: dotted quad, or RFC 5952. */
+/** The canonical text of an address: dotted quad, or RFC 5952, with `%zone` behind it if it has one. */
 export function formatAddress(address: Address): string {
   if (address.family === 'ipv4') return address.bytes.join('.');
-  return Address6.fromByteArray(Array.from(address.bytes)).correctForm();
+  const text = Address6.fromByteArray(Array.from(address.bytes)).correctForm();
+  return address.zone === undefined ? text : `${text}%${address.zone}`;
 }
 
 /** Makes an address from its octets, which are copied. Throws a RangeError unless there are 4 or 16. */
@@ -68,14 +71,15 @@ export function addressToUint32(address: Address): number {
   return new DataView(address.bytes.buffer, address.bytes.byteOffset, 4).getUint32(0);
 }
 
-/** Orders by family (IPv4 first), then numerically: negative, zero or positive. */
+/** Orders by family (IPv4 first), then numerically, then by zone: negative, zero or positive. */
 export function compareAddresses(a: Address, b: Address): number {
   if (a.family !== b.family) return a.family === 'ipv4' ? -1 : 1;
   for (let i = 0; i < a.bytes.length; i++) {
     const difference = (a.bytes[i] ?? 0) - (b.bytes[i] ?? 0);
     if (difference !== 0) return difference;
   }
-  return 0;
+  const [zoneA = '', zoneB = ''] = [a.zone, b.zone];
+  return zoneA === zoneB ? 0 : zoneA < zoneB ? -1 : 1;
 }
 
 /** Whether two addresses are the same. */

@@ -74,12 +74,14 @@ export class MemoryInternet {
   host(address: Address): Network {
     return {
       applyTtl: () => undefined,
+      applyKey: () => undefined,
       listen: (_where, port, handlers): Listener => {
         const entry: Port = { address, port, handlers };
         this.#ports.push(entry);
         this.clock.soon(() => handlers.onListening(port));
         return {
           raiseTtl() {},
+          setKey: () => undefined,
           close: async () => {
             this.#ports.splice(this.#ports.indexOf(entry), 1);
           },

@@ -24,6 +24,7 @@ interface Candidate {
   readonly addressRank: number;
   readonly pathId: number;
   readonly path: string;
+  readonly longLivedStale: boolean;
 }
 
 const USUAL: Candidate = {
@@ -41,6 +42,7 @@ const USUAL: Candidate = {
   addressRank: 5,
   pathId: 0,
   path: '65001 65002',
+  longLivedStale: false,
 };
 
 const OPTIONS: DecisionOptions = {
@@ -54,6 +56,7 @@ function viewOf(all: readonly Candidate[]): CandidateView {
   const at = (record: number): Candidate => all[record] ?? USUAL;
   return {
     isLocal: (record) => at(record).local,
+    isLongLivedStale: (record) => at(record).longLivedStale,
     localPref: (record) => at(record).localPref,
     pathLength: (record) => at(record).pathLength,
     origin: (record) => at(record).origin,
@@ -99,6 +102,12 @@ interface Case {
 /** Each better one is made worse in the steps that come later, so that the case proves the order too. */
 const CASES: readonly Case[] = [
   { reason: 'local-origin', what: 'a route of our own', better: { local: true, localPref: 1 }, worse: {} },
+  {
+    reason: 'long-lived-stale',
+    what: 'a route that is not long-lived stale',
+    better: { localPref: 1 },
+    worse: { longLivedStale: true },
+  },
   {
     reason: 'local-pref',
     what: 'the higher LOCAL_PREF',
@@ -244,6 +253,7 @@ describe('decision process', () => {
     routerId: fc.nat(3),
     clusterLength: fc.nat(1),
     path: fc.constantFrom('x', 'y'),
+    longLivedStale: fc.boolean(),
   });
   const candidates = fc
     .array(candidate, { minLength: 1, maxLength: 8 })

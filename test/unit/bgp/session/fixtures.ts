@@ -107,6 +107,7 @@ export const EVENTS: { readonly [N in EventName]: Extract<SessionEvent, { type: 
   },
   RestartTimer_Expires: { type: 'RestartTimer_Expires' },
   StaleTimer_Expires: { type: 'StaleTimer_Expires' },
+  LongLivedTimer_Expires: { type: 'LongLivedTimer_Expires' },
 };
 
 /** `+hold#1 90s`, `-hold#1`, `close#1 6/2`, `dial`, `up#1`, `down keep ipv4`. `~` marks jitter. */
@@ -130,6 +131,8 @@ export function actionText(action: Action): string {
       return `up#${action.connection}`;
     case 'session-down':
       return ['down', ...action.keepStale].join(' ');
+    case 'begin-long-lived':
+      return ['long-lived', ...action.families].join(' ');
     case 'purge-stale':
       return ['purge', ...action.families].join(' ');
     case 'dial':

@@ -32,6 +32,7 @@ const CELLS: readonly (readonly [FsmState, EventName, FsmState, string])[] = [
   ['Idle', 'RouteRefreshMsgErr', 'Idle', ''],
   ['Idle', 'RestartTimer_Expires', 'Idle', ''],
   ['Idle', 'StaleTimer_Expires', 'Idle', ''],
+  ['Idle', 'LongLivedTimer_Expires', 'Idle', ''],
   ['Connect', 'ManualStart', 'Connect', ''],
   ['Connect', 'ManualStop', 'Idle', 'cancel-dial, -connect-retry, -idle-hold'],
   ['Connect', 'AutomaticStart', 'Connect', ''],
@@ -57,6 +58,7 @@ const CELLS: readonly (readonly [FsmState, EventName, FsmState, string])[] = [
   ['Connect', 'RouteRefreshMsgErr', 'Connect', ''],
   ['Connect', 'RestartTimer_Expires', 'Connect', ''],
   ['Connect', 'StaleTimer_Expires', 'Connect', ''],
+  ['Connect', 'LongLivedTimer_Expires', 'Connect', ''],
   ['Active', 'ManualStart', 'Active', ''],
   ['Active', 'ManualStop', 'Idle', '-connect-retry, -idle-hold'],
   ['Active', 'AutomaticStart', 'Active', ''],
@@ -82,6 +84,7 @@ const CELLS: readonly (readonly [FsmState, EventName, FsmState, string])[] = [
   ['Active', 'RouteRefreshMsgErr', 'Active', ''],
   ['Active', 'RestartTimer_Expires', 'Active', ''],
   ['Active', 'StaleTimer_Expires', 'Active', ''],
+  ['Active', 'LongLivedTimer_Expires', 'Active', ''],
   ['OpenSent', 'ManualStart', 'OpenSent', ''],
   ['OpenSent', 'ManualStop', 'Idle', '-hold#1, close#1 6/2, -connect-retry, -idle-hold'],
   ['OpenSent', 'AutomaticStart', 'OpenSent', ''],
@@ -107,6 +110,7 @@ const CELLS: readonly (readonly [FsmState, EventName, FsmState, string])[] = [
   ['OpenSent', 'RouteRefreshMsgErr', 'Idle', '-hold#1, close#1 7/1, -connect-retry, +idle-hold 1s~'],
   ['OpenSent', 'RestartTimer_Expires', 'OpenSent', ''],
   ['OpenSent', 'StaleTimer_Expires', 'OpenSent', ''],
+  ['OpenSent', 'LongLivedTimer_Expires', 'OpenSent', ''],
   ['OpenConfirm', 'ManualStart', 'OpenConfirm', ''],
   ['OpenConfirm', 'ManualStop', 'Idle', '-hold#1, -keepalive#1, -send-hold#1, close#1 6/2, -connect-retry, -idle-hold'],
   ['OpenConfirm', 'AutomaticStart', 'OpenConfirm', ''],
@@ -132,6 +136,7 @@ const CELLS: readonly (readonly [FsmState, EventName, FsmState, string])[] = [
   ['OpenConfirm', 'RouteRefreshMsgErr', 'Idle', '-hold#1, -keepalive#1, -send-hold#1, close#1 7/1, -connect-retry, +idle-hold 1s~'],
   ['OpenConfirm', 'RestartTimer_Expires', 'OpenConfirm', ''],
   ['OpenConfirm', 'StaleTimer_Expires', 'OpenConfirm', ''],
+  ['OpenConfirm', 'LongLivedTimer_Expires', 'OpenConfirm', ''],
   ['Established', 'ManualStart', 'Established', ''],
   ['Established', 'ManualStop', 'Idle', '-hold#1, -keepalive#1, -send-hold#1, close#1 6/2, -stale, down, -connect-retry, -idle-hold'],
   ['Established', 'AutomaticStart', 'Established', ''],
@@ -157,6 +162,7 @@ const CELLS: readonly (readonly [FsmState, EventName, FsmState, string])[] = [
   ['Established', 'RouteRefreshMsgErr', 'Idle', '-hold#1, -keepalive#1, -send-hold#1, close#1 7/1, -stale, down, -connect-retry, +idle-hold 1s~'],
   ['Established', 'RestartTimer_Expires', 'Established', ''],
   ['Established', 'StaleTimer_Expires', 'Established', ''],
+  ['Established', 'LongLivedTimer_Expires', 'Established', ''],
 ];
 
 describe('session machine: every state with every event', () => {
