@@ -1,5 +1,5 @@
 /** The settings of IPAM for the whole store: what is in force, and which combinations are refused. Pure. */
-import type { IpamConfigurationSpec } from '../model/ipam-configuration.ts';
+import { type IpamConfigurationSpec, ipamSettingsFault } from '../model/ipam-configuration.ts';
 import type { IpamConfigDocument } from '../store/ipam-documents.ts';
 import { IpamError } from './errors.ts';
 
@@ -61,11 +61,9 @@ export function changedConfig(
 
 /** Why settings cannot be; undefined: they can. */
 export function settingsFault(settings: IpamSettings): string | undefined {
-  const { strictAffinity, autoAllocateBlocks, maxBlocksPerHost, ipCooldownSeconds } = settings;
-  if (!strictAffinity && !autoAllocateBlocks)
-    return 'strictAffinity and autoAllocateBlocks cannot both be false: blocks would never be made, only borrowed from';
-  if (maxBlocksPerHost > 0 && !strictAffinity)
-    return 'maxBlocksPerHost needs strictAffinity true: a host at its limit would borrow without end';
+  const { maxBlocksPerHost, ipCooldownSeconds } = settings;
+  const fault = ipamSettingsFault(settings);
+  if (fault !== undefined) return fault;
   if (!Number.isSafeInteger(maxBlocksPerHost) || maxBlocksPerHost < 0)
     return `maxBlocksPerHost ${maxBlocksPerHost}: must be 0 (which means ${DEFAULT_MAX_BLOCKS}) or more`;
   if (

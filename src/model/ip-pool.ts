@@ -102,6 +102,15 @@ function checkPool(value: IpPoolSpec, path: string, problems: Problems): void {
   }
 }
 
+/** On a pool that was cut out of another: that one's name. While the former is there, disabled, the two may share addresses. */
+export const SPLIT_ANNOTATION = 'ocicat.dev/split-from';
+
+function isPartOf(part: IpPool, whole: IpPool): boolean {
+  return (
+    whole.spec.disabled === true && part.metadata.annotations?.[SPLIT_ANNOTATION] === whole.metadata.name
+  );
+}
+
 /** Two pools that share addresses. */
 export interface PoolOverlap {
   readonly first: IpPool;
@@ -116,6 +125,7 @@ export function findPoolOverlaps(pools: readonly IpPool[]): readonly PoolOverlap
     for (const first of parsed.slice(0, index)) {
       if (first.cidr === undefined || second.cidr === undefined) continue;
       if (first.pool.metadata.name === second.pool.metadata.name) continue;
+      if (isPartOf(first.pool, second.pool) || isPartOf(second.pool, first.pool)) continue;
       if (prefixesOverlap(first.cidr, second.cidr)) overlaps.push({ first: first.pool, second: second.pool });
     }
   }

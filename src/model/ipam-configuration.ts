@@ -21,3 +21,16 @@ export const ipamConfigurationSpec = object<IpamConfigurationSpec>({
   kubeVirtVMAddressPersistence: optional(strictlyOneOf('Enabled', 'Disabled')),
   ipCooldownSeconds: optional(integer(0, 1200)),
 });
+
+/** The only one that counts. */
+export const DEFAULT_IPAM_CONFIGURATION = 'default';
+
+/** Why values cannot stand together; undefined: they can. What is left out has Calico's defaults. */
+export function ipamSettingsFault(spec: IpamConfigurationSpec): string | undefined {
+  const { strictAffinity = false, autoAllocateBlocks = true, maxBlocksPerHost = 0 } = spec;
+  if (!strictAffinity && !autoAllocateBlocks)
+    return 'strictAffinity and autoAllocateBlocks cannot both be false: blocks would never be made, only borrowed from';
+  if (maxBlocksPerHost > 0 && !strictAffinity)
+    return 'maxBlocksPerHost needs strictAffinity true: a host at its limit would borrow without end';
+  return undefined;
+}

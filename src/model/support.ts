@@ -6,6 +6,11 @@
  */
 
 import { DEFAULT_BGP_CONFIGURATION } from './bgp-configuration.ts';
+import {
+  DEFAULT_IPAM_CONFIGURATION,
+  type IpamConfiguration,
+  ipamSettingsFault,
+} from './ipam-configuration.ts';
 import type { Kind } from './kinds.ts';
 import { DEFAULT_ALLOW_PROFILE } from './profile.ts';
 import { isMap, type Problem } from './schema.ts';
@@ -93,21 +98,19 @@ const TABLE: Readonly<Record<Kind, readonly Row[]>> = {
     refused('spec.reversePeering', 'Auto'),
   ],
   BGPFilter: [{ path: 'spec', level: 'refused', reason: 'this version does not apply BGPFilters yet' }],
-  IPPool: [
-    refused('spec.ipipMode', 'Never'),
-    refused('spec.vxlanMode', 'Never'),
-    refused('spec.namespaceSelector', 'all()'),
-  ],
-  IPReservation: [refused('spec.reservedCIDRs')],
-  IPAMConfiguration: [
-    { path: 'spec', level: 'refused', reason: 'this version does not read IPAMConfiguration yet' },
-  ],
+  IPPool: [refused('spec.ipipMode', 'Never'), refused('spec.vxlanMode', 'Never')],
+  IPReservation: [],
+  IPAMConfiguration: [ignored('spec.kubeVirtVMAddressPersistence', 'there are no KubeVirt machines here')],
   BlockAffinity: [
     { path: 'spec', level: 'refused', reason: 'block affinities are written by address allocation alone' },
   ],
   WorkloadEndpoint: [
     refused('spec.ipNATs'),
-    refused('spec.qosControls'),
+    ...['Peakrate', 'Minburst', 'PacketRate', 'PacketBurst', 'MaxConnections'].flatMap((field) => [
+      refused(`spec.qosControls.ingress${field}`),
+      refused(`spec.qosControls.egress${field}`),
+    ]),
+    refused('spec.qosControls.dscp'),
     refused('spec.allowSpoofedSourcePrefixes'),
   ],
   GlobalNetworkPolicy: [
@@ -175,6 +178,8 @@ function writeProblems(resource: Resource): readonly Problem[] {
               reason: `only the configuration named ${DEFAULT_BGP_CONFIGURATION} is supported by this version`,
             },
           ];
+    case 'IPAMConfiguration':
+      return ipamConfigurationProblems(resource);
     case 'BGPPeer':
       if (resource.spec.peerIP === undefined) {
         return [{ path: 'spec.peerIP', reason: 'missing: the address of the peer' }];
@@ -198,4 +203,13 @@ function writeProblems(resource: Resource): readonly Problem[] {
     default:
       return [];
   }
+}
+
+function ipamConfigurationProblems({ metadata, spec }: IpamConfiguration): readonly Problem[] {
+  if (metadata.name !== DEFAULT_IPAM_CONFIGURATION)
+    return [
+      { path: 'metadata.name', reason: `must be ${DEFAULT_IPAM_CONFIGURATION}: there is one for all hosts` },
+    ];
+  const reason = ipamSettingsFault(spec);
+  return reason === undefined ? [] : [{ path: 'spec', reason }];
 }
