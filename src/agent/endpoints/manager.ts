@@ -174,18 +174,9 @@ export class EndpointManager {
       this.#refusePorts(order);
       const addresses = await this.#assign(order);
       try {
-        const resource = makeEndpoint(node, order, addresses, earlier);
-        const checked = readResource(resource);
-        if (!checked.ok) {
-          const details = checked.errors.map(({ path, reason }) => ({
-            kind: 'WorkloadEndpoint',
-            name: order.name,
-            path,
-            reason,
-          }));
-          throw problem('invalid', `endpoint ${order.name} cannot be attached`, { details });
-        }
-        await this.#write(resource);
+        const make = (current: WorkloadEndpoint | undefined): WorkloadEndpoint =>
+          makeChecked(node, order, addresses, current);
+        const resource = await this.#write(make(earlier), make);
         await this.#settle(order.id);
         this.#refuseUnpublished(order, resource);
         return this.#view(resource);
@@ -315,15 +306,21 @@ export class EndpointManager {
     }
   }
 
-  async #write(resource: WorkloadEndpoint): Promise<void> {
+  /** `renew`: makes the resource from the present one, so that what a person just wrote into it is not lost. Returns what was written. */
+  async #write(
+    first: WorkloadEndpoint,
+    renew: (current: WorkloadEndpoint | undefined) => WorkloadEndpoint = () => first,
+  ): Promise<WorkloadEndpoint> {
     const { store } = this.#options;
-    const key = keyOf(resource);
+    const key = keyOf(first);
     for (let attempt = 1; ; attempt++) {
       try {
         const current = await store.get(key);
+        const present = current?.resource.kind === 'WorkloadEndpoint' ? current.resource : undefined;
+        const resource = renew(present);
         if (current === undefined) await store.create(resource);
         else await store.update(resource, current.revision);
-        return;
+        return resource;
       } catch (error) {
         const raced =
           error instanceof RevisionConflict || error instanceof AlreadyExists || error instanceof NotFound;
@@ -336,6 +333,8 @@ export class EndpointManager {
     const attachment = this.#attachments.get(id);
     if (attachment === undefined)
       throw problem('internal', `endpoint ${id} was written but the store has not announced it`);
+    // An order that is stored already changes no resource, but what it asks for may have been taken away in the kernel.
+    attachment.refresh();
     try {
       await attachment.settled(SETTLE_TIMEOUT_MS);
     } catch (error) {
@@ -386,6 +385,24 @@ export class EndpointManager {
       published: (resource.spec.ports ?? []).filter(isPublished),
     };
   }
+}
+
+function makeChecked(
+  node: string,
+  order: EndpointOrder,
+  addresses: readonly Address[],
+  current: WorkloadEndpoint | undefined,
+): WorkloadEndpoint {
+  const resource = makeEndpoint(node, order, addresses, current);
+  const checked = readResource(resource);
+  if (checked.ok) return resource;
+  const details = checked.errors.map(({ path, reason }) => ({
+    kind: 'WorkloadEndpoint',
+    name: order.name,
+    path,
+    reason,
+  }));
+  throw problem('invalid', `endpoint ${order.name} cannot be attached`, { details });
 }
 
 // Before anything is written: an endpoint that is attached stays as it is when a wrong path is given for it.
