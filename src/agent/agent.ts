@@ -11,6 +11,7 @@ import { HostSysctls } from '../../fib/sysctl/host-sysctls.ts';
 import { NatGraph } from '../calc/nat-graph.ts';
 import { PolicyGraph } from '../calc/policy-graph.ts';
 import type { CniService } from '../cni/service.ts';
+import { DockerDoor } from '../docker/door.ts';
 import { Ipam } from '../ipam/ipam.ts';
 import { poolOfResource, reservedBy, reservedPrefixes } from '../ipam/pools.ts';
 import { parsePeerIp } from '../model/bgp-peer.ts';
@@ -37,7 +38,7 @@ import { PolicyFeed } from './policy-feed.ts';
 import { ResourceCache } from './resources/cache.ts';
 import { ResourceService } from './resources/service.ts';
 import { fileSysctlJournal } from './sysctl-journal.ts';
-import { endpointMtu, uplinks } from './uplinks.ts';
+import { endpointMtu, forwardingLinks, uplinks } from './uplinks.ts';
 
 /** Prefix of our links. */
 export const LINK_PREFIX = 'oci';
@@ -61,6 +62,7 @@ export class Agent {
   readonly originator: Originator;
   readonly bgp: BgpController;
   readonly cni: CniService;
+  readonly docker: DockerDoor;
   readonly #sysctls: HostSysctls;
   readonly #refresh: CoalescedTask;
   #identity: IdentityResult;
@@ -74,6 +76,7 @@ export class Agent {
   private constructor(config: AgentConfig, log: Log, store: FileStore, fib: FibProgrammer) {
     this.config = config;
     this.log = log;
+    this.docker = new DockerDoor(config.docker, log.child({ component: 'docker' }));
     this.store = store;
     this.fib = fib;
     this.cache = new ResourceCache(store);
@@ -86,6 +89,7 @@ export class Agent {
       new PolicyGraph(config.nodeName),
       new NatGraph(config.nodeName),
       this.policy,
+      () => this.#refresh.trigger(),
     );
     this.ipam = new Ipam({
       store: store.ipam,
@@ -227,6 +231,7 @@ export class Agent {
     await this.bgp.start(preserved);
     this.#ready = true;
     this.cni.start();
+    this.docker.start(this);
     this.log.info({ preserved }, 'the host is as the store says');
   }
 
@@ -236,6 +241,7 @@ export class Agent {
     await this.bgp.stop();
     await this.#refresh.close();
     await this.cni.close();
+    await this.docker.close();
     await this.endpoints.close();
     await this.policy.close();
     this.ipam.stop();
@@ -313,9 +319,11 @@ export class Agent {
     const own = [addresses.ipv4, addresses.ipv6].flatMap((entry) =>
       entry === undefined ? [] : [entry.address],
     );
-    const carriers = uplinks(this.fib.kernel.links.all(), own, this.#peerAddresses(), LINK_PREFIX);
+    const links = this.fib.kernel.links.all();
+    const carriers = uplinks(links, own, this.#peerAddresses(), LINK_PREFIX);
+    const forwarding = forwardingLinks(links, carriers, this.policyFeed.translates, LINK_PREFIX);
     this.#uplinkCount = carriers.length;
-    this.#sysctls.enableForwarding({ families: FAMILIES, uplinks: carriers.map(({ name }) => name) });
+    this.#sysctls.enableForwarding({ families: FAMILIES, uplinks: forwarding.map(({ name }) => name) });
     const mtu = endpointMtu(carriers);
     if (mtu !== this.#mtu) {
       if (this.#mtu !== 0) this.log.info({ from: this.#mtu, to: mtu }, 'MTU of endpoints changes');

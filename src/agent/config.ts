@@ -6,9 +6,17 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
-import { DEFAULT_CONFIG_FILE, DEFAULT_SOCKET_PATH, DEFAULT_STORE_PATH } from './paths.ts';
+import {
+  DEFAULT_CONFIG_FILE,
+  DEFAULT_SOCKET_PATH,
+  DEFAULT_STORE_PATH,
+  DOCKER_API_SOCKET,
+  DOCKER_PLUGIN_SOCKET,
+} from './paths.ts';
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
+
+const DOCKER_MODES = ['auto', 'on', 'off'] as const;
 
 const NODE_NAME = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 
@@ -25,6 +33,17 @@ const schema = z.strictObject({
     })
     .prefault({}),
   socket: z.string().startsWith('/', 'must be an absolute path').max(107).default(DEFAULT_SOCKET_PATH),
+  docker: z
+    .strictObject({
+      plugin: z.enum(DOCKER_MODES, `must be one of ${DOCKER_MODES.join(', ')}`).default('auto'),
+      pluginSocket: z
+        .string()
+        .startsWith('/', 'must be an absolute path')
+        .max(107)
+        .default(DOCKER_PLUGIN_SOCKET),
+      apiSocket: z.string().startsWith('/', 'must be an absolute path').max(107).default(DOCKER_API_SOCKET),
+    })
+    .prefault({}),
   log: z
     .strictObject({
       level: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
@@ -33,11 +52,21 @@ const schema = z.strictObject({
     .prefault({}),
 });
 
+/** The door for Docker's engine. */
+export interface DockerConfig {
+  /** `auto`: when /run/docker exists and the agent runs in the machine's own network namespace, as Docker's engine does */
+  readonly plugin: (typeof DOCKER_MODES)[number];
+  /** Docker names the driver by this file's name, so it ends in `ocicat.sock` */
+  readonly pluginSocket: string;
+  readonly apiSocket: string;
+}
+
 /** The bootstrap configuration, complete. */
 export interface AgentConfig {
   readonly nodeName: string;
   readonly store: { readonly kind: 'file'; readonly path: string };
   readonly socket: string;
+  readonly docker: DockerConfig;
   readonly log: { readonly level: (typeof LOG_LEVELS)[number]; readonly format: 'json' | 'pretty' };
 }
 
@@ -54,6 +83,7 @@ const VARIABLES: Readonly<Record<string, readonly string[]>> = {
   OCICAT_STORE: ['store', 'kind'],
   OCICAT_STORE_PATH: ['store', 'path'],
   OCICAT_SOCKET: ['socket'],
+  OCICAT_DOCKER: ['docker', 'plugin'],
   OCICAT_LOG_LEVEL: ['log', 'level'],
   OCICAT_LOG_FORMAT: ['log', 'format'],
 };

@@ -116,6 +116,8 @@ function storeFindings(agent: Agent): Finding[] {
   if (availability.state === 'unavailable') {
     findings.push({ severity: 'error', code: 'store-unavailable', message: availability.reason });
   }
+  const docker = agent.docker.problem;
+  if (docker !== undefined) findings.push({ severity: 'error', code: 'docker', message: docker });
   return findings;
 }
 

@@ -22,6 +22,11 @@ describe('src/agent/config', () => {
       nodeName: 'h1',
       store: { kind: 'file', path: '/var/lib/ocicat/store' },
       socket: '/run/ocicat/api.sock',
+      docker: {
+        plugin: 'auto',
+        pluginSocket: '/run/docker/plugins/ocicat.sock',
+        apiSocket: '/run/docker.sock',
+      },
       log: { level: 'info', format: 'json' },
     });
   });
@@ -39,6 +44,7 @@ describe('src/agent/config', () => {
     ['a bad level', 'log: {level: loud}\n', {}, /agent\.yaml: log\.level: must be one of/],
     ['a bad variable value', '', { OCICAT_LOG_LEVEL: 'loud' }, /OCICAT_LOG_LEVEL: must be one of/],
     ['an unknown variable', '', { OCICAT_LOGLEVEL: 'info' }, /unknown variable OCICAT_LOGLEVEL/],
+    ['a bad Docker mode', 'docker: {plugin: yes}\n', {}, /docker\.plugin: must be one of auto, on, off/],
     ['a relative socket', 'socket: api.sock\n', {}, /socket: must be an absolute path/],
     ['broken YAML', 'nodeName: [\n', {}, /agent\.yaml:\d+: /],
     ['a list', '- 1\n', {}, /must hold a mapping/],

@@ -1,0 +1,76 @@
+/**
+ * Whether this agent opens a door for Docker, and keeping at it until it is open. Apart from plugin.ts, so that an agent without Docker
+ * loads nothing of it.
+ */
+import { existsSync, statSync } from 'node:fs';
+import type { Agent } from '../agent/agent.ts';
+import { CoalescedTask } from '../agent/coalesced.ts';
+import type { DockerConfig } from '../agent/config.ts';
+import type { Log } from '../agent/log.ts';
+import type { DockerPlugin } from './plugin.ts';
+
+const DOCKER_FOLDER = '/run/docker';
+
+/** Owns the plugin, if there is to be one. */
+export class DockerDoor {
+  readonly #config: DockerConfig;
+  readonly #log: Log;
+  #task: CoalescedTask | undefined;
+  #plugin: DockerPlugin | undefined;
+  #reason: string | undefined;
+
+  constructor(config: DockerConfig, log: Log) {
+    this.#config = config;
+    this.#log = log;
+  }
+
+  /** Opens the plugin socket of an agent that is ready, where it is wanted; tried again with back-off while that fails. */
+  start(agent: Agent): void {
+    if (!isDockerWanted(this.#config)) return;
+    this.#task = new CoalescedTask(
+      async () => {
+        const { openDockerPlugin } = await import('./plugin.ts');
+        this.#plugin ??= await openDockerPlugin(agent);
+        this.#reason = undefined;
+        return {};
+      },
+      (error) => {
+        const reason = error instanceof Error ? error.message : String(error);
+        if (reason !== this.#reason)
+          this.#log.error({ error }, 'the plugin socket for Docker cannot be opened');
+        this.#reason = reason;
+      },
+    );
+    this.#task.trigger();
+  }
+
+  /** What the operator should know; undefined: nothing. */
+  get problem(): string | undefined {
+    if (this.#reason !== undefined) return `the plugin socket for Docker cannot be opened: ${this.#reason}`;
+    return this.#plugin?.problem();
+  }
+
+  async close(): Promise<void> {
+    await this.#task?.close();
+    await this.#plugin?.close();
+  }
+}
+
+/**
+ * `auto` means yes where Docker's engine is at home and the agent beside it: /run/docker exists, and the agent is in the network namespace
+ * of process 1. Agents of labs and tests, in namespaces of their own, are not meant by the engine of their machine.
+ */
+function isDockerWanted({ plugin }: DockerConfig): boolean {
+  if (plugin !== 'auto') return plugin === 'on';
+  return existsSync(DOCKER_FOLDER) && isInFirstNamespace();
+}
+
+function isInFirstNamespace(): boolean {
+  try {
+    const own = statSync('/proc/self/ns/net');
+    const first = statSync('/proc/1/ns/net');
+    return own.dev === first.dev && own.ino === first.ino;
+  } catch {
+    return false;
+  }
+}
