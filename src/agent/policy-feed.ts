@@ -13,13 +13,17 @@ export class PolicyFeed {
   readonly #graph: PolicyGraph;
   readonly #nat: NatGraph;
   readonly #enforcer: PolicyEnforcer;
+  readonly #onTranslates: () => void;
+  #translates = false;
   readonly #endpoints = new Map<string, EndpointPolicy>();
   #scheduled = false;
 
-  constructor(graph: PolicyGraph, nat: NatGraph, enforcer: PolicyEnforcer) {
+  /** `onTranslates`: address translation is needed from now on, or no more */
+  constructor(graph: PolicyGraph, nat: NatGraph, enforcer: PolicyEnforcer, onTranslates: () => void) {
     this.#graph = graph;
     this.#nat = nat;
     this.#enforcer = enforcer;
+    this.#onTranslates = onTranslates;
   }
 
   /** A resource of the initial picture. */
@@ -66,6 +70,11 @@ export class PolicyFeed {
     return this.#nat.problems(endpointId);
   }
 
+  /** Whether a port is published or a pool has natOutgoing. */
+  get translates(): boolean {
+    return this.#translates;
+  }
+
   /** Endpoints and network sets that a selector matches now. */
   matching(selector: Selector): readonly ResourceKey[] {
     return this.#graph.matching(selector);
@@ -78,5 +87,8 @@ export class PolicyFeed {
       else if (change.kind === 'endpoint-remove') this.#endpoints.delete(change.id);
     }
     this.#enforcer.enqueue([...changes, ...this.#nat.flush()]);
+    if (this.#translates === this.#nat.isWanted) return;
+    this.#translates = this.#nat.isWanted;
+    this.#onTranslates();
   }
 }

@@ -7,6 +7,8 @@ import { prefixContainsAddress, prefixOf } from '../net/prefix.ts';
 const MIN_MTU = 1280;
 /** While no uplink is known. */
 const DEFAULT_MTU = 1500;
+/** RT_SCOPE_UNIVERSE */
+const GLOBAL_SCOPE = 0;
 /** What a veth takes. */
 const MAX_MTU = 65535;
 
@@ -24,6 +26,24 @@ export function uplinks(
         nodeAddresses.some((own) => addressesEqual(own, address)) ||
         peers.some((peer) => prefixContainsAddress(prefixOf(address, length), peer)),
     );
+  });
+}
+
+/**
+ * The links that must forward IPv4: the uplinks, and with address translation every link with a global address, since published ports
+ * are reached, and replies to masqueraded connections come in, over any of them.
+ */
+export function forwardingLinks(
+  links: readonly Link[],
+  carriers: readonly Link[],
+  translates: boolean,
+  linkPrefix: string,
+): Link[] {
+  if (!translates) return [...carriers];
+  return links.filter((link) => {
+    if (carriers.includes(link)) return true;
+    if (link.isLoopback || link.name.startsWith(linkPrefix) || !link.isUp) return false;
+    return link.addresses.some(({ address, scope }) => address.family === 'ipv4' && scope === GLOBAL_SCOPE);
   });
 }
 

@@ -79,6 +79,11 @@ export class NatGraph {
     }
   }
 
+  /** Whether anything is published or masqueraded. */
+  get isWanted(): boolean {
+    return this.#claims.size > 0 || [...this.#pools.values()].some(({ masquerade }) => masquerade);
+  }
+
   /** What changed since the last call, for the data plane. */
   flush(): NatChange[] {
     const changes: NatChange[] = [];

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { EndpointView } from '../../src/api/views.ts';
 import { type AgentHost, createHost, disposeHosts } from '../support/agent.ts';
 import { eventually } from '../support/eventually.ts';
-import { createNetns, type Netns, removeAllNetns } from '../support/netns.ts';
+import { connect, createNetns, type Netns, removeAllNetns } from '../support/netns.ts';
 
 const HOST = ['192.0.2.2', '2001:db8:2::2'] as const;
 const ROUTER = ['192.0.2.1', '2001:db8:2::1'] as const;
@@ -132,6 +132,31 @@ describe('agent: published ports and natOutgoing', function () {
     await host.apply(...POOLS(false));
     await become(plain);
     assert.doesNotMatch(natRules(host), /-A oci-nat-out/);
+  });
+
+  it('also works over links that carry no routes: they forward once something needs it, and not before', async () => {
+    const host = createHost();
+    const office = createNetns();
+    connect(
+      { netns: host.netns, name: 'office0', addresses: ['198.51.100.2/24'] },
+      { netns: office, name: 'eth0', addresses: ['198.51.100.9/24'] },
+    );
+    await host.start();
+    await host.apply(...POOLS(false));
+    const container = createNetns();
+    await serve(container, 'c1', 80);
+    await host.add('c1', container);
+    const forwards = (): string => host.netns.sh('sysctl -n net.ipv4.conf.office0.forwarding').trim();
+    assert.equal(forwards(), '0');
+    await host.add('c1', container, { ports: [{ protocol: 'TCP', port: 80, hostPort: 8080 }] });
+    await eventually('the link forwards', () => forwards() === '1');
+    assert.equal(await ask(office, '198.51.100.2', 8080), 'c1 198.51.100.9');
+    await host.apply(...POOLS(true));
+    await serve(office, 'office', 80);
+    await eventually(
+      'connections from there are masqueraded',
+      async () => (await ask(container, '198.51.100.9', 80, 1)) === 'office 198.51.100.2',
+    );
   });
 
   it('says what cannot be published', async () => {
