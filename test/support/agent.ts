@@ -40,6 +40,8 @@ export class AgentHost {
   readonly socket: string;
   readonly config: string;
   readonly api: ApiClient;
+  /** command and words in front of the agent's: what enters another namespace and executes the rest in its place */
+  launchPrefix: readonly string[] = [];
   #child: ChildProcess | undefined;
   #log = '';
 
@@ -68,8 +70,10 @@ export class AgentHost {
   /** Starts the agent. */
   launch(): ChildProcess {
     assert.equal(this.#child, undefined, 'the agent runs already');
+    const [command = 'env', ...words] = [...this.launchPrefix, 'env'];
     const child = this.netns.spawn(
-      'env',
+      command,
+      ...words,
       ...unsetVariables(),
       'sh',
       LAUNCHER,
