@@ -27,6 +27,8 @@ const DEFAULT_ROUTES: readonly string[] = ['0.0.0.0/0', '::/0'];
 export interface ImportGuards {
   /** this node's own address blocks, both families */
   readonly ownBlocks: readonly Prefix[];
+  /** host routes inside them that are other nodes' to announce: addresses that these have borrowed; default none */
+  readonly lent?: readonly Prefix[];
   /** subnets that the host's links are attached to */
   readonly connectedSubnets: readonly Prefix[];
 }
@@ -47,12 +49,19 @@ export function guardRules(ownBlocks: readonly Prefix[]): FilterRule[] {
   ];
 }
 
-/** Everything but the default routes, martians, our own blocks and what is inside them, and prefixes equal to a connected subnet. */
+/** Everything but the default routes, martians, our own blocks and what is inside them and not lent, and prefixes equal to a connected subnet. */
 export function builtinImport(guards: ImportGuards): FilterChain {
   return {
     name: BUILTIN,
     rules: [
       ...known(DEFAULT_ROUTES).map((cidr) => rejecting('builtin: default route', cidr, 'Equal')),
+      ...(guards.lent ?? []).map(
+        (cidr): FilterRule => ({
+          name: `builtin: borrowed by another node ${formatPrefix(cidr)}`,
+          match: { prefix: { cidr, operator: 'Equal' } },
+          action: 'accept',
+        }),
+      ),
       ...guardRules(guards.ownBlocks),
       ...guards.connectedSubnets.map((cidr) =>
         rejecting(`builtin: connected subnet ${formatPrefix(cidr)}`, cidr, 'Equal'),

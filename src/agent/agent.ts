@@ -13,7 +13,6 @@ import { PolicyGraph } from '../calc/policy-graph.ts';
 import type { CniService } from '../cni/service.ts';
 import { DockerDoor } from '../docker/door.ts';
 import { Ipam } from '../ipam/ipam.ts';
-import { poolOfResource, reservedBy, reservedPrefixes } from '../ipam/pools.ts';
 import { parsePeerIp } from '../model/bgp-peer.ts';
 import type { IpPool } from '../model/ip-pool.ts';
 import type { ResourceKey } from '../model/metadata-types.ts';
@@ -31,6 +30,8 @@ import { CoalescedTask } from './coalesced.ts';
 import type { AgentConfig } from './config.ts';
 import { toDetectionLinks } from './detection-links.ts';
 import { EndpointManager } from './endpoints/manager.ts';
+import { IpamResources } from './ipam/options.ts';
+import { IpamService } from './ipam/service.ts';
 import type { Log } from './log.ts';
 import { type IdentityResult, initialNode, resolveIdentity } from './node-identity.ts';
 import { PolicyEnforcer } from './policy-enforcer.ts';
@@ -58,6 +59,7 @@ export class Agent {
   readonly policy: PolicyEnforcer;
   readonly policyFeed: PolicyFeed;
   readonly ipam: Ipam;
+  readonly ipamService: IpamService;
   readonly endpoints: EndpointManager;
   readonly originator: Originator;
   readonly bgp: BgpController;
@@ -91,12 +93,21 @@ export class Agent {
       this.policy,
       () => this.#refresh.trigger(),
     );
+    const ipamResources = new IpamResources(this.cache);
     this.ipam = new Ipam({
       store: store.ipam,
       host: config.nodeName,
-      pools: () => this.cache.list('IPPool').flatMap((pool) => poolOfResource(pool) ?? []),
+      ...ipamResources,
       selectsNode: (selector) => matchesSelector(selector, this.#identity.identity.labels),
-      isReserved: (address) => reservedBy(reservedPrefixes(this.cache.list('IPReservation')))(address),
+    });
+    this.ipamService = new IpamService({
+      node: config.nodeName,
+      store,
+      cache: this.cache,
+      ipam: this.ipam,
+      resources: ipamResources,
+      kernel: { links: fib.kernel.links, routes: fib.routes, linkNameOf: (id) => fib.links.nameOf(id) },
+      log: log.child({ component: 'ipam' }),
     });
     this.endpoints = new EndpointManager({
       node: config.nodeName,
@@ -126,6 +137,7 @@ export class Agent {
       originator: this.originator,
       identity: () => this.#identity,
       blocks: () => this.ipam.confirmedBlocks(),
+      lent: () => this.ipam.lentAddresses(),
       linkPrefix: LINK_PREFIX,
     });
     this.cni = makeCniService(this);
@@ -187,6 +199,7 @@ export class Agent {
     await this.cache.inSync;
     this.#identity = this.#resolveIdentity();
     await this.#createNode();
+    await this.ipamService.prepare();
     await this.ipam.start();
     const preserved = { ipv4: this.fib.holdsOwnRoutes('ipv4'), ipv6: this.fib.holdsOwnRoutes('ipv6') };
 
@@ -219,6 +232,7 @@ export class Agent {
       this.originator.update();
       this.bgp.update();
     });
+    this.ipam.onLentChanged(() => this.bgp.update());
     this.fib.onApplied(() => this.originator.update());
 
     await this.#onHostChanged();
@@ -230,6 +244,7 @@ export class Agent {
     for (const family of FAMILIES) this.fib.routes.sweep(family, 'local');
     await this.bgp.start(preserved);
     this.#ready = true;
+    this.ipamService.start();
     this.cni.start();
     this.docker.start(this);
     this.log.info({ preserved }, 'the host is as the store says');
@@ -244,6 +259,7 @@ export class Agent {
     await this.docker.close();
     await this.endpoints.close();
     await this.policy.close();
+    await this.ipamService.close();
     this.ipam.stop();
     this.#sysctls.close();
     this.fib.close();

@@ -11,6 +11,7 @@ import type { Agent } from './agent.ts';
 import { pathRow, peerView } from './bgp/views.ts';
 import { readPorts } from './endpoints/ports.ts';
 import { fibRoutes, fibRoutesOfAddress, fibRoutesOfPrefix } from './fib-views.ts';
+import { ipamRoutes } from './ipam/routes.ts';
 import type { SourceText } from './resources/service.ts';
 import { readStatus } from './status.ts';
 
@@ -72,6 +73,7 @@ export function apiRoutes(agent: Agent): ApiRoutes {
         query.get('namespace') ?? undefined,
       ),
     }),
+    ...ipamRoutes(agent.ipamService, () => requireReady(agent)),
     'GET /v1/selector': ({ query }) => ({ json: selectorMatches(agent, query.get('expression') ?? '') }),
   };
 }

@@ -11,6 +11,9 @@ import { formatInterfaceAddress, type InterfaceAddress, parseInterfaceAddress } 
 import { type DetectionLink, type DetectionResult, detectAddresses } from './autodetect.ts';
 import { effectiveAs, type NodeIdentity } from './bgp/peers.ts';
 
+/** On Node resources that an agent of ours made. Nodes without it are taken for those of Calico hosts. */
+export const MANAGED_ANNOTATION = 'ocicat.dev/managed';
+
 /** The identity in force, and what is to be said about it. */
 export interface IdentityResult {
   readonly identity: NodeIdentity;
@@ -69,7 +72,7 @@ export function initialNode(name: string, identity: NodeIdentity): Node {
   return {
     apiVersion: API_VERSION,
     kind: 'Node',
-    metadata: { name },
+    metadata: { name, annotations: { [MANAGED_ANNOTATION]: 'true' } },
     spec: Object.keys(bgp).length === 0 ? {} : { bgp },
   };
 }

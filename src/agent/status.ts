@@ -82,6 +82,7 @@ async function findings(agent: Agent): Promise<Finding[]> {
     ...policyFindings(agent),
     ...natFindings(agent),
     ...endpointFindings(agent),
+    ...agent.ipamService.findings(),
     ...evaluateHost(facts, {
       bgpPort: agent.bgp.port,
       linkPrefix: LINK_PREFIX,

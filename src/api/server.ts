@@ -22,9 +22,10 @@ export interface ApiRequest {
   readonly signal: AbortSignal;
 }
 
-/** A handler's answer: a JSON value, or rows that are streamed as JSON lines. */
+/** A handler's answer: a JSON value, plain text, or rows that are streamed as JSON lines. */
 export type ApiReply =
   | { readonly json: unknown }
+  | { readonly text: string; readonly contentType: string }
   | { readonly rows: Iterable<unknown> | AsyncIterable<unknown> };
 
 export type ApiHandler = (request: ApiRequest) => ApiReply | Promise<ApiReply>;
@@ -99,6 +100,7 @@ export class ApiServer {
       const body = await readBody(request);
       const reply = await handler({ params, query: url.searchParams, body, signal: abort.signal });
       if ('rows' in reply) await streamRows(response, reply.rows, abort.signal);
+      else if ('text' in reply) sendText(response, 200, reply.text, reply.contentType);
       else sendJson(response, 200, reply.json);
     } catch (error) {
       const answer = this.#toProblem(error);
@@ -153,11 +155,11 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
 }
 
 function sendJson(response: ServerResponse, status: number, value: unknown): void {
-  const text = JSON.stringify(value);
-  response.writeHead(status, {
-    'content-type': 'application/json',
-    'content-length': Buffer.byteLength(text),
-  });
+  sendText(response, status, JSON.stringify(value), 'application/json');
+}
+
+function sendText(response: ServerResponse, status: number, text: string, contentType: string): void {
+  response.writeHead(status, { 'content-type': contentType, 'content-length': Buffer.byteLength(text) });
   response.end(text);
 }
 

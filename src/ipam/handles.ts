@@ -5,6 +5,8 @@
 import { DocumentDamaged } from '../store/errors.ts';
 import { blockKey, handleKey } from '../store/ipam-documents.ts';
 import type { IpamStore } from '../store/ipam-store.ts';
+import type { Revision } from '../store/types.ts';
+import { allocationsOf } from './block.ts';
 import { isRace } from './claims.ts';
 import { MAX_ATTEMPTS, TooMuchContention } from './errors.ts';
 
@@ -42,6 +44,28 @@ async function changeHandle(
     }
   }
   throw new TooMuchContention(`index of handle ${handle}`, MAX_ATTEMPTS);
+}
+
+/** Deletes an index that leads to no address and is still at a version. False: it does lead somewhere, or is at another version or gone. */
+export async function deleteEmptyHandle(
+  store: IpamStore,
+  handle: string,
+  revision: Revision,
+): Promise<boolean> {
+  const present = await store.get(handleKey(handle));
+  if (present === undefined || present.revision !== revision) return false;
+  for (const cidr of Object.keys(present.value.block)) {
+    const block = await store.get(blockKey(cidr));
+    if (block !== undefined && allocationsOf(block.value).some((each) => each.handle === handle))
+      return false;
+  }
+  try {
+    await store.delete(present.key, revision);
+    return true;
+  } catch (error) {
+    if (!isRace(error)) throw error;
+    return false;
+  }
 }
 
 /** What `mendHandles` may take for certain. */

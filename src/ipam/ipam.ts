@@ -6,6 +6,7 @@
 import { type Address, addressesEqual, FAMILIES, type Family, formatAddress } from '../net/address.ts';
 import type { Prefix } from '../net/prefix.ts';
 import { CONFIG_KEY } from '../store/ipam-documents.ts';
+import type { Revision } from '../store/types.ts';
 import { Allocator } from './allocator.ts';
 import { allocationsOf } from './block.ts';
 import type { ReleaseOutcome, ReleaseRequest } from './block-release.ts';
@@ -21,7 +22,7 @@ import {
   toAssignment,
 } from './context.ts';
 import { AddressUnavailable, IpamError } from './errors.ts';
-import { mendHandles } from './handles.ts';
+import { deleteEmptyHandle, mendHandles } from './handles.ts';
 import { HostLock } from './host-lock.ts';
 import { choosePools, familiesOfPools, familyName, type PoolUse } from './pools.ts';
 import { type HeldInBlock, heldByHandle, heldHere, ownBlocks } from './records.ts';
@@ -172,6 +173,11 @@ export class Ipam {
     return await this.#lock.run(
       async (deadline) => await this.#releaser.releaseAddresses(requests, deadline),
     );
+  }
+
+  /** Deletes a handle's index that leads to no address and was not written since. */
+  async deleteEmptyHandle(handle: string, revision: Revision): Promise<boolean> {
+    return await this.#lock.run(async () => await deleteEmptyHandle(this.#context.store, handle, revision));
   }
 
   /** This host's confirmed blocks, ordered: what is to be advertised and has a blackhole route. */

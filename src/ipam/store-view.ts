@@ -3,9 +3,11 @@ import { type Address, compareAddresses, formatAddress } from '../net/address.ts
 import type { BlockDocument, IpamConfigDocument, IpamKey } from '../store/ipam-documents.ts';
 import { type IpamEntry, type IpamStore, isEntryOf } from '../store/ipam-store.ts';
 import type { Subscription } from '../store/types.ts';
+import { hostOfBlock } from './block.ts';
 import { BlockIndex } from './block-index.ts';
 import type { Cooldown } from './block-release.ts';
 import { thaw } from './block-release.ts';
+import { checkBlock } from './check.ts';
 import { type IpamSettings, settingsOf } from './configuration.ts';
 import { ConfirmedBlocks } from './confirmed-blocks.ts';
 
@@ -17,6 +19,8 @@ export class StoreView {
   readonly #nowMs: () => number;
   /** addresses of this host's blocks that other hosts use, by block */
   readonly #lent = new Map<string, readonly Address[]>();
+  /** blocks of this host whose documents contradict themselves */
+  readonly #damaged = new Set<string>();
   readonly #lentListeners = new Set<() => void>();
   #config: IpamConfigDocument | undefined;
   #subscription: Subscription | undefined;
@@ -65,6 +69,11 @@ export class StoreView {
     return Array.from(this.#lent.values()).flat().sort(compareAddresses);
   }
 
+  /** Number of blocks of this host whose documents contradict themselves. */
+  get damagedBlocks(): number {
+    return this.#damaged.size;
+  }
+
   onLentChanged(listener: () => void): () => void {
     this.#lentListeners.add(listener);
     return () => void this.#lentListeners.delete(listener);
@@ -75,6 +84,9 @@ export class StoreView {
     if (isEntryOf('config', entry)) this.#config = entry.value;
     else if (isEntryOf('block', entry)) {
       this.index.set(entry.value);
+      if (hostOfBlock(entry.value) === this.#host && checkBlock(entry.value).length > 0)
+        this.#damaged.add(entry.key.name);
+      else this.#damaged.delete(entry.key.name);
       this.#settleLent(entry.key.name);
     }
     this.confirmed.note(entry);
@@ -85,6 +97,7 @@ export class StoreView {
     if (key.kind === 'config') this.#config = undefined;
     else if (key.kind === 'block') {
       this.index.delete(key.name);
+      this.#damaged.delete(key.name);
       this.#settleLent(key.name);
     }
     this.confirmed.forget(key);

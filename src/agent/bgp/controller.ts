@@ -8,9 +8,10 @@ import { Speaker } from '../../../bgp/speaker.ts';
 import type { FibProgrammer } from '../../../fib/programmer.ts';
 import type { Link } from '../../../fib/routes/link-table.ts';
 import type { Finding } from '../../api/views.ts';
-import type { Family } from '../../net/address.ts';
+import type { Address, Family } from '../../net/address.ts';
 import {
   formatPrefix,
+  hostPrefix,
   type Prefix,
   prefixContainsAddress,
   prefixesEqual,
@@ -37,6 +38,8 @@ export interface BgpControllerOptions {
   readonly originator: Originator;
   readonly identity: () => IdentityResult;
   readonly blocks: () => readonly Prefix[];
+  /** addresses of these blocks that other nodes have borrowed */
+  readonly lent: () => readonly Address[];
   /** prefix of our own links */
   readonly linkPrefix: string;
 }
@@ -127,7 +130,11 @@ export class BgpController {
       configuration,
       peers: cache.list('BGPPeer'),
       connected: this.#connected,
-      importPolicy: builtinImport({ ownBlocks: this.#options.blocks(), connectedSubnets: connected }),
+      importPolicy: builtinImport({
+        ownBlocks: this.#options.blocks(),
+        lent: this.#options.lent().map(hostPrefix),
+        connectedSubnets: connected,
+      }),
       exportPolicy: builtinExport(),
     });
     this.#findings = selection.findings;

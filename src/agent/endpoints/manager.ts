@@ -277,7 +277,7 @@ export class EndpointManager {
 
   async #assign(order: EndpointOrder): Promise<readonly Address[]> {
     const { ipam, node } = this.#options;
-    const families = order.families ?? ipam.availableFamilies();
+    const families = order.families ?? ipam.availableFamilies({ namespace: order.namespace });
     if (families.length === 0) {
       throw problem('unavailable', 'no address can be given: there is no IPPool for this node', {
         hint: 'Apply an IPPool; "ocicat status" prints the lines.',
@@ -288,6 +288,7 @@ export class EndpointManager {
       const assigned = await ipam.assign({
         handle,
         families,
+        namespace,
         attributes: {
           node,
           namespace,

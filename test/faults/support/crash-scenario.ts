@@ -9,7 +9,7 @@ export const HOST = 'host-a';
 const COMMON = {
   isDisabled: false,
   nodeSelector: '',
-    namespaceSelector: '',
+  namespaceSelector: '',
   allowedUses: ['Workload'],
   assignmentMode: 'Automatic',
 } as const;
