@@ -1,0 +1,227 @@
+/** Docker's own engine with our network and IPAM drivers: real dockerd, real containers, a real agent. Needs root and Debian's docker.io. */
+import assert from 'node:assert/strict';
+import { type AgentHost, createHost, disposeHosts, POOLS } from '../support/agent.ts';
+import { eventually } from '../support/eventually.ts';
+import { removeAllNetns } from '../support/netns.ts';
+import { type Dockerd, importImage, installDocker } from './support/dockerd.ts';
+
+const HOST_IPV4 = '192.0.2.2';
+const HOST_IPV6 = '2001:db8:2::2';
+
+const onlyWebToDatabase = `apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: database}
+spec:
+  selector: role == 'db'
+  types: [Ingress]
+  ingress:
+    - action: Allow
+      source: {selector: role == 'web'}`;
+
+describe('Docker', function () {
+  this.timeout(60_000);
+  let host: AgentHost;
+  let docker: Dockerd;
+
+  before(async () => {
+    host = createHost();
+    host.router.sh(`ip route add 10.65.1.0/24 via ${HOST_IPV4}`);
+    host.router.sh(`ip route add fd00:65:1::/112 via ${HOST_IPV6}`);
+    docker = await installDocker(host);
+    await host.start();
+    await host.apply(...POOLS);
+    await docker.start();
+    await importImage(docker);
+    await docker.docker('network create -d ocicat --ipam-driver ocicat --ipv6 --label env=prod n1');
+  });
+
+  after(async () => {
+    await docker?.dispose();
+    disposeHosts();
+    await removeAllNetns();
+  });
+
+  const pings = async (name: string, address: string): Promise<boolean> =>
+    (await docker.exec(name, `/bin/ping -c 1 -W 1 ${address}`)).status === 0;
+  const reaches = async (name: string, address: string): Promise<void> =>
+    void (await eventually(`${name} reaches ${address}`, () => pings(name, address)));
+  const routerReaches = async (address: string): Promise<void> =>
+    void (await eventually(
+      `the router reaches ${address}`,
+      async () => (await host.router.tryRunAsync('ping', '-c', '1', '-W', '1', address)).status === 0,
+    ));
+
+  it('connects containers in both families, with the gateway known before the first packet', async () => {
+    await docker.run('web', '--net n1 --label role=web');
+    await docker.run('db', '--net n1 --label role=db');
+    for (const address of await docker.addresses('db')) {
+      await reaches('web', address);
+      await routerReaches(address);
+    }
+    await reaches('web', '192.0.2.1');
+    await reaches('web', '2001:db8:2::1');
+    const neighbours = await docker.exec('web', '/bin/ip neigh');
+    assert.match(neighbours.stdout, /169\.254\.1\.1 dev eth0 lladdr ee:ee:ee:ee:ee:ee .*PERMANENT/);
+    assert.match(
+      neighbours.stdout,
+      /fe80::ecee:eeff:feee:eeee dev eth0 lladdr ee:ee:ee:ee:ee:ee .*PERMANENT/,
+    );
+  });
+
+  it('gives endpoints the labels of network and container', async () => {
+    const [endpoint] = (await host.endpoints()).filter(({ name }) => name === 'db');
+    assert.deepEqual(endpoint?.labels, {
+      env: 'prod',
+      role: 'db',
+      'ocicat.dev/network': 'n1',
+      'ocicat.dev/container': 'db',
+    });
+    assert.equal(endpoint.state, 'up');
+    assert.equal(endpoint.namespace, 'libnetwork');
+  });
+
+  it('enforces policy by the labels of containers', async () => {
+    await docker.run('other', '--net n1 --label role=other');
+    const [ipv4, ipv6] = await docker.addresses('db');
+    await reaches('other', ipv4);
+    await host.apply(onlyWebToDatabase);
+    await eventually('the policy closes', async () => !(await pings('other', ipv4)));
+    assert.equal(await pings('other', ipv6), false);
+    await reaches('web', ipv4);
+    await reaches('web', ipv6);
+    // A container that comes later is judged by its labels from its first packet on.
+    const late = `run --rm --net n1 --label role=web busybox:test /bin/ping -c 1 -W 2 ${ipv4}`;
+    assert.equal((await docker.try(late)).status, 0);
+    await host.ocicat('delete GlobalNetworkPolicy database');
+    await docker.docker('rm -f other');
+  });
+
+  it('publishes ports: from outside, from a container through the host, and not for another', async () => {
+    await docker.docker(
+      'run -d --name page --net n1 -p 8080:80 -p 127.0.0.1:8081:80 busybox:test /bin/nc -lk -p 80 -e /bin/echo hello',
+    );
+    const ask = async (line: string, where: () => Promise<{ stdout: string }>): Promise<void> =>
+      void (await eventually(line, async () => (await where()).stdout.includes('hello')));
+    await ask('the router reads', () =>
+      host.router.tryRunAsync('sh', '-c', `busybox nc -w 2 ${HOST_IPV4} 8080 < /dev/null`),
+    );
+    await ask('a container reads', () => docker.exec('web', `/bin/nc -w 2 ${HOST_IPV4} 8080`));
+    await ask('itself reads', () => docker.exec('page', `/bin/nc -w 2 ${HOST_IPV4} 8080`));
+    await ask('the host reads', () =>
+      host.netns.tryRunAsync('sh', '-c', 'busybox nc -w 2 127.0.0.1 8081 < /dev/null'),
+    );
+    const second = await docker.try('run --rm --net n1 -p 8080:80 busybox:test /bin/true');
+    assert.match(second.stderr, /port 8080 of the host is taken/);
+    const chosen = await docker.try('run --rm --net n1 -p 80 busybox:test /bin/true');
+    assert.match(chosen.stderr, /name the host's port too/);
+    await docker.docker('rm -f page');
+  });
+
+  it('refuses what it cannot do, saying what to do instead', async () => {
+    const refused = async (line: string, reason: RegExp): Promise<void> => {
+      const result = await docker.try(line);
+      assert.notEqual(result.status, 0, line);
+      assert.match(result.stderr, reason);
+    };
+    const create = 'network create -d ocicat';
+    await refused(`${create} n2`, /add --ipam-driver ocicat/);
+    await refused(
+      `${create} --ipam-driver ocicat --subnet 10.9.0.0/16 n2`,
+      /IPPools are four \(10\.65\.1\.0\/24\)/,
+    );
+    await refused(`${create} --ipam-driver ocicat --ipam-opt pool=x n2`, /ipv4-pool and ipv6-pool/);
+    await refused(`${create} --ipam-driver ocicat -o mtu=9 n2`, /label\.KEY=VALUE/);
+  });
+
+  it('takes a fixed address from a network with a subnet, and labels from its options', async () => {
+    await docker.docker(
+      'network create -d ocicat --ipam-driver ocicat --subnet 10.65.1.0/24 -o label.tier=front n3',
+    );
+    await docker.docker(
+      'run -d --name fixed --net n3 --ip 10.65.1.77 --mac-address 02:00:00:00:00:77 busybox:test /bin/sleep 1000',
+    );
+    await routerReaches('10.65.1.77');
+    const [endpoint] = (await host.endpoints()).filter(({ name }) => name === 'fixed');
+    assert.equal(endpoint?.mac, '02:00:00:00:00:77');
+    assert.equal(endpoint.labels['tier'], 'front');
+    const taken = await docker.try('run --rm --net n3 --ip 10.65.1.77 busybox:test /bin/true');
+    assert.match(taken.stderr, /10\.65\.1\.77 is in use/);
+    const second = await docker.try('network connect n1 fixed');
+    assert.match(second.stderr, /on an Ocicat network already/);
+    await docker.docker('rm -f fixed');
+    await docker.docker('network rm n3');
+    assert.equal(
+      (await host.endpoints()).some(({ name }) => name === 'fixed'),
+      false,
+    );
+  });
+
+  it('outlives a killed agent, and sweeps what Docker removed meanwhile', async () => {
+    await docker.run('gone', '--net n1');
+    const [ipv4] = await docker.addresses('db');
+    await eventually('gone is open', async () =>
+      (await host.endpoints()).some(({ name }) => name === 'gone'),
+    );
+    await host.stop('SIGKILL');
+    await reaches('web', ipv4);
+    await docker.docker('kill gone');
+    await host.start();
+    await eventually(
+      'gone is swept',
+      async () => !(await host.endpoints()).some(({ name }) => name === 'gone'),
+      {
+        timeoutMs: 40_000,
+      },
+    );
+    await reaches('web', ipv4);
+    await docker.docker('rm gone');
+    await docker.run('late', '--net n1');
+    await reaches('late', ipv4);
+    await docker.docker('rm -f late');
+  });
+
+  it('outlives a killed engine: containers are reachable, and start again', async () => {
+    const [ipv4] = await docker.addresses('db');
+    await docker.stop('SIGKILL');
+    await routerReaches(ipv4);
+    await docker.start();
+    await docker.docker('start web db');
+    const [again, again6] = await docker.addresses('db');
+    await reaches('web', again);
+    await reaches('web', again6);
+    await eventually('only two endpoints are left', async () => {
+      const found = (await host.endpoints()).map(({ name, state }) => `${name} ${state}`).sort();
+      assert.deepEqual(found, ['db up', 'web up']);
+      return true;
+    });
+  });
+
+  it('starts in any order: the engine first, the agent later', async () => {
+    await docker.stop('SIGTERM');
+    await host.stop();
+    await docker.start();
+    const starting = docker.docker('start web db');
+    await host.start();
+    await starting;
+    const [ipv4] = await docker.addresses('db');
+    await reaches('web', ipv4);
+  });
+
+  it('leaves nothing behind', async () => {
+    await docker.docker('rm -f web db');
+    await docker.docker('network rm n1');
+    await eventually('every endpoint is gone', async () => (await host.endpoints()).length === 0);
+    assert.deepEqual(host.links(), []);
+    assert.deepEqual(
+      host.ownRoutes().filter((line) => !line.startsWith('blackhole')),
+      [],
+    );
+    await eventually('no address is held', async () => {
+      const { blocks } = await host.status();
+      assert.ok(blocks.length > 0);
+      return !/libnetwork/.test(
+        host.netns.run('sh', '-c', `grep -r libnetwork.address ${host.store} || true`),
+      );
+    });
+  });
+});
