@@ -31,7 +31,8 @@ export function natChains(family: Family, interfacePrefix: string): Record<strin
   return {
     // A neighbour could send to a loopback address: nothing but this host itself may reach what is published there.
     [`${CHAIN_PREFIX}PREROUTING`]: [{ matches: [notLoopback, toHost], target: publish }],
-    // The kernel routes 127.0.0.1 to workloads with route_localnet; for ::1 it has no such switch and drops the replies.
+    // The kernel routes 127.0.0.1 to workloads with route_localnet. For ::1 it has no such switch: translated or not, such a packet
+    // never leaves the host (seen with 6.18). Left alone, the client is at least told at once that nobody listens.
     [`${CHAIN_PREFIX}OUTPUT`]: [
       { matches: family === 'ipv6' ? [notLoopback, toHost] : [toHost], target: publish },
     ],

@@ -127,7 +127,7 @@ for (const backend of ['nft', 'legacy'] as const) {
         assert.equal(await ask(lab.router, host, 8080), `b ${host}`, 'this host by its address');
       }
       assert.equal(await ask(lab.router, '127.0.0.1', 8080), `b ${ROUTER.ipv4}`, 'localhost');
-      // The kernel would drop the replies: nothing is translated, and the client is told at once.
+      // The kernel would not send it: nothing is translated, and the client is told at once.
       assert.equal(await ask(lab.router, '::1', 8080, 1), '');
       // Other ports and addresses are as before.
       assert.equal(await ask(outside.netns, ROUTER.ipv4, 80, 1), '');
@@ -262,6 +262,21 @@ for (const backend of ['nft', 'legacy'] as const) {
       );
       const answers = await Promise.all(clients.map((client) => client.ask(1000)));
       assert.deepEqual(answers, ['', `a ${outside.ipv4}`]);
+    });
+
+    it('among 500 published ports a change writes its own rules only', async () => {
+      const many = Array.from({ length: 500 }, (_, i) => published(a, 10_000 + i, 80)).flat();
+      await apply(publish(a, ...many));
+      lab.takeRestores();
+      await apply(publish(b, ...published(b, 10_250, 80, UDP)));
+      const lines = lab.takeRestores().flatMap(({ input }) => input.split('\n'));
+      assert.deepEqual(
+        lines
+          .filter((line) => /^-[ARID]/.test(line))
+          .map((line) => line.split(' ')[1])
+          .sort(),
+        ['oci-hairpin', 'oci-hairpin', 'oci-publish', 'oci-publish'],
+      );
     });
 
     it('SCTP is mapped, others keep their rules, drift is put right, a removal leaves nothing', async () => {
