@@ -9,9 +9,11 @@ import type { RestartFlags } from './session/negotiate.ts';
 import { sessionState } from './session/state.ts';
 import { checkPeers } from './speaker/config.ts';
 import { Deferral, type DeferralEnd, type DeferralPeer } from './speaker/deferral.ts';
+import { checkGroups, dynamicConfig, groupKeys, groupOf, groupText } from './speaker/dynamic-peers.ts';
 import type { SpeakerLog } from './speaker/events.ts';
 import { type ListenConfig, Listeners } from './speaker/listeners.ts';
 import { Peer, type PeerSurroundings } from './speaker/peer.ts';
+import { needsScope, peerKey } from './speaker/peer-key.ts';
 import { RateLimit } from './speaker/rate-limit.ts';
 import { peerStatus } from './speaker/status.ts';
 import { WorkLoop } from './speaker/work-loop.ts';
@@ -19,7 +21,7 @@ import type { Channel, Network } from './transport/channel.ts';
 import { type Clock, RestartableTimer, systemClock } from './transport/clock.ts';
 import { type SessionAddresses, sessionAddresses } from './transport/host-addresses.ts';
 import { tcpNetwork } from './transport/tcp.ts';
-import type { PeerConfig, PeerStatus } from './types.ts';
+import type { DynamicPeers, PeerConfig, PeerStatus } from './types.ts';
 import { CEASE } from './wire/registry.ts';
 import type { PathAttributes, PerFamily } from './wire/types.ts';
 
@@ -51,12 +53,16 @@ export interface SpeakerOptions {
   readonly alwaysCompareMed?: boolean;
   /** default false */
   readonly compareRouterId?: boolean;
+  /** RFC 4456 7: id of the cluster whose reflector we are, unsigned 32-bit; default: the BGP identifier */
+  readonly clusterId?: number;
+  /** told to every peer: a host name (capability 73) and a software version (75), each up to 64 octets; default: neither */
+  readonly identity?: { readonly host?: string; readonly softwareVersion?: string };
   readonly log: SpeakerLog;
   /** for tests: time, chance, the network and our addresses on it */
   readonly clock?: Clock;
   readonly random?: () => number;
   readonly network?: Network;
-  readonly addressesOf?: (local: Address, peer: Address) => SessionAddresses;
+  readonly addressesOf?: (local: Address, peer: Address, interfaceName?: string) => SessionAddresses;
 }
 
 /** How `stop` leaves. */
@@ -92,6 +98,9 @@ export class Speaker {
   readonly #refused: RateLimit;
   readonly #peers = new Map<string, Peer>();
   readonly #byAddress = new Map<string, Peer>();
+  #groups: readonly DynamicPeers[] = [];
+  /** peers that came by themselves, with the group that they belong to */
+  readonly #dynamic = new Map<Peer, DynamicPeers>();
   #started = false;
   #configured = false;
   #stopped = false;
@@ -110,6 +119,7 @@ export class Speaker {
       alwaysCompareMed: options.alwaysCompareMed ?? false,
       compareRouterId: options.compareRouterId ?? false,
       trackNextHops: options.nextHopTracking,
+      ...(options.clusterId !== undefined && { clusterId: options.clusterId }),
       onWork: () => this.#loop.request(),
     });
     this.#loop = new WorkLoop(clock, this.rib);
@@ -130,7 +140,11 @@ export class Speaker {
       log,
       addressesOf: options.addressesOf ?? sessionAddresses,
       restartFlags: () => this.#restartFlags(),
-      onProgress: () => this.#checkDeferral(),
+      identity: options.identity,
+      onProgress: () => {
+        this.#checkDeferral();
+        if (this.#dynamic.size > 0) clock.soon(() => this.#sweepDynamic());
+      },
     };
   }
 
@@ -175,9 +189,14 @@ export class Speaker {
     const wanted = new Map(configs.map((config) => [config.name, config]));
     for (const peer of [...this.#peers.values()]) {
       const config = wanted.get(peer.config.name);
-      if (config === undefined || addressKey(config.address) !== addressKey(peer.config.address)) {
+      if (this.#dynamic.has(peer) && config === undefined) continue;
+      if (config === undefined || keyOf(config) !== keyOf(peer.config) || this.#dynamic.has(peer)) {
         this.#removePeer(peer);
       }
+    }
+    for (const config of configs) {
+      const rival = this.#byAddress.get(keyOf(config));
+      if (rival !== undefined && this.#dynamic.has(rival)) this.#removePeer(rival);
     }
     const added: Peer[] = [];
     for (const config of configs) {
@@ -186,14 +205,46 @@ export class Speaker {
         existing.update(config);
         continue;
       }
-      const peer = new Peer(config, this.#around);
-      this.#peers.set(config.name, peer);
-      this.#byAddress.set(addressKey(config.address), peer);
-      added.push(peer);
+      added.push(this.#addPeer(config));
     }
-    if (configs.some(({ ttl }) => ttl > 64)) this.#listeners.raiseTtl();
+    this.#prepareListeners();
     this.#configured = true;
     if (this.#started) this.#startPeers(added);
+  }
+
+  /**
+   * Makes these the prefixes from which peers may come by themselves. Peers whose prefix is gone go with 6/3; the others change as by `setPeers`.
+   * A configured peer comes first. Throws a PeerConfigError, and changes nothing, when one cannot be used.
+   */
+  setDynamicPeers(groups: readonly DynamicPeers[]): void {
+    checkGroups(groups);
+    this.#groups = groups;
+    for (const [peer] of [...this.#dynamic]) {
+      const { address, interface: device } = peer.config;
+      const group = groupOf(groups, address);
+      if (group === undefined) {
+        this.#removePeer(peer);
+        continue;
+      }
+      this.#dynamic.set(peer, group);
+      peer.update(dynamicConfig(group, address, device));
+    }
+    this.#prepareListeners();
+  }
+
+  /**
+   * RFC 8326: while on, everything that is sent carries 65535:0 (and LOCAL_PREF 0 on iBGP), so that the peers find other ways before the
+   * sessions end. `stop` with `shutdown` ends them.
+   */
+  setDraining(on: boolean): void {
+    this.rib.setDraining(on);
+  }
+
+  /** Takes the traffic off this speaker and then stops it: everything tagged, `waitSec` for the peers to move, Cease 6/2 with a text. */
+  async drain(how: { readonly waitSec: number; readonly text?: string }): Promise<void> {
+    this.setDraining(true);
+    await new Promise<void>((resolve) => this.#clock.after(how.waitSec * 1000, resolve));
+    await this.stop({ mode: 'shutdown', ...(how.text !== undefined && { text: how.text }) });
   }
 
   /** Lifts an administrative stop. False when there is no such peer. */
@@ -274,16 +325,50 @@ export class Speaker {
     this.#checkDeferral();
   }
 
+  #addPeer(config: PeerConfig): Peer {
+    const peer = new Peer(config, this.#around);
+    this.#peers.set(config.name, peer);
+    this.#byAddress.set(keyOf(config), peer);
+    return peer;
+  }
+
+  /** What peers need of the sockets that they dial: TTL 255, keys. */
+  #prepareListeners(): void {
+    const configs = [...this.#peers.values()].map(({ config }) => config);
+    const ttls = [...configs, ...this.#groups.map(({ template }) => template)];
+    if (ttls.some(({ ttl }) => ttl > 64)) this.#listeners.raiseTtl();
+    const keys = configs.flatMap(({ address, interface: device, password }) =>
+      password === undefined ? [] : [{ address, interface: device, password }],
+    );
+    this.#listeners.setKeys([...groupKeys(this.#groups), ...keys]);
+  }
+
+  /** Peers that came by themselves go when they have no connection and left no routes behind. */
+  #sweepDynamic(): void {
+    if (this.#stopped) return;
+    for (const peer of [...this.#dynamic.keys()]) {
+      const { base, connections, parked, stale, admin } = peer.session;
+      const waits = base === 'Idle' && admin === 'up';
+      if (connections.length > 0 || parked !== undefined || stale.length > 0 || waits) continue;
+      // One that was stopped by hand, or for its prefixes, stays to be seen.
+      if (admin === 'up') this.#removePeer(peer);
+    }
+  }
+
   #removePeer(peer: Peer): void {
     this.#peers.delete(peer.config.name);
-    this.#byAddress.delete(addressKey(peer.config.address));
+    this.#byAddress.delete(keyOf(peer.config));
+    this.#dynamic.delete(peer);
     peer.remove();
     this.#checkDeferral();
   }
 
   /** A connection from a stranger is closed without a word: an answer would only help who scans. */
   #accept(channel: Channel): void {
-    const peer = this.#byAddress.get(addressKey(channel.remoteAddress));
+    const { remoteAddress, remoteInterface } = channel;
+    const peer =
+      this.#byAddress.get(peerKey(remoteAddress, remoteInterface)) ??
+      this.#welcome(remoteAddress, remoteInterface);
     if (peer !== undefined && !this.#stopped) {
       peer.accept(channel);
       return;
@@ -293,6 +378,23 @@ export class Speaker {
       this.#log({ type: 'refused', address: channel.remoteAddress, port: channel.remotePort, suppressed });
     }
     channel.destroy();
+  }
+
+  /** Makes a peer of a stranger from one of the prefixes. */
+  #welcome(address: Address, interfaceName: string | undefined): Peer | undefined {
+    const group = groupOf(this.#groups, address);
+    if (group === undefined || this.#stopped || !this.#started) return undefined;
+    const count = [...this.#dynamic.values()].filter(({ name }) => name === group.name).length;
+    if (count >= group.limit) {
+      const message = `${formatAddress(address)} is refused: ${groupText(group)} has its ${group.limit} peers`;
+      if (this.#refused.take() !== undefined) this.#log({ type: 'warning', peer: undefined, message });
+      return undefined;
+    }
+    const device = needsScope(address) ? interfaceName : group.template.interface;
+    const peer = this.#addPeer(dynamicConfig(group, address, device));
+    this.#dynamic.set(peer, group);
+    peer.start();
+    return peer;
   }
 
   #restartFlags(): RestartFlags {
@@ -323,8 +425,8 @@ export class Speaker {
   }
 }
 
-function addressKey(address: Address): string {
-  return formatAddress(address);
+function keyOf({ address, interface: device }: PeerConfig): string {
+  return peerKey(address, device);
 }
 
 function deferralPeer(peer: Peer, now: number): DeferralPeer {

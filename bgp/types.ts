@@ -15,6 +15,8 @@ export interface PeerConfig {
   readonly port: number;
   /** expected AS of the peer, 1..4294967295 */
   readonly peerAs: number;
+  /** instead of `peerAs` alone: any of these, or any but ours; the peer's OPEN says which. `peerAs` is what counts until then */
+  readonly acceptedAs?: readonly number[] | 'external';
   /** our AS towards this peer */
   readonly localAs: number;
   /** bind the connection to this address */
@@ -95,6 +97,20 @@ export interface PeerConfig {
   readonly enforceFirstAs?: boolean;
   /** RFC 8326: everything that the peer gets is tagged 65535:0 (and has LOCAL_PREF 0 on iBGP), so that it looks for other ways */
   readonly gracefulShutdown?: boolean;
+}
+
+/**
+ * Peers that need not be configured one by one: whoever dials us from the prefix becomes a passive peer, until its session is gone for good.
+ * Its name is its address.
+ */
+export interface DynamicPeers {
+  /** unique among these */
+  readonly name: string;
+  readonly prefix: Prefix;
+  /** sessions at a time, 1..65535; further connections are closed */
+  readonly limit: number;
+  /** everything else, `acceptedAs` included */
+  readonly template: Omit<PeerConfig, 'name' | 'address' | 'passive' | 'adminDown'>;
 }
 
 /** What we are to the peer, RFC 9234 4.1. */

@@ -42,6 +42,8 @@ export class FamilyRib {
   holders: Uint16Array<ArrayBuffer>;
   /** while on, only local paths are selected (RFC 4724 4.1) */
   deferred = false;
+  /** told of every prefix that was decided, whether or not its best path changed: for peers that get several paths. Nobody else pays for it */
+  onDecided: ((prefix: number) => void) | undefined;
   readonly decision: DecisionProcess;
   readonly #tables: RibTables;
   #flags: Uint8Array<ArrayBuffer>;
@@ -206,6 +208,7 @@ export class FamilyRib {
       this.#onBest(prefix, oldPeer, peer);
       if (oldAttribute >= 0) attributes.release(oldAttribute);
     }
+    if (this.onDecided !== undefined) this.onDecided(prefix);
     if (attribute < 0) this.freeIfUnused(prefix);
   }
 

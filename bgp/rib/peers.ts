@@ -3,6 +3,7 @@ import { type Address, compareAddresses, type Family } from '../../src/net/addre
 import type { Prefix } from '../../src/net/prefix.ts';
 import type { PeerConfig } from '../types.ts';
 import type { DecodeContext, PerFamily } from '../wire/types.ts';
+import type { AddPathOutput } from './add-path-output.ts';
 import { grownInt32, grownUint8, grownUint32 } from './attribute-store.ts';
 import type { PathSource } from './export-rules.ts';
 import type { ImportGroup } from './import-group.ts';
@@ -69,6 +70,8 @@ export interface RibPeer {
   removed: boolean;
   readonly input: Readonly<Record<Family, PeerInput>>;
   readonly output: Record<Family, PeerOutput | undefined>;
+  /** in place of `output` in a family in which the peer gets several paths to a prefix */
+  readonly addPath: Record<Family, AddPathOutput | undefined>;
 }
 
 /** Fresh state of what comes from a peer. */

@@ -43,6 +43,19 @@ export class RibInspector {
 
   *advertised(peer: RibPeer, family: Family): IterableIterator<PathView> {
     const rib = this.#families[family];
+    for (const { prefix, pathId, attribute } of peer.addPath[family]?.sentPaths() ?? []) {
+      const record = pathId - 1;
+      yield {
+        prefix: rib.prefixes.prefixOf(prefix),
+        source: this.#sourceOf(rib.paths.peerOf(record)),
+        pathId,
+        attributes: this.#decoded(attribute),
+        best: rib.bestPeer[prefix] === rib.paths.peerOf(record),
+        multipath: false,
+        stale: false,
+        receivedAt: this.#timeOf(rib.paths.tick[record] ?? 0),
+      };
+    }
     for (let id = 0; id < rib.prefixes.idLimit; id++) {
       // The session may end, and another begin, while somebody reads.
       const output = peer.output[family];

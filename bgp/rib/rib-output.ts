@@ -4,7 +4,9 @@
  */
 import { type Address, FAMILIES, type Family } from '../../src/net/address.ts';
 import type { PeerConfig } from '../types.ts';
+import { UpdatePacker } from '../wire/packer.ts';
 import { REFRESH_SUBTYPE } from '../wire/registry.ts';
+import { AddPathOutput } from './add-path-output.ts';
 import type { ExportRules } from './export-rules.ts';
 import { exportFingerprint } from './export-rules.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
@@ -14,6 +16,8 @@ import { IdList, type PeerOutput, UpdateGroup, wasSent } from './update-group.ts
 
 /** Entries looked at in one `fill` before it gives the event loop back. */
 const SCAN_LIMIT = 1 << 17;
+/** The same where each has several paths to be looked at. */
+const PATHS_SCAN_LIMIT = 1 << 10;
 
 /** Owner of the update groups. */
 export class RibOutput {
@@ -27,6 +31,10 @@ export class RibOutput {
   readonly #isSettled: (family: Family) => boolean;
   readonly #onWork: () => void;
   readonly #batch: OutputBatch;
+  readonly #packer = new UpdatePacker();
+  /** peers that get several paths to a prefix */
+  readonly #addPath: Readonly<Record<Family, Set<AddPathOutput>>> = { ipv4: new Set(), ipv6: new Set() };
+  readonly #onDecided: Readonly<Record<Family, (prefix: number) => void>>;
   /** the present batch is filled by the walk over the table */
   #walking = false;
 
@@ -47,6 +55,10 @@ export class RibOutput {
     this.#isSettled = options.isSettled;
     this.#onWork = options.onWork;
     this.#batch = new OutputBatch(tables.attributes);
+    const onDecided = (family: Family) => (prefix: number) => {
+      for (const output of this.#addPath[family]) output.onDecided(prefix);
+    };
+    this.#onDecided = { ipv4: onDecided('ipv4'), ipv6: onDecided('ipv6') };
     for (const family of FAMILIES) {
       families[family].prefixes.onGrow((capacity) => {
         for (const group of this.#groups[family]) group.grow(capacity);
@@ -68,6 +80,17 @@ export class RibOutput {
   start(peer: RibPeer, session: PeerSession): void {
     for (const family of FAMILIES) {
       if (!session.context.families[family]) continue;
+      if (session.addPathSend[family]) {
+        const rules = this.#rulesFor(family, peer.config, session);
+        const { id, config } = peer;
+        const rib = this.#families[family];
+        const target = { id, address: config.address };
+        const output = new AddPathOutput(target, rules, mostPaths(config), rib, this.#tables);
+        peer.addPath[family] = output;
+        this.#addPath[family].add(output);
+        rib.onDecided = this.#onDecided[family];
+        continue;
+      }
       const group = this.#groupFor(family, peer.config, session);
       const output: PeerOutput = {
         peer: peer.id,
@@ -92,6 +115,13 @@ export class RibOutput {
   /** The session is gone: so is what it had been sent. */
   stop(peer: RibPeer): void {
     for (const family of FAMILIES) {
+      const addPath = peer.addPath[family];
+      if (addPath !== undefined) {
+        peer.addPath[family] = undefined;
+        this.#addPath[family].delete(addPath);
+        if (this.#addPath[family].size === 0) this.#families[family].onDecided = undefined;
+        addPath.dispose();
+      }
       const output = peer.output[family];
       if (output === undefined) continue;
       peer.output[family] = undefined;
@@ -105,10 +135,11 @@ export class RibOutput {
     const { session } = peer;
     if (session === undefined) return;
     for (const family of FAMILIES) {
+      const rules = this.#rulesFor(family, peer.config, session);
+      if (peer.addPath[family]?.changeRules(rules, mostPaths(peer.config)) === true) this.#onWork();
       const output = peer.output[family];
       if (output === undefined) continue;
-      if (exportFingerprint(this.#rulesFor(family, peer.config, session)) === output.group.fingerprint)
-        continue;
+      if (exportFingerprint(rules) === output.group.fingerprint) continue;
       const group = this.#groupFor(family, peer.config, session);
       this.#leave(family, output);
       output.group = group;
@@ -122,6 +153,12 @@ export class RibOutput {
 
   /** Sends the whole table of a family again (RFC 2918), with its beginning and end marked if that was agreed (RFC 7313 4.1). */
   refresh(peer: RibPeer, family: Family): void {
+    const addPath = peer.addPath[family];
+    if (addPath !== undefined) {
+      if (peer.session?.enhancedRefresh === true && addPath.endOfRibSent) addPath.refresh = 'begin';
+      addPath.sendAgain();
+      this.#onWork();
+    }
     const output = peer.output[family];
     if (output === undefined) return;
     // Before the End-of-RIB there is nothing to set apart.
@@ -134,6 +171,9 @@ export class RibOutput {
   /** Whether `fill` would find something to look at. */
   hasOutput(peer: RibPeer): boolean {
     return FAMILIES.some((family) => {
+      const addPath = peer.addPath[family];
+      if (addPath?.hasUnread || addPath?.refresh !== undefined) return true;
+      if (addPath !== undefined) return !addPath.endOfRibSent && this.#isComplete(family);
       const output = peer.output[family];
       return output !== undefined && (hasUnread(output) || this.#endOfRibDue(family, output));
     });
@@ -147,6 +187,17 @@ export class RibOutput {
     let at = offset;
     let scanned = 0;
     for (const family of FAMILIES) {
+      const addPath = peer.addPath[family];
+      if (addPath !== undefined) {
+        const after = this.#fillPaths(family, addPath, session, target, at);
+        if (after < 0) return at - offset;
+        at = after;
+        if (addPath.hasUnread) {
+          if (at === offset) this.#onWork();
+          return at - offset;
+        }
+        continue;
+      }
       const output = peer.output[family];
       if (output === undefined) continue;
       if (output.refresh === 'begin') {
@@ -183,6 +234,37 @@ export class RibOutput {
       }
     }
     return at - offset;
+  }
+
+  /** As `fill`, for a family with several paths to a prefix. Returns the offset after what was written, or -1 when there is no room. */
+  #fillPaths(
+    family: Family,
+    output: AddPathOutput,
+    session: PeerSession,
+    target: Uint8Array,
+    offset: number,
+  ): number {
+    let at = offset;
+    if (output.refresh === 'begin') {
+      at = this.#batch.writeRefreshMark(family, REFRESH_SUBTYPE.beginOfRefresh, target, at);
+      if (at < 0) return -1;
+      output.refresh = 'end';
+    }
+    const { as4, extendedNextHop } = session.context;
+    const options = { as4, extendedNextHop, addPath: true, maxLength: session.maxMessage };
+    at = output.fill(this.#packer, options, target, at, PATHS_SCAN_LIMIT);
+    if (output.hasUnread) return at;
+    if (output.refresh === 'end') {
+      const after = this.#batch.writeRefreshMark(family, REFRESH_SUBTYPE.endOfRefresh, target, at);
+      if (after < 0) return at;
+      at = after;
+      output.refresh = undefined;
+    }
+    if (output.endOfRibSent || !this.#isComplete(family)) return at;
+    const after = this.#batch.writeEndOfRib(family, target, at);
+    if (after < 0) return at;
+    output.endOfRibSent = true;
+    return after;
   }
 
   /** Takes one prefix from what a peer has not read yet into the batch; false when there is none. */
@@ -230,7 +312,11 @@ export class RibOutput {
 
   /** RFC 4724 2: once the initial table is out; as restarting speaker not before the deferral ends (4.1). */
   #endOfRibDue(family: Family, output: PeerOutput): boolean {
-    if (output.endOfRibSent || hasUnread(output)) return false;
+    return !output.endOfRibSent && !hasUnread(output) && this.#isComplete(family);
+  }
+
+  /** Whether the Loc-RIB is what it will be for now. */
+  #isComplete(family: Family): boolean {
     const rib = this.#families[family];
     return !rib.deferred && rib.pending === 0 && this.#isSettled(family);
   }
@@ -289,6 +375,11 @@ function hasRoutesUnread(output: PeerOutput): boolean {
   );
 }
 
+/** How many paths to a prefix a peer gets. */
+function mostPaths(config: PeerConfig): number {
+  return config.addPath?.sendMax ?? Number.POSITIVE_INFINITY;
+}
+
 /** The export rules that a peer's configuration and session amount to. */
 export function exportRules(
   family: Family,
@@ -306,7 +397,7 @@ export function exportRules(
     peerKind: kind,
     localAs: config.localAs,
     nextHop: config.nextHop,
-    selfNextHop: selfNextHop(family, session, extendedNextHop),
+    selfNextHop: selfNextHop(family, session, config.address.family),
     extendedNextHop,
     shared: mayBeThirdParty ? { subnets, peer: config.address } : undefined,
     chain: config.exportPolicy,
@@ -325,12 +416,17 @@ export function exportRules(
   };
 }
 
-/** Our next hop in the form of a key: empty when the session has no address that the family could use. */
-function selfNextHop(family: Family, session: PeerSession, extendedNextHop: boolean): Uint8Array {
+/**
+ * Our next hop in the form of a key: empty when the session has no address that the family could use. IPv4 routes go with an IPv6 next hop
+ * where that was agreed and the session itself is IPv6: the link then need not have IPv4 at all (RFC 8950).
+ */
+function selfNextHop(family: Family, session: PeerSession, transport: Family): Uint8Array {
   const { ipv4, ipv6, linkLocal } = session.localAddress;
-  if (family === 'ipv4' && ipv4 !== undefined) return ipv4.bytes;
-  if (family === 'ipv4' && !extendedNextHop) return new Uint8Array(0);
-  return ipv6NextHop(ipv6, session.peerConnected ? linkLocal : undefined);
+  const { extendedNextHop } = session.context;
+  const overIpv6 = ipv6NextHop(ipv6, session.peerConnected ? linkLocal : undefined);
+  if (family === 'ipv6') return overIpv6;
+  if (extendedNextHop && transport === 'ipv6' && overIpv6.length > 0) return overIpv6;
+  return ipv4?.bytes ?? (extendedNextHop ? overIpv6 : new Uint8Array(0));
 }
 
 /** RFC 2545 3: the global address, followed by the link-local one for a peer on the same link. */

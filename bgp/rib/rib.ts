@@ -79,6 +79,7 @@ export class Rib {
       removed: false,
       input: { ipv4: freshInput(), ipv6: freshInput() },
       output: { ipv4: undefined, ipv6: undefined },
+      addPath: { ipv4: undefined, ipv6: undefined },
     };
     this.#peers.set(id, peer);
     setLimits(peer);
@@ -309,10 +310,10 @@ export class Rib {
       received,
       accepted: input.accepted,
       filtered: received - input.accepted,
-      advertised: peer.output[family]?.sentCount ?? 0,
+      advertised: (peer.output[family] ?? peer.addPath[family])?.sentCount ?? 0,
       stale: input.stale,
       endOfRibReceived: input.endOfRibReceived,
-      endOfRibSent: peer.output[family]?.endOfRibSent ?? false,
+      endOfRibSent: (peer.output[family] ?? peer.addPath[family])?.endOfRibSent ?? false,
     };
   }
 

@@ -14,6 +14,8 @@ import type { Capability, DecodeContext, OpenMessage, PerFamily } from '../wire/
 export interface SessionConfig {
   readonly localAs: number;
   readonly peerAs: number;
+  /** in place of `peerAs`: the OPEN says which, and that is then the peer's AS for good */
+  readonly acceptedAs?: readonly number[] | 'external' | undefined;
   /** our BGP identifier, unsigned 32-bit */
   readonly routerId: number;
   readonly passive: boolean;

@@ -7,7 +7,7 @@
  * event was under way it is ignored instead of being answered as an FSM error.
  */
 import { describeNotification, notification, shutdownCommunication } from '../wire/notification.ts';
-import { validateOpen } from '../wire/open.ts';
+import { openAs, validateOpen } from '../wire/open.ts';
 import { CEASE, ERROR, MESSAGE_TYPE, OPEN_ERROR } from '../wire/registry.ts';
 import type { NotificationError } from '../wire/types.ts';
 import { survivor } from './collision.ts';
@@ -249,6 +249,7 @@ function collisionDump(
 /** OpenSent, event 19. */
 function openReceived(turn: Turn, event: EventOf<'BGPOpen'>, connection: Connection | undefined): void {
   if (connection === undefined || connection.state !== 'OpenSent') return;
+  turn.learnAs(openAs(event.open));
   const { config } = turn.session;
   const verdict = validateOpen(event.open, {
     localAs: config.localAs,

@@ -236,6 +236,15 @@ export class Turn {
     });
   }
 
+  /** Of several AS numbers that the peer may have, the one in its OPEN is it; any other is left to `validateOpen`. */
+  learnAs(as: number): void {
+    const { config } = this.session;
+    const { acceptedAs } = config;
+    if (acceptedAs === undefined || as === 0) return;
+    const accepted = acceptedAs === 'external' ? as !== config.localAs : acceptedAs.includes(as);
+    if (accepted) this.session.config = { ...config, peerAs: as };
+  }
+
   // --- graceful restart ------------------------------------------------------------------------------------------------
 
   /** The stale routes are not waited for any longer. */

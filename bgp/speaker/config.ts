@@ -148,6 +148,7 @@ export function sessionConfig(
     addPath: addPath && { ipv4: paths('ipv4'), ipv6: paths('ipv6') },
     role: peer.role && { local: ROLE_NUMBERS[peer.role.local], strict: peer.role.strict },
     enforceFirstAs: peer.enforceFirstAs,
+    acceptedAs: peer.acceptedAs,
     identity,
     localAs: peer.localAs,
     peerAs: peer.peerAs,
@@ -164,6 +165,7 @@ export function sessionConfig(
 /** Fields that were said in the OPEN or are the connection's own: changing one needs a new session. */
 const RESETTING = [
   'peerAs',
+  'acceptedAs',
   'localAs',
   'localAddress',
   'holdTimeSec',

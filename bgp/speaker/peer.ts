@@ -86,6 +86,8 @@ export class Peer {
   lastError: string | undefined;
   helperUntil: number | undefined;
   #config: PeerConfig;
+  /** the peer's AS as configured; the one in `#config` may have been learned since */
+  #configuredAs: number;
   #session: Session;
   readonly #around: PeerSurroundings;
   readonly #connections = new Map<ConnectionId, PeerConnection>();
@@ -103,6 +105,7 @@ export class Peer {
 
   constructor(config: PeerConfig, around: PeerSurroundings) {
     this.#config = config;
+    this.#configuredAs = config.peerAs;
     this.#around = around;
     this.#session = initialSession(
       sessionConfig(config, around.routerId, around.identity),
@@ -194,7 +197,8 @@ export class Peer {
 
   /** Puts a new configuration into force: under the running session where that is possible, else with a reset (6/6). */
   update(config: PeerConfig): void {
-    const before = this.#config;
+    const before = { ...this.#config, peerAs: this.#configuredAs };
+    this.#configuredAs = config.peerAs;
     const changes = resettingChanges(before, config);
     if (changes.length > 0) {
       if (this.#session.connections.length > 0) {
@@ -202,13 +206,15 @@ export class Peer {
       }
       this.dispatch({ type: 'StaleTimer_Expires' });
     }
-    this.#config = config;
+    // Which of several AS numbers the peer has, its OPEN said.
+    const { peerAs } = changes.length === 0 && this.negotiated !== undefined ? this.#config : config;
+    this.#config = { ...config, peerAs };
     this.#session = reconfigure(
       this.#session,
-      sessionConfig(config, this.#around.routerId, this.#around.identity),
+      sessionConfig(this.#config, this.#around.routerId, this.#around.identity),
       this.#around.restartFlags(),
     );
-    this.#around.rib.updatePeer(this.ribId, config);
+    this.#around.rib.updatePeer(this.ribId, this.#config);
     this.#input.configChanged();
     const { password } = config;
     if (password !== undefined && before.password !== undefined && password !== before.password) {
@@ -257,7 +263,9 @@ export class Peer {
   accept(channel: Channel): void {
     const problem = this.#around.network.applyTtl(channel, this.#config.ttl, this.#config.minTtl);
     if (problem !== undefined) this.#warn(problem);
-    const refused = this.#refusal(channel);
+    const { interface: device } = this.#config;
+    const unbound = device === undefined ? undefined : this.#around.network.applyInterface(channel, device);
+    const refused = unbound ?? this.#refusal(channel);
     if (refused !== undefined) {
       this.#warn(refused);
       channel.destroy();
@@ -415,6 +423,7 @@ export class Peer {
         this.helperUntil = undefined;
         rib.purgeStale(this.ribId, action.families);
         this.#around.log({ type: 'stale-purged', peer: this.#config.name, families: action.families });
+        this.#around.onProgress();
         return;
       case 'begin-long-lived':
         this.helperUntil = undefined;
@@ -506,6 +515,11 @@ export class Peer {
     this.establishedAt = clock.wallNow();
     this.totals.establishedCount += 1;
     this.lastError = undefined;
+    const { peerAs } = negotiated.context;
+    if (peerAs !== this.#config.peerAs) {
+      this.#config = { ...this.#config, peerAs };
+      rib.updatePeer(this.ribId, this.#config);
+    }
     rib.peerUp(this.ribId, {
       routerId: negotiated.peerRouterId,
       localAddress: addresses,

@@ -84,6 +84,8 @@ export interface Network {
   dial(options: DialOptions, handlers: DialHandlers): { cancel(): void };
   /** Sets a peer's TTL and its least TTL on a connection that it opened. Returns what went wrong. */
   applyTtl(channel: Channel, ttl: number, minTtl: number | undefined): string | undefined;
+  /** Keeps a connection that the peer opened on one interface. Returns what went wrong. */
+  applyInterface(channel: Channel, name: string): string | undefined;
   /** Changes the MD5 key of a connection that is up. Returns what went wrong. */
   applyKey(channel: Channel, password: string): string | undefined;
 }

@@ -42,6 +42,8 @@ export function tcpNetwork(onWarning: (message: string) => void): Network {
       if (!(channel instanceof TcpChannel) || (ttl === DEFAULT_TTL && minTtl === undefined)) return undefined;
       return channel.setTtl(ttl, minTtl)?.message;
     },
+    applyInterface: (channel, name) =>
+      channel instanceof TcpChannel ? channel.bindTo(name)?.message : undefined,
     applyKey: (channel, password) =>
       channel instanceof TcpChannel ? channel.setKey(password)?.message : undefined,
   };
@@ -119,6 +121,12 @@ class TcpChannel implements Channel {
     const fd = descriptorOf(this.#socket);
     if (fd === undefined) return new Error('the TTL cannot be set: the socket has no descriptor');
     return setTtl(fd, this.remoteAddress.family, ttl, minTtl);
+  }
+
+  bindTo(name: string): Error | undefined {
+    const fd = descriptorOf(this.#socket);
+    if (fd === undefined) return new Error(`cannot bind to interface ${name}: the socket has no descriptor`);
+    return bindToInterface(fd, name);
   }
 
   setKey(password: string): Error | undefined {

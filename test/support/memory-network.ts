@@ -74,6 +74,7 @@ export class MemoryInternet {
   host(address: Address): Network {
     return {
       applyTtl: () => undefined,
+      applyInterface: () => undefined,
       applyKey: () => undefined,
       listen: (_where, port, handlers): Listener => {
         const entry: Port = { address, port, handlers };
