@@ -366,6 +366,8 @@ export class PolicyProgrammer {
       }
       return [];
     } catch (error) {
+      // A kernel without ctnetlink is no fault while nothing is published.
+      if (done.length === 0 && this.#nat.ports().length === 0) return [];
       const reason = error instanceof Error ? error.message : String(error);
       return [{ subject: 'connection tracking', reason }];
     }
