@@ -10,6 +10,7 @@ import { registerAgent } from './commands/agent.ts';
 import { registerBgp } from './commands/bgp.ts';
 import { registerCni } from './commands/cni.ts';
 import { registerEndpoints } from './commands/endpoints.ts';
+import { registerIpam } from './commands/ipam.ts';
 import { registerResources } from './commands/resources.ts';
 import { registerRoutes } from './commands/routes.ts';
 import { registerStatus } from './commands/status.ts';
@@ -35,6 +36,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   registerRoutes(program, context);
   registerEndpoints(program, context);
   registerCni(program, context);
+  registerIpam(program, context);
   registerResources(program, context);
   registerTools(program, context);
   try {
