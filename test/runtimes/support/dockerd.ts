@@ -54,7 +54,14 @@ export class Dockerd {
       ...this.enter,
       'dockerd',
       ...['--data-root', join(this.folder, 'data'), '--exec-root', join(this.folder, 'exec')],
-      ...['-p', join(this.folder, 'dockerd.pid'), '-H', `unix://${API_SOCKET}`, '--storage-driver=vfs'],
+      ...[
+        '-p',
+        join(this.folder, 'dockerd.pid'),
+        '-H',
+        `unix://${API_SOCKET}`,
+        '--storage-driver=vfs',
+        '--log-level=warn',
+      ],
     ];
     // A killed engine leaves this behind, and the number may be another process's by now.
     rmSync(join(this.folder, 'dockerd.pid'), { force: true });
@@ -117,7 +124,8 @@ export class Dockerd {
 
   /** `docker run -d` of a container that sleeps. */
   async run(name: string, options: string): Promise<void> {
-    await this.docker(`run -d --name ${name} ${options} ${IMAGE} /bin/sleep 100000`);
+    // Its first process ignores SIGTERM, for which the engine would wait 10 s.
+    await this.docker(`run -d --stop-signal KILL --name ${name} ${options} ${IMAGE} /bin/sleep 100000`);
   }
 
   /** Runs a command of the image inside a container. */
