@@ -11,7 +11,8 @@ root=$(pwd -P)
 
 # libatomic1: the pinned Node is linked to it.
 lab_packages='bird2 frr ipset iproute2 iptables iputils-ping libatomic1 netcat-openbsd procps tcpdump util-linux'
-test_packages="$lab_packages gobgpd nftables"
+runtime_packages='busybox-static conmon containerd containernetworking-plugins docker.io podman runc'
+test_packages="$lab_packages etcd-server gobgpd nftables $runtime_packages"
 case $want in
   lab) packages=$lab_packages ;;
   test) packages=$test_packages ;;
@@ -29,9 +30,20 @@ fail() { printf 'set-up: %s\n' "$*" >&2; exit 1; }
 
 command -v dpkg-query >/dev/null 2>&1 || fail "no dpkg and apt here; on another distribution install by hand what these Debian packages hold: $packages"
 
+# Programs that often come from elsewhere than Debian (docker-ce, containerd.io) and then stand in a Debian package's way.
+has_program_of() {
+  case $1 in
+    docker.io) command -v dockerd ;;
+    containerd | podman | runc) command -v "$1" ;;
+    etcd-server) command -v etcd ;;
+    *) false ;;
+  esac >/dev/null 2>&1
+}
+
 find_missing() {
   missing=
   for package in $packages; do
+    if has_program_of "$package"; then continue; fi
     state=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) || state=absent
     [ "$state" = installed ] || missing="$missing $package"
   done
@@ -176,8 +188,16 @@ apt_update() {
   apt update || apt_failed update
 }
 
+# Nothing of the machine's owner goes to make room (busybox does: busybox-static is the same, without libraries).
+apt_would_remove() {
+  # shellcheck disable=SC2086 # a list of package names
+  apt-get -q -s --no-install-recommends install $missing </dev/null 2>/dev/null | awk '$1 == "Remv" && $2 != "busybox" { print $2 }'
+}
+
 apt_install() {
   say "apt-get install"
+  removals=$(apt_would_remove | paste -s -d ' ' -)
+  [ -z "$removals" ] || fail "to install the packages above apt would remove: $removals. Decide that yourself, with apt-get install"
   # shellcheck disable=SC2086 # a list of package names
   apt install --yes --no-install-recommends $missing && return 0
   if grep -q 'dpkg was interrupted' "$work/apt.log"; then
@@ -191,10 +211,11 @@ apt_install() {
 
 if [ -n "$missing" ] || [ "$unfinished" = yes ]; then
   command -v apt-get >/dev/null 2>&1 || fail "no apt-get here; install by hand: $missing"
-  work=$(mktemp -d) || fail "cannot make a temporary folder"
+  rm -rf "${TMPDIR:-/tmp}"/ocicat-set-up.* # of one that was killed
+  work=$(mktemp -d "${TMPDIR:-/tmp}/ocicat-set-up.XXXXXX") || fail "cannot make a temporary folder"
   trap 'clean_up' EXIT
-  trap 'exit 130' INT
-  trap 'exit 143' TERM HUP
+  trap 'say "interrupted; run it again to go on"; exit 130' INT
+  trap 'say "ended; run it again to go on"; exit 143' TERM HUP
   [ "$unfinished" = no ] || say "an earlier set-up was killed half-way; putting things back first"
   refuse_services || fail "cannot write $policy"
   if [ -n "$missing" ]; then

@@ -1,7 +1,7 @@
 #!/bin/sh
 # `npm test`: installs what is missing, then runs every check in turn. A stage that fails does not stop the later ones.
 # Closes with one line `N passed, N failed` over everything; exits 0 only if nothing failed.
-# Usage: sh test/run.sh [STAGE...]   stages: types lint unit dataplane interop faults (default: all)
+# Usage: sh test/run.sh [STAGE...]   stages: types lint unit dataplane interop runtimes faults (default: all)
 set -u
 root=$(cd -- "$(dirname -- "$0")/.." && pwd -P) || exit 1
 cd -- "$root" || exit 1
@@ -59,12 +59,12 @@ stage() {
     types) check types 'type check' tsc --noEmit ;;
     lint) check lint 'format and lint' biome check . ;;
     unit) tests unit 5 ;;
-    dataplane | interop | faults) tests "$1" 8 ;;
-    *) echo "test/run.sh: no stage named $1 (types lint unit dataplane interop faults)" >&2; record "$1" 2 0 1 ;;
+    dataplane | interop | runtimes | faults) tests "$1" 8 ;;
+    *) echo "test/run.sh: no stage named $1 (types lint unit dataplane interop runtimes faults)" >&2; record "$1" 2 0 1 ;;
   esac
 }
 
-[ "$#" -gt 0 ] || set -- types lint unit dataplane interop faults
+[ "$#" -gt 0 ] || set -- types lint unit dataplane interop runtimes faults
 for name in "$@"; do stage "$name"; done
 
 seconds=$(($(date +%s) - begin))
