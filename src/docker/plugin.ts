@@ -150,7 +150,8 @@ function routes(
           const details = error instanceof ApiError ? (error.problem.details ?? []) : [];
           const message = [reason, ...details.map((each) => `${each.path ?? ''}: ${each.reason}`)].join('; ');
           log.warn({ method: name, request: body, reason: message }, 'refused a call of Docker');
-          return { json: { Err: message } };
+          // Of networks it is read from the one field, of IPAM from the other.
+          return { json: { Err: message, Error: message } };
         }
       },
     ]),

@@ -1,5 +1,6 @@
 /** Docker's own engine with our network and IPAM drivers: real dockerd, real containers, a real agent. Needs root and Debian's docker.io. */
 import assert from 'node:assert/strict';
+import { hostLinkName } from '../../fib/endpoints/plan.ts';
 import { type AgentHost, createHost, disposeHosts, POOLS } from '../support/agent.ts';
 import { eventually } from '../support/eventually.ts';
 import { removeAllNetns } from '../support/netns.ts';
@@ -98,7 +99,7 @@ describe('Docker', function () {
 
   it('publishes ports: from outside, from a container through the host, and not for another', async () => {
     await docker.docker(
-      'run -d --name page --net n1 -p 8080:80 -p 127.0.0.1:8081:80 busybox:test /bin/nc -lk -p 80 -e /bin/echo hello',
+      'run -d --name page --net n1 -p 8080:80 -p 127.0.0.1:8081:80 busybox:test /bin/nc -ll -p 80 -e /bin/echo hello',
     );
     const ask = async (line: string, where: () => Promise<{ stdout: string }>): Promise<void> =>
       void (await eventually(line, async () => (await where()).stdout.includes('hello')));
@@ -156,7 +157,7 @@ describe('Docker', function () {
     );
   });
 
-  it('outlives a killed agent, and sweeps what Docker removed meanwhile', async () => {
+  it('outlives a killed agent; what Docker removes meanwhile is done as soon as it is back', async () => {
     await docker.run('gone', '--net n1');
     const [ipv4] = await docker.addresses('db');
     await eventually('gone is open', async () =>
@@ -164,20 +165,44 @@ describe('Docker', function () {
     );
     await host.stop('SIGKILL');
     await reaches('web', ipv4);
-    await docker.docker('kill gone');
+    const removal = docker.docker('rm -f gone');
     await host.start();
+    await removal;
     await eventually(
-      'gone is swept',
+      'gone is gone',
       async () => !(await host.endpoints()).some(({ name }) => name === 'gone'),
-      {
-        timeoutMs: 40_000,
-      },
     );
     await reaches('web', ipv4);
-    await docker.docker('rm gone');
     await docker.run('late', '--net n1');
     await reaches('late', ipv4);
     await docker.docker('rm -f late');
+  });
+
+  it('sweeps endpoints that Docker lost, and leaves the others alone', async () => {
+    const id = 'f'.repeat(64);
+    await host.apply(`apiVersion: projectcalico.org/v3
+kind: WorkloadEndpoint
+metadata:
+  name: h1-libnetwork-libnetwork-${id}
+  namespace: libnetwork
+  annotations: {ocicat.dev/endpoint-id: libnetwork.${id}, ocicat.dev/handed: open, ocicat.dev/netns: /run/none}
+spec:
+  node: h1
+  orchestrator: libnetwork
+  endpoint: ${id}
+  workload: lost
+  interfaceName: ${hostLinkName(`libnetwork.${id}`)}
+  ipNetworks: [10.65.1.99/32]`);
+    await eventually('the lost endpoint is there', async () =>
+      (await host.endpoints()).some(({ name }) => name === 'lost'),
+    );
+    await host.stop();
+    await host.start();
+    await eventually('it is swept', async () => {
+      assert.deepEqual((await host.endpoints()).map(({ name }) => name).sort(), ['db', 'web']);
+      return true;
+    });
+    assert.equal(host.links().includes(hostLinkName(`libnetwork.${id}`)), false);
   });
 
   it('outlives a killed engine: containers are reachable, and start again', async () => {

@@ -97,6 +97,12 @@ export class Dockerd {
     if (child === undefined) return;
     child.kill(signal);
     await eventually(`dockerd ends after ${signal}`, () => this.#daemon !== child, { timeoutMs: 20_000 });
+    if (signal === 'SIGTERM') return;
+    // Its containerd dies with it, and is not reaped everywhere: the next engine would take the number for a living one.
+    const pidFile = join(this.folder, 'exec/containerd/containerd.pid');
+    const pid = readText(pidFile);
+    await eventually('containerd ends', () => /^(State:\s*Z.*)?$/m.test(stateOf(pid)));
+    rmSync(pidFile, { force: true });
   }
 
   get log(): string {
@@ -107,7 +113,7 @@ export class Dockerd {
   try(line: string): Promise<CommandResult> {
     const [command = '', ...words] = [
       ...this.enter,
-      'docker',
+      '/usr/bin/docker',
       '-H',
       `unix://${API_SOCKET}`,
       ...line.split(' '),
@@ -207,6 +213,13 @@ function removeFolder(folder: string): void {
     }
   }
   rmSync(folder, { recursive: true, force: true });
+}
+
+function stateOf(pid: string): string {
+  return readText(`/proc/${pid}/status`)
+    .split('\n')
+    .filter((line) => line.startsWith('State:'))
+    .join();
 }
 
 function readText(path: string): string {
