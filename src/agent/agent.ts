@@ -19,9 +19,8 @@ import type { ResourceKey } from '../model/metadata-types.ts';
 import type { Resource } from '../model/types.ts';
 import { type Address, FAMILIES } from '../net/address.ts';
 import { formatPrefix, type Prefix, parsePrefix, prefixContains } from '../net/prefix.ts';
-import { admitByModel } from '../store/admission.ts';
 import { AlreadyExists } from '../store/errors.ts';
-import { type FileStore, openFileStore } from '../store/file/file-store.ts';
+import type { Store } from '../store/types.ts';
 import { BgpController } from './bgp/controller.ts';
 import { Originator } from './bgp/originator.ts';
 import { matchesSelector } from './bgp/selector-match.ts';
@@ -38,6 +37,7 @@ import { PolicyEnforcer } from './policy-enforcer.ts';
 import { PolicyFeed } from './policy-feed.ts';
 import { ResourceCache } from './resources/cache.ts';
 import { ResourceService } from './resources/service.ts';
+import { openStore } from './store-config.ts';
 import { fileSysctlJournal } from './sysctl-journal.ts';
 import { endpointMtu, forwardingLinks, uplinks } from './uplinks.ts';
 
@@ -52,7 +52,7 @@ export class Agent {
   readonly config: AgentConfig;
   readonly log: Log;
   readonly startedAt = Date.now();
-  readonly store: FileStore;
+  readonly store: Store;
   readonly cache: ResourceCache;
   readonly resources: ResourceService;
   readonly fib: FibProgrammer;
@@ -75,7 +75,7 @@ export class Agent {
   /** what keeps the agent from getting ready */
   #startError: string | undefined;
 
-  private constructor(config: AgentConfig, log: Log, store: FileStore, fib: FibProgrammer) {
+  private constructor(config: AgentConfig, log: Log, store: Store, fib: FibProgrammer) {
     this.config = config;
     this.log = log;
     this.docker = new DockerDoor(config.docker, log.child({ component: 'docker' }));
@@ -156,7 +156,7 @@ export class Agent {
   /** Opens store and kernel; changes nothing in the kernel yet. Rejects when either cannot be had. */
   static async open(config: AgentConfig, log: Log): Promise<Agent> {
     mkdirSync(dirname(config.store.path), { recursive: true, mode: 0o755 });
-    const store = await openFileStore({ root: config.store.path, admit: admitByModel });
+    const store = await openStore(config.store, config.nodeName);
     try {
       const fib = await FibProgrammer.open({
         onInterference: (prefix) =>

@@ -45,10 +45,12 @@ export function apiRoutes(agent: Agent): ApiRoutes {
     'GET /v1/endpoints': () => ({ json: agent.endpoints.views() }),
     'POST /v1/endpoints': async ({ body }) => {
       requireReady(agent);
+      requireUnlocked(agent);
       return { json: await agent.endpoints.add(readEndpointRequest(body)) };
     },
     'DELETE /v1/endpoints/:namespace/:name': async ({ params }) => {
       requireReady(agent);
+      requireUnlocked(agent);
       return { json: await agent.endpoints.delete(params['namespace'] ?? '', params['name'] ?? '') };
     },
     'POST /v1/cni': async ({ body, signal }) => ({ json: await agent.cni.handle(body, signal) }),
@@ -76,6 +78,15 @@ export function apiRoutes(agent: Agent): ApiRoutes {
     ...ipamRoutes(agent.ipamService, () => requireReady(agent)),
     'GET /v1/selector': ({ query }) => ({ json: selectorMatches(agent, query.get('expression') ?? '') }),
   };
+}
+
+/** While the store's contents move elsewhere, a change of addresses would be lost. */
+function requireUnlocked(agent: Agent): void {
+  const reason = agent.store.lockReason();
+  if (reason === undefined) return;
+  throw problem('unavailable', reason, {
+    hint: 'It ends with "ocicat datastore unlock", or "calicoctl datastore migrate unlock".',
+  });
 }
 
 function requireReady(agent: Agent): void {

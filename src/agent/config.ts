@@ -9,10 +9,10 @@ import { z } from 'zod';
 import {
   DEFAULT_CONFIG_FILE,
   DEFAULT_SOCKET_PATH,
-  DEFAULT_STORE_PATH,
   DOCKER_API_SOCKET,
   DOCKER_PLUGIN_SOCKET,
 } from './paths.ts';
+import { STORE_VARIABLES, type StoreConfig, storeSchema } from './store-config.ts';
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 
@@ -26,12 +26,7 @@ const schema = z.strictObject({
     .regex(NODE_NAME, 'must be lower-case letters, digits, - and ., as in a host name')
     .max(253)
     .optional(),
-  store: z
-    .strictObject({
-      kind: z.literal('file', 'only the embedded store (file) is supported').default('file'),
-      path: z.string().startsWith('/', 'must be an absolute path').default(DEFAULT_STORE_PATH),
-    })
-    .prefault({}),
+  store: storeSchema.prefault({ kind: 'file' }),
   socket: z.string().startsWith('/', 'must be an absolute path').max(107).default(DEFAULT_SOCKET_PATH),
   docker: z
     .strictObject({
@@ -64,7 +59,7 @@ export interface DockerConfig {
 /** The bootstrap configuration, complete. */
 export interface AgentConfig {
   readonly nodeName: string;
-  readonly store: { readonly kind: 'file'; readonly path: string };
+  readonly store: StoreConfig;
   readonly socket: string;
   readonly docker: DockerConfig;
   readonly log: { readonly level: (typeof LOG_LEVELS)[number]; readonly format: 'json' | 'pretty' };
@@ -80,8 +75,7 @@ export class ConfigError extends Error {
 
 const VARIABLES: Readonly<Record<string, readonly string[]>> = {
   OCICAT_NODE_NAME: ['nodeName'],
-  OCICAT_STORE: ['store', 'kind'],
-  OCICAT_STORE_PATH: ['store', 'path'],
+  ...STORE_VARIABLES,
   OCICAT_SOCKET: ['socket'],
   OCICAT_DOCKER: ['docker', 'plugin'],
   OCICAT_LOG_LEVEL: ['log', 'level'],

@@ -10,6 +10,7 @@ import { VERSION } from '../version.ts';
 import { type Agent, LINK_PREFIX } from './agent.ts';
 import { evaluateHost } from './host/evaluate.ts';
 import { readHostFacts } from './host/facts.ts';
+import { storePlace } from './store-config.ts';
 
 const CHAIN_PREFIX = 'oci-';
 /** Rows of a kind beyond which findings only count. */
@@ -41,7 +42,11 @@ export async function readStatus(agent: Agent): Promise<StatusView> {
     asNumber: identity.asNumber,
     addresses,
     addressCandidates: candidates,
-    store: { kind: agent.config.store.kind, path: agent.config.store.path, inSync: agent.cache.isInSync },
+    store: {
+      kind: agent.config.store.kind,
+      path: storePlace(agent.config.store),
+      inSync: agent.cache.isInSync,
+    },
     bgp: {
       listening: (speaker?.listeningPorts.length ?? 0) > 0,
       port: agent.bgp.port,
@@ -112,11 +117,13 @@ function storeFindings(agent: Agent): Finding[] {
     severity: 'error',
     code: 'store-problem',
     message: `${problem.location}: ${problem.reasons.join('; ')}${problem.inForce === undefined ? '; nothing is in force in its place' : '; the last good version stays in force'}`,
-    remedy: `mend or remove ${problem.location} in ${agent.config.store.path}`,
+    remedy: `mend or remove ${problem.location} in ${storePlace(agent.config.store)}`,
   }));
   if (availability.state === 'unavailable') {
     findings.push({ severity: 'error', code: 'store-unavailable', message: availability.reason });
   }
+  const lock = agent.store.lockReason();
+  if (lock !== undefined) findings.push({ severity: 'warning', code: 'store-locked', message: lock });
   const docker = agent.docker.problem;
   if (docker !== undefined) findings.push({ severity: 'error', code: 'docker', message: docker });
   return findings;

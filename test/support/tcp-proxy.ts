@@ -33,6 +33,10 @@ export class TcpProxy {
     return this.#accepted;
   }
 
+  get isCut(): boolean {
+    return this.#isCut;
+  }
+
   /** Breaks every connection and refuses new ones. */
   cut(): void {
     this.#isCut = true;

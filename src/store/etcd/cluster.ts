@@ -1,14 +1,9 @@
 /** The members of an etcd cluster: calls with a deadline, on another member when one does not answer, and what the errors mean. */
 import type { Etcd3, IRangeResponse, ITxnRequest, ITxnResponse } from 'etcd3';
 import { StoreUnavailable } from '../errors.ts';
+import type { EtcdEndpoints } from './endpoints.ts';
 import { IPAM_CONFIG_KEY } from './keys.ts';
-import {
-  type Credentials,
-  clientOptions,
-  type EtcdEndpoints,
-  readCredentials,
-  sameCredentials,
-} from './options.ts';
+import { type Credentials, clientOptions, readCredentials, sameCredentials } from './options.ts';
 
 /** One attempt on one member. An election takes one to two seconds, during which a member holds a call back. */
 const ATTEMPT_TIMEOUT_MS = 2_500;
@@ -189,6 +184,7 @@ export function isNoSpace(error: unknown): boolean {
 
 /** What an error of etcd means for an operator. Holds no secret: etcd's messages do not either. */
 export function explain(error: unknown): string {
+  if (error instanceof StoreUnavailable) return error.message;
   const message = error instanceof Error ? error.message : String(error);
   const plain = message.replace(/\s+Please report this error.*$/s, '');
   if (isNoSpace(error)) {

@@ -33,12 +33,12 @@ import type {
 } from '../types.ts';
 import { Cluster, explain, isNoSpace } from './cluster.ts';
 import { type CachedState, DiskCache } from './disk-cache.ts';
+import type { EtcdEndpoints } from './endpoints.ts';
 import { EtcdIpam, type KeyWriter, revisionNumber } from './etcd-ipam.ts';
 import { DEFAULT_TIMES, Follower, type FollowerTimes } from './follower.ts';
 import { IpamMirror } from './ipam-mirror.ts';
 import { IPAM_CONFIG_KEY, IPAM_PREFIX, resourceKey } from './keys.ts';
 import { Mirror } from './mirror.ts';
-import type { EtcdEndpoints } from './options.ts';
 import { decodeResource, encodeResource, identityOf } from './resource-json.ts';
 import { ResourceMirror } from './resource-mirror.ts';
 import { createKey, deleteKey, probeWrite, replaceKey, type Swap } from './writer.ts';

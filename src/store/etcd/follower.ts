@@ -34,7 +34,7 @@ export const DEFAULT_TIMES: FollowerTimes = { guardMs: 4_000, lagMs: 5_000, tole
 
 const PAGE_SIZE = 500;
 const FIRST_RETRY_MS = 50;
-const MAX_RETRY_MS = 10_000;
+const MAX_RETRY_MS = 5_000;
 /** A watch that held so long was no flapping. */
 const STEADY_MS = 5_000;
 

@@ -39,6 +39,24 @@ describe('src/agent/config', () => {
     assert.throws(() => readConfig(join(folder, 'absent.yaml'), {}), ConfigError);
   });
 
+  it('reads an etcd from the file, and from variables', () => {
+    const expected = {
+      kind: 'etcd',
+      path: '/var/lib/ocicat/etcd',
+      etcd: { endpoints: ['http://a:2379', 'http://b:2379'], usernameFile: '/u', passwordFile: '/p' },
+    };
+    const text =
+      'store: {kind: etcd, endpoints: ["http://a:2379", "http://b:2379"], usernameFile: /u, passwordFile: /p}\n';
+    assert.deepEqual(read(text, {}).store, expected);
+    const variables = {
+      OCICAT_STORE: 'etcd',
+      OCICAT_ETCD_ENDPOINTS: 'http://a:2379, http://b:2379',
+      OCICAT_ETCD_USERNAME_FILE: '/u',
+      OCICAT_ETCD_PASSWORD_FILE: '/p',
+    };
+    assert.deepEqual(read('', variables).store, expected);
+  });
+
   const faults: [string, string, Record<string, string>, RegExp][] = [
     ['an unknown key', 'nodename: h1\n', {}, /agent\.yaml: document: .*nodename/],
     ['a bad level', 'log: {level: loud}\n', {}, /agent\.yaml: log\.level: must be one of/],
@@ -49,7 +67,33 @@ describe('src/agent/config', () => {
     ['broken YAML', 'nodeName: [\n', {}, /agent\.yaml:\d+: /],
     ['a list', '- 1\n', {}, /must hold a mapping/],
     ['a bad node name', 'nodeName: Host_1\n', {}, /nodeName: must be lower-case/],
-    ['a store of a later version', 'store: {kind: etcd}\n', {}, /store\.kind: only the embedded store/],
+    ['a store that is none', 'store: {kind: zookeeper}\n', {}, /store\.kind: must be file .* or etcd/],
+    ['etcd without endpoints', 'store: {kind: etcd}\n', {}, /store\.endpoints: must be a list/],
+    ['etcd settings of the embedded store', 'store: {endpoints: [x]}\n', {}, /store: .*endpoints/],
+    [
+      'an endpoint that is none',
+      '',
+      { OCICAT_STORE: 'etcd', OCICAT_ETCD_ENDPOINTS: 'etcd1' },
+      /OCICAT_ETCD_ENDPOINTS: "etcd1" must be http:/,
+    ],
+    [
+      'TLS to an address without a name to expect',
+      'store: {kind: etcd, endpoints: ["https://192.0.2.1:2379"]}\n',
+      {},
+      /store\.serverName: .*DNS name/,
+    ],
+    [
+      'a certificate without its key',
+      'store: {kind: etcd, endpoints: ["https://a:1"], certFile: /c.pem}\n',
+      {},
+      /store\.certFile: .*belong together/,
+    ],
+    [
+      'a certificate without TLS',
+      'store: {kind: etcd, endpoints: ["http://a:1"], caFile: /c.pem}\n',
+      {},
+      /store\.caFile: needs https/,
+    ],
   ];
   for (const [name, text, environment, message] of faults) {
     it(`refuses ${name}`, () => assert.throws(() => read(text, environment), message));
