@@ -78,5 +78,5 @@ export function read<T>(schema: z.ZodType<T>, body: unknown): T {
 
 /** The published ports among the options of an endpoint or sandbox. Throws `ApiError`. */
 export function readPortMap(given: Readonly<Record<string, unknown>>): readonly PortBinding[] {
-  return read(z.array(portBinding).nullish(), given[PORT_MAP_OPTION] ?? null) ?? [];
+  return read(z.array(portBinding), given[PORT_MAP_OPTION] ?? []);
 }

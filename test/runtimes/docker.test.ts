@@ -1,5 +1,6 @@
 /** Docker's own engine with our network and IPAM drivers: real dockerd, real containers, a real agent. Needs root and Debian's docker.io. */
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { hostLinkName } from '../../fib/endpoints/plan.ts';
 import { type AgentHost, createHost, disposeHosts, POOLS } from '../support/agent.ts';
 import { eventually } from '../support/eventually.ts';
@@ -219,6 +220,30 @@ spec:
       assert.deepEqual(found, ['db up', 'web up']);
       return true;
     });
+  });
+
+  it("keeps a container closed while Docker's API does not tell its labels, and says so", async () => {
+    await host.stop();
+    const config = readFileSync(host.config, 'utf8');
+    writeFileSync(host.config, config.replace('plugin: "on"', 'plugin: "on", apiSocket: /run/absent.sock'));
+    await host.start();
+    await docker.run('held', '--net n1 --label role=held');
+    const [ipv4] = await docker.addresses('held');
+    const held = (await host.endpoints()).find(({ addresses }) => addresses.includes(ipv4));
+    assert.equal(held?.state, 'held');
+    assert.deepEqual(held.labels, {});
+    assert.equal((await host.router.tryRunAsync('ping', '-c', '1', '-W', '1', ipv4)).status, 1);
+    await eventually('status names it', async () => {
+      const [finding] = await host.findings('docker');
+      assert.match(finding?.message ?? '', /closed, for Docker's API at \/run\/absent\.sock/);
+      return true;
+    });
+    await host.stop();
+    writeFileSync(host.config, config);
+    await host.start();
+    await routerReaches(ipv4);
+    assert.deepEqual(await host.findings('docker'), []);
+    await docker.docker('rm -f held');
   });
 
   it('starts in any order: the engine first, the agent later', async () => {
