@@ -155,7 +155,7 @@ export function publishedPorts(bindings: readonly PortBinding[], isFree: IsPortF
         `publishing port ${what}: name the host's port too, as in -p 8080:${what}; Docker cannot show one that the driver chooses`,
       );
     }
-    const hostIp = binding.HostIP === '0.0.0.0' || binding.HostIP === '::' ? '' : binding.HostIP;
+    const hostIp = binding.HostIP;
     const last = Math.max(binding.HostPort, binding.HostPortEnd);
     for (let hostPort = binding.HostPort; hostPort <= last; hostPort++) {
       if (!isFree(protocol, hostPort, hostIp)) continue;
@@ -166,7 +166,7 @@ export function publishedPorts(bindings: readonly PortBinding[], isFree: IsPortF
   });
 }
 
-/** Whether no endpoint but `self` (a resource's name) publishes the port. An address empty stands for all. */
+/** Whether no endpoint but `self` (a resource's name) publishes the port; host addresses as in `hostAddressesOverlap`. */
 export function portFreeAmong(
   endpoints: readonly WorkloadEndpoint[],
   node: string,
@@ -180,6 +180,14 @@ export function portFreeAmong(
       (port) =>
         port.protocol === protocol &&
         port.hostPort === hostPort &&
-        (hostIp === '' || (port.hostIP ?? '') === '' || port.hostIP === hostIp),
+        hostAddressesOverlap(hostIp, port.hostIP ?? ''),
     );
+}
+
+/** Nothing stands for all addresses, 0.0.0.0 and :: for all of their family. */
+function hostAddressesOverlap(a: string, b: string): boolean {
+  if (a === b || a === '' || b === '') return true;
+  const [isV6, other] = [a.includes(':'), b.includes(':')];
+  const isAny = (text: string): boolean => text === '0.0.0.0' || text === '::';
+  return isV6 === other && (isAny(a) || isAny(b));
 }

@@ -17,7 +17,7 @@ import {
 } from '../agent/endpoints/resource.ts';
 import type { ResourceCache } from '../agent/resources/cache.ts';
 import { problem } from '../api/problem.ts';
-import type { WorkloadEndpoint } from '../model/workload-endpoint.ts';
+import { type WorkloadEndpoint, workloadEndpointName } from '../model/workload-endpoint.ts';
 import { type Address, addressesEqual, formatAddress } from '../net/address.ts';
 import { formatPrefix, hostPrefix, parseInterfaceAddress } from '../net/prefix.ts';
 import { KeyedMutex } from '../store/keyed-mutex.ts';
@@ -196,7 +196,9 @@ export class DockerNetworks {
 
   /** The joined endpoint of an id. */
   resource(endpointId: string): WorkloadEndpoint | undefined {
-    return this.resources().find(({ spec }) => spec.endpoint === endpointId);
+    const { cache, node } = this.#options;
+    const name = workloadEndpointName({ node, orchestrator: ORCHESTRATOR, endpoint: endpointId });
+    return name === undefined ? undefined : cache.get('WorkloadEndpoint', name, ORCHESTRATOR);
   }
 
   /** When an endpoint was joined, milliseconds since 1970; 0: before this process. */

@@ -3,7 +3,7 @@
  * is ready; an engine that asks earlier tries again for some seconds. Socket and endpoints outlive a restart of either side.
  */
 import { finishHandedLink } from '../../fib/endpoints/handed-link.ts';
-import type { Agent } from '../agent/agent.ts';
+import { type Agent, LINK_PREFIX } from '../agent/agent.ts';
 import {
   addressesOf,
   HANDED_ANNOTATION,
@@ -72,6 +72,7 @@ export async function openDockerPlugin(agent: Agent): Promise<DockerPlugin> {
   }
   const endOfLinks = fib.kernel.links.onChange(({ before, after }) => {
     if (after === undefined || !after.hasCarrier || before?.hasCarrier === true) return;
+    if (!after.name.startsWith(LINK_PREFIX)) return;
     const resource = networks.resources().find(({ spec }) => spec.interfaceName === after.name);
     if (resource !== undefined) finish(resource, after.ifindex);
   });

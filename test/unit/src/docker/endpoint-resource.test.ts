@@ -89,7 +89,7 @@ describe('published ports of Docker', () => {
     assert.deepEqual(publishedPorts(binding({ Proto: 17, HostIP: '127.0.0.1' }), free), [
       { protocol: 'UDP', port: 80, hostPort: 8080, hostIP: '127.0.0.1' },
     ]);
-    assert.deepEqual(publishedPorts(binding({ HostIP: '0.0.0.0' }), free), publishedPorts(binding({}), free));
+    assert.equal(publishedPorts(binding({ HostIP: '0.0.0.0' }), free)[0]?.hostIP, '0.0.0.0');
     assert.deepEqual(readPortMap({}), []);
   });
 
@@ -110,6 +110,8 @@ describe('published ports of Docker', () => {
     const isFree = portFreeAmong([other], 'h1', 'me');
     assert.equal(isFree('TCP', 8080, '192.0.2.1'), false);
     assert.equal(isFree('TCP', 8080, ''), false);
+    assert.equal(isFree('TCP', 8080, '0.0.0.0'), false);
+    assert.equal(isFree('TCP', 8080, '::'), true);
     assert.equal(isFree('TCP', 8080, '192.0.2.9'), true);
     assert.equal(isFree('UDP', 8080, ''), true);
     assert.equal(portFreeAmong([other], 'h2', 'me')('TCP', 8080, ''), true);
