@@ -9,6 +9,7 @@ import { VERSION } from '../version.ts';
 import { registerAgent } from './commands/agent.ts';
 import { registerBgp } from './commands/bgp.ts';
 import { registerCni } from './commands/cni.ts';
+import { registerDatastore } from './commands/datastore.ts';
 import { registerEndpoints } from './commands/endpoints.ts';
 import { registerIpam } from './commands/ipam.ts';
 import { registerResources } from './commands/resources.ts';
@@ -38,6 +39,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   registerCni(program, context);
   registerIpam(program, context);
   registerResources(program, context);
+  registerDatastore(program, context);
   registerTools(program, context);
   try {
     await program.parseAsync(args, { from: 'user' });

@@ -27,6 +27,8 @@ export interface ParsedDocument {
    * resource; empty: nothing.
    */
   readonly laterErrors?: readonly Problem[];
+  /** the data as it was read, of a document that is no resource of an implemented kind */
+  readonly value?: unknown;
 }
 
 /** A file is refused beyond this many octets; it bounds what one bad file can cost. */
@@ -155,7 +157,7 @@ function readDocument(value: unknown, prefix: string, file: string, document: nu
   const errors = result.errors.map(place);
   const onlyKind = result.errors.every((error) => error.path === 'kind');
   const later = onlyKind && named.kind !== undefined ? checkLaterKind(named.kind, value) : undefined;
-  return { file, document, ...named, errors, ...(later && { laterErrors: later.map(place) }) };
+  return { file, document, ...named, errors, value, ...(later && { laterErrors: later.map(place) }) };
 }
 
 /** One line for a person: file, document, resource, path, reason. */

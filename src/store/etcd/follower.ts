@@ -5,11 +5,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Backoff } from './backoff.ts';
 import { type Cluster, explain, isCompacted } from './cluster.ts';
-import { WATCHED_RANGE } from './keys.ts';
-import type { Listing, Mirror } from './mirror.ts';
-import type { RawEntry } from './raw.ts';
+import { listAll } from './listing.ts';
+import type { Mirror } from './mirror.ts';
 import { type RawChange, type WatchEnd, WatchStream } from './watch-stream.ts';
-import { rawEntry } from './writer.ts';
 
 /** Told about the state of the connection. */
 export interface FollowerListener {
@@ -32,7 +30,6 @@ export interface FollowerTimes {
 
 export const DEFAULT_TIMES: FollowerTimes = { guardMs: 4_000, lagMs: 5_000, toleranceMs: 3_000 };
 
-const PAGE_SIZE = 500;
 const FIRST_RETRY_MS = 50;
 const MAX_RETRY_MS = 5_000;
 /** A watch that held so long was no flapping. */
@@ -106,26 +103,9 @@ export class Follower {
   }
 
   async #list(): Promise<void> {
-    const entries: RawEntry[] = [];
-    let from: string = WATCHED_RANGE.first;
-    let revision = 0;
-    for (;;) {
-      const page = await this.#cluster.range({
-        key: from,
-        end: WATCHED_RANGE.end,
-        limit: PAGE_SIZE,
-        ...(revision === 0 ? {} : { revision }),
-      });
-      if (revision === 0) {
-        revision = Number(page.header.revision);
-        this.#noteCluster(page.header.cluster_id);
-      }
-      for (const kv of page.kvs) entries.push(rawEntry(kv));
-      const last = entries.at(-1);
-      if (!page.more || last === undefined) break;
-      from = `${last.key}\0`;
-    }
-    const listing: Listing = { entries, revision };
+    const { clusterId, ...listing } = await listAll(this.#cluster);
+    this.#noteCluster(clusterId);
+    const { revision } = listing;
     await this.#mirror.replace(listing, this.#isOtherHistory || revision < this.#seededUpTo);
     this.#isOtherHistory = false;
     this.#seededUpTo = 0;
