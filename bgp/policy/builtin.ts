@@ -29,6 +29,8 @@ export interface ImportGuards {
   readonly ownBlocks: readonly Prefix[];
   /** host routes inside them that are other nodes' to announce: addresses that these have borrowed; default none */
   readonly lent?: readonly Prefix[];
+  /** prefixes within which the routes are made by other means than BGP; default none */
+  readonly routedOtherwise?: readonly Prefix[];
   /** subnets that the host's links are attached to */
   readonly connectedSubnets: readonly Prefix[];
 }
@@ -49,12 +51,18 @@ export function guardRules(ownBlocks: readonly Prefix[]): FilterRule[] {
   ];
 }
 
-/** Everything but the default routes, martians, our own blocks and what is inside them and not lent, and prefixes equal to a connected subnet. */
+/**
+ * Everything but the default routes, martians, our own blocks and what is inside them and not lent, what is routed otherwise, and prefixes
+ * equal to a connected subnet.
+ */
 export function builtinImport(guards: ImportGuards): FilterChain {
   return {
     name: BUILTIN,
     rules: [
       ...known(DEFAULT_ROUTES).map((cidr) => rejecting('builtin: default route', cidr, 'Equal')),
+      ...(guards.routedOtherwise ?? []).map((cidr) =>
+        rejecting(`builtin: routed otherwise ${formatPrefix(cidr)}`, cidr, 'In'),
+      ),
       ...(guards.lent ?? []).map(
         (cidr): FilterRule => ({
           name: `builtin: borrowed by another node ${formatPrefix(cidr)}`,

@@ -72,6 +72,7 @@ export class FamilyRoutes {
   readonly table: PrefixTable;
   endpoint: Int32Array;
   block: Int32Array;
+  remote: Int32Array;
   bgp: Int32Array;
   /** what the kernel has of ours: a target id, NONE or UNKNOWN */
   kernel: Int32Array;
@@ -93,6 +94,7 @@ export class FamilyRoutes {
     const { capacity } = this.table;
     this.endpoint = new Int32Array(capacity).fill(NONE);
     this.block = new Int32Array(capacity).fill(NONE);
+    this.remote = new Int32Array(capacity).fill(NONE);
     this.bgp = new Int32Array(capacity).fill(NONE);
     this.kernel = new Int32Array(capacity).fill(NONE);
     this.flags = new Uint8Array(capacity);
@@ -104,6 +106,7 @@ export class FamilyRoutes {
     this.table.onGrow((grown) => {
       this.endpoint = growColumn(this.endpoint, grown);
       this.block = growColumn(this.block, grown);
+      this.remote = growColumn(this.remote, grown);
       this.bgp = growColumn(this.bgp, grown);
       this.kernel = growColumn(this.kernel, grown);
       this.flags = growOctets(this.flags, grown);
@@ -116,7 +119,7 @@ export class FamilyRoutes {
 
   /** The column of a source. */
   columnOf(source: RouteSource): Int32Array {
-    return source === 'endpoint' ? this.endpoint : source === 'block' ? this.block : this.bgp;
+    return this[source];
   }
 
   /** The target that wins at a prefix, or NONE. */
@@ -124,7 +127,9 @@ export class FamilyRoutes {
     const endpoint = this.endpoint[id] ?? NONE;
     if (endpoint >= 0) return endpoint;
     const block = this.block[id] ?? NONE;
-    return block >= 0 ? block : (this.bgp[id] ?? NONE);
+    if (block >= 0) return block;
+    const remote = this.remote[id] ?? NONE;
+    return remote >= 0 ? remote : (this.bgp[id] ?? NONE);
   }
 
   /** The sources that want a prefix, in order of precedence. */
@@ -175,7 +180,7 @@ export class FamilyRoutes {
   setDesired(id: number, source: RouteSource, target: number): boolean {
     const before = this.desired(id);
     this.columnOf(source)[id] = target;
-    if (source !== 'bgp' && target >= 0) this.localIds.add(id);
+    if ((source === 'endpoint' || source === 'block') && target >= 0) this.localIds.add(id);
     const after = this.desired(id);
     if (after >= 0) this.clear(id, FLAG.DOOMED);
     if (before === after) return false;

@@ -395,6 +395,7 @@ function markUsed(routes: FamilyRoutes, mark: (id: number) => void): void {
   for (let id = 0; id < routes.table.idLimit; id++) {
     mark(routes.endpoint[id] ?? NONE);
     mark(routes.block[id] ?? NONE);
+    mark(routes.remote[id] ?? NONE);
     mark(routes.bgp[id] ?? NONE);
     mark(routes.kernelAt(id));
   }

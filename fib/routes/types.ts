@@ -35,8 +35,11 @@ export interface RouteTarget {
 }
 
 /** Who wants a route. For one prefix the first in this order wins. */
-export const ROUTE_SOURCES = ['endpoint', 'block', 'bgp'] as const;
-/** `endpoint`: a container's address; `block`: the blackhole of a local block; `bgp`: learned from a peer. */
+export const ROUTE_SOURCES = ['endpoint', 'block', 'remote', 'bgp'] as const;
+/**
+ * `endpoint`: a container's address; `block`: the blackhole of a local block; `remote`: to another host's block, known
+ * from the store instead of a peer; `bgp`: learned from a peer.
+ */
 export type RouteSource = (typeof ROUTE_SOURCES)[number];
 
 /** What may be swept at one go: learned routes per family after End-of-RIB, local ones after the store is in sync. */

@@ -155,7 +155,7 @@ export class HostSysctls {
 function interfacesWithIpv6(): string[] {
   try {
     return readdirSync('/proc/sys/net/ipv6/conf').filter(
-      (name) => !/^(all|default|lo|oci[0-9a-f]{11})$/.test(name),
+      (name) => !/^(all|default|lo|oci[0-9a-f]{11}|vxlan(-v6)?\.ocicat)$/.test(name),
     );
   } catch {
     return []; // no IPv6 in this kernel: the write to all/forwarding says so

@@ -39,7 +39,8 @@ import { ResourceCache } from './resources/cache.ts';
 import { ResourceService } from './resources/service.ts';
 import { openStore } from './store-config.ts';
 import { fileSysctlJournal } from './sysctl-journal.ts';
-import { endpointMtu, forwardingLinks, uplinks } from './uplinks.ts';
+import { endpointMtu, forwardingLinks, uplinkMtu, uplinks } from './uplinks.ts';
+import { VXLAN_LINKS, VxlanService } from './vxlan.ts';
 
 /** Prefix of our links. */
 export const LINK_PREFIX = 'oci';
@@ -63,12 +64,14 @@ export class Agent {
   readonly endpoints: EndpointManager;
   readonly originator: Originator;
   readonly bgp: BgpController;
+  readonly vxlan: VxlanService;
   readonly cni: CniService;
   readonly docker: DockerDoor;
   readonly #sysctls: HostSysctls;
   readonly #refresh: CoalescedTask;
   #identity: IdentityResult;
   #mtu = 0;
+  #uplinkMtu = 0;
   #uplinkCount = 0;
   #ready = false;
   #stopping = false;
@@ -130,6 +133,17 @@ export class Agent {
       mayExport: (prefix) => this.#mayExport(prefix),
     });
     this.#identity = this.#resolveIdentity();
+    this.vxlan = new VxlanService({
+      node: config.nodeName,
+      store,
+      cache: this.cache,
+      ipam: this.ipam,
+      fib,
+      identity: () => this.#identity,
+      underlayMtu: () => this.#uplinkMtu,
+      linkPrefix: LINK_PREFIX,
+      log: log.child({ component: 'vxlan' }),
+    });
     this.bgp = new BgpController({
       log: log.child({ component: 'bgp' }),
       cache: this.cache,
@@ -138,6 +152,7 @@ export class Agent {
       identity: () => this.#identity,
       blocks: () => this.ipam.confirmedBlocks(),
       lent: () => this.ipam.lentAddresses(),
+      routedOtherwise: () => this.vxlan.managed(),
       linkPrefix: LINK_PREFIX,
     });
     this.cni = makeCniService(this);
@@ -238,6 +253,7 @@ export class Agent {
     await this.#onHostChanged();
     await this.endpoints.start();
     this.originator.update();
+    await this.vxlan.start();
     this.fib.release();
     await this.#firstTable();
     if (this.#stopping) return;
@@ -258,6 +274,7 @@ export class Agent {
     await this.cni.close();
     await this.docker.close();
     await this.endpoints.close();
+    await this.vxlan.close();
     await this.policy.close();
     await this.ipamService.close();
     this.ipam.stop();
@@ -324,7 +341,10 @@ export class Agent {
       );
     } else if (key.kind === 'Node' || key.kind === 'BGPConfiguration' || key.kind === 'BGPPeer') {
       this.#refresh.trigger();
-    } else if (key.kind === 'IPPool') this.originator.update();
+    } else if (key.kind === 'IPPool') {
+      this.originator.update();
+      this.#refresh.trigger();
+    }
   }
 
   // Links, addresses, node or peers changed.
@@ -339,13 +359,17 @@ export class Agent {
     const carriers = uplinks(links, own, this.#peerAddresses(), LINK_PREFIX);
     const forwarding = forwardingLinks(links, carriers, this.policyFeed.translates, LINK_PREFIX);
     this.#uplinkCount = carriers.length;
-    this.#sysctls.enableForwarding({ families: FAMILIES, uplinks: forwarding.map(({ name }) => name) });
-    const mtu = endpointMtu(carriers);
+    const tunnels = Object.values(VXLAN_LINKS).filter((name) => links.some((link) => link.name === name));
+    const incoming = [...new Set([...forwarding.map(({ name }) => name), ...tunnels])];
+    this.#sysctls.enableForwarding({ families: FAMILIES, uplinks: incoming });
+    this.#uplinkMtu = uplinkMtu(carriers);
+    const mtu = endpointMtu(carriers, this.vxlan.overhead);
     if (mtu !== this.#mtu) {
       if (this.#mtu !== 0) this.log.info({ from: this.#mtu, to: mtu }, 'MTU of endpoints changes');
       this.#mtu = mtu;
       this.endpoints.refresh();
     }
+    this.vxlan.update();
     this.bgp.update();
     return {};
   }

@@ -30,7 +30,7 @@ export interface DetectionResult {
 
 // Calico's list for first-found (node/pkg/lifecycle/startup/autodetection), and our own links.
 const SKIPPED =
-  /^(docker.*|cbr.*|dummy.*|podman.*|virbr.*|lxcbr.*|veth.*|lo|br-.*|cali.*|tunl.*|flannel.*|kube-ipvs.*|cni.*|vxlan\.calico|vxlan-v6\.calico|wireguard\.cali|wg-v6\.cali|nodelocaldns.*|oci.*)$/;
+  /^(docker.*|cbr.*|dummy.*|podman.*|virbr.*|lxcbr.*|veth.*|lo|br-.*|cali.*|tunl.*|flannel.*|kube-ipvs.*|cni.*|vxlan\.calico|vxlan-v6\.calico|wireguard\.cali|wg-v6\.cali|nodelocaldns.*|oci.*|vxlan\.ocicat|vxlan-v6\.ocicat)$/;
 
 /**
  * Looks at the links in order of index; per family the first link that has a usable global address decides. Two usable addresses of a

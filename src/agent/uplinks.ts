@@ -47,9 +47,13 @@ export function forwardingLinks(
   });
 }
 
-/** The MTU of containers' links: the lowest of the uplinks. */
-export function endpointMtu(carriers: readonly Link[]): number {
+/** The MTU of the links that carry packets to other hosts: the lowest of the uplinks. */
+export function uplinkMtu(carriers: readonly Link[]): number {
   if (carriers.length === 0) return DEFAULT_MTU;
-  const lowest = Math.min(...carriers.map(({ mtu }) => mtu));
-  return Math.min(MAX_MTU, Math.max(MIN_MTU, lowest));
+  return Math.min(...carriers.map(({ mtu }) => mtu));
+}
+
+/** The MTU of containers' links: that of the uplinks without the octets that encapsulation adds to a packet. */
+export function endpointMtu(carriers: readonly Link[], overhead = 0): number {
+  return Math.min(MAX_MTU, Math.max(MIN_MTU, uplinkMtu(carriers) - overhead));
 }

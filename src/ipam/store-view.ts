@@ -5,6 +5,7 @@ import { type IpamEntry, type IpamStore, isEntryOf } from '../store/ipam-store.t
 import type { Subscription } from '../store/types.ts';
 import { hostOfBlock } from './block.ts';
 import { BlockIndex } from './block-index.ts';
+import { BlockOwners } from './block-owners.ts';
 import type { Cooldown } from './block-release.ts';
 import { thaw } from './block-release.ts';
 import { checkBlock } from './check.ts';
@@ -15,6 +16,8 @@ import { ConfirmedBlocks } from './confirmed-blocks.ts';
 export class StoreView {
   readonly index = new BlockIndex();
   readonly confirmed: ConfirmedBlocks;
+  /** of all hosts */
+  readonly owners = new BlockOwners();
   readonly #host: string;
   readonly #nowMs: () => number;
   /** addresses of this host's blocks that other hosts use, by block */
@@ -45,6 +48,7 @@ export class StoreView {
   stop(): void {
     this.#subscription?.close();
     this.confirmed.stop();
+    this.owners.stop();
     this.#lentListeners.clear();
   }
 
@@ -84,6 +88,7 @@ export class StoreView {
     if (isEntryOf('config', entry)) this.#config = entry.value;
     else if (isEntryOf('block', entry)) {
       this.index.set(entry.value);
+      this.owners.note(entry.key.name, this.index.get(entry.key.name));
       if (hostOfBlock(entry.value) === this.#host && checkBlock(entry.value).length > 0)
         this.#damaged.add(entry.key.name);
       else this.#damaged.delete(entry.key.name);
@@ -97,6 +102,7 @@ export class StoreView {
     if (key.kind === 'config') this.#config = undefined;
     else if (key.kind === 'block') {
       this.index.delete(key.name);
+      this.owners.note(key.name, undefined);
       this.#damaged.delete(key.name);
       this.#settleLent(key.name);
     }

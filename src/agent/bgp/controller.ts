@@ -40,6 +40,8 @@ export interface BgpControllerOptions {
   readonly blocks: () => readonly Prefix[];
   /** addresses of these blocks that other nodes have borrowed */
   readonly lent: () => readonly Address[];
+  /** prefixes within which the routes are made from the store */
+  readonly routedOtherwise: () => readonly Prefix[];
   /** prefix of our own links */
   readonly linkPrefix: string;
 }
@@ -133,6 +135,7 @@ export class BgpController {
       importPolicy: builtinImport({
         ownBlocks: this.#options.blocks(),
         lent: this.#options.lent().map(hostPrefix),
+        routedOtherwise: this.#options.routedOtherwise(),
         connectedSubnets: connected,
       }),
       exportPolicy: builtinExport(),
