@@ -38,7 +38,8 @@ describe('etcd store over a cluster that falls apart', function () {
       plug(netns, 'peers', 'members', `10.65.0.${n}/24`);
       const peer = `http://10.65.0.${n}:2380`;
       const child = netns.spawn(
-        'etcd',
+        'setpriv',
+        ...['--pdeathsig', 'KILL', 'etcd'],
         ...['--name', `m${n}`, '--data-dir', join(temporaryFolder(), `m${n}`), '--unsafe-no-fsync'],
         ...['--logger', 'zap', '--log-level', 'fatal'],
         ...[
@@ -62,7 +63,8 @@ describe('etcd store over a cluster that falls apart', function () {
 
   it('no event is lost or invented while each member in turn is cut off from the others', async () => {
     const child = host.spawn(
-      process.execPath,
+      'setpriv',
+      ...['--pdeathsig', 'KILL', process.execPath],
       CHILD,
       join(temporaryFolder(), 'etcd'),
       ...MEMBERS.map(endpoint),
@@ -99,7 +101,8 @@ describe('etcd store over a cluster that falls apart', function () {
 
   it('without any quorum it says so, and comes back by itself', async () => {
     const child = host.spawn(
-      process.execPath,
+      'setpriv',
+      ...['--pdeathsig', 'KILL', process.execPath],
       CHILD,
       join(temporaryFolder(), 'etcd'),
       ...MEMBERS.map(endpoint),

@@ -3,7 +3,7 @@
  * They end with `close()`, and at the latest with this process.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,6 +21,7 @@ export interface EtcdSetup {
   readonly host?: string;
 }
 
+const FOLDER_PREFIX = 'ocit-etcd-';
 const START_TIMEOUT_MS = 30_000;
 const live = new Set<EtcdMember>();
 let isHooked = false;
@@ -51,7 +52,8 @@ export class EtcdMember {
 
   start(): void {
     if (this.#child !== undefined) return;
-    const child = spawn('etcd', this.#arguments, {
+    // The kernel ends it with this process, however that ends.
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'etcd', ...this.#arguments], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { PATH: process.env['PATH'] ?? '', GOMAXPROCS: '1' },
     });
@@ -100,8 +102,7 @@ export class EtcdCluster {
     const size = setup.members ?? 1;
     const host = setup.host ?? '127.0.0.1';
     const scheme = setup.tls === undefined ? 'http' : 'https';
-    const folder = mkdtempSync(join(tmpdir(), 'ocit-etcd-'));
-    mkdirSync(folder, { recursive: true });
+    const folder = mkdtempSync(join(tmpdir(), `${FOLDER_PREFIX}${process.pid}-`));
     const ports = await freePorts(2 * size);
     const at = (index: number): number => ports[index] ?? 0;
     const initial = Array.from({ length: size }, (_, i) => `m${i}=http://127.0.0.1:${at(size + i)}`).join(
@@ -219,7 +220,17 @@ export async function freePorts(count: number): Promise<readonly number[]> {
 function hookExit(): void {
   if (isHooked) return;
   isHooked = true;
+  sweepStaleFolders();
   process.once('exit', () => {
     for (const member of live) member.killNow();
   });
+}
+
+/** Removes the data of clusters whose process is gone. */
+function sweepStaleFolders(): void {
+  for (const name of readdirSync(tmpdir())) {
+    const pid = /^ocit-etcd-(\d+)-\w+$/.exec(name)?.[1];
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    rmSync(join(tmpdir(), name), { recursive: true, force: true });
+  }
 }
