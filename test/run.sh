@@ -59,7 +59,8 @@ stage() {
     types) check types 'type check' tsc --noEmit ;;
     lint) check lint 'format and lint' biome check . ;;
     unit) tests unit 5 ;;
-    dataplane | interop | runtimes | faults) tests "$1" 8 ;;
+    dataplane | interop | runtimes) tests "$1" 10 ;;
+    faults) tests faults 20 ;;
     *) echo "test/run.sh: no stage named $1 (types lint unit dataplane interop runtimes faults)" >&2; record "$1" 2 0 1 ;;
   esac
 }
