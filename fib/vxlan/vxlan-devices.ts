@@ -13,6 +13,7 @@ import {
   writeNeighbourDump,
   writePermanentNeighbour,
 } from '../netlink/neighbour-message.ts';
+import type { MessageBody } from '../netlink/reader.ts';
 import { AF_INET, AF_INET6, NUD, RT_SCOPE, RTNLGRP } from '../netlink/registry.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
 import type { KernelWatch } from '../routes/kernel-watch.ts';
@@ -66,6 +67,8 @@ export class VxlanDevices {
   readonly #options: VxlanDevicesOptions;
   readonly #socket: NetlinkSocket;
   readonly #devices = new Map<string, number>();
+  /** inner addresses and MAC addresses of tunnel ends, by index of the device */
+  readonly #wanted = new Map<number, ReadonlySet<string>>();
   #monitor: NetlinkMonitor | undefined;
 
   /** Throws a NetlinkError. Changes nothing. */
@@ -101,6 +104,8 @@ export class VxlanDevices {
     if (ifindex === undefined) throw new Error(`VXLAN device ${name} vanished right after it was made`);
     this.#kernel.drain();
     this.#settle(spec, ifindex);
+    const former = this.#devices.get(name);
+    if (former !== undefined && former !== ifindex) this.#wanted.delete(former);
     this.#devices.set(name, ifindex);
     this.#watchEntries();
     this.#kernel.drain();
@@ -111,12 +116,17 @@ export class VxlanDevices {
   setEnds(name: string, ends: readonly TunnelEnd[]): void {
     const ifindex = this.#devices.get(name);
     if (ifindex === undefined) throw new Error(`setEnds of ${name} without ensure`);
+    this.#wanted.set(
+      ifindex,
+      new Set(ends.flatMap(({ address, mac }) => [formatAddress(address), hex(mac)])),
+    );
     this.#setForwarding(name, ifindex, ends);
     this.#setNeighbours(name, ifindex, ends);
   }
 
   /** Deletes a device, with everything on it. False: there is none of that name and kind. Throws a NetlinkError. */
   remove(name: string): boolean {
+    this.#wanted.delete(this.#devices.get(name) ?? 0);
     this.#devices.delete(name);
     if (this.#devices.size === 0) {
       this.#monitor?.close();
@@ -230,6 +240,15 @@ export class VxlanDevices {
     }
   }
 
+  // What the kernel looks up by itself is none of our business; a deleted neighbour is announced in the state that it has then.
+  #concernsUs(message: MessageBody): boolean {
+    const entry = decodeFdbEntry(message) ?? decodeNeighbour(message);
+    if (entry === undefined || ![...this.#devices.values()].includes(entry.ifindex)) return false;
+    if (entry.state & NUD.PERMANENT) return true;
+    const key = 'address' in entry ? formatAddress(entry.address) : hex(entry.mac);
+    return this.#wanted.get(entry.ifindex)?.has(key) === true;
+  }
+
   #watchEntries(): void {
     if (this.#monitor !== undefined) return;
     let isOurs = false;
@@ -242,10 +261,7 @@ export class VxlanDevices {
       },
       {
         message: (message) => {
-          const entry = decodeFdbEntry(message) ?? decodeNeighbour(message);
-          // What the kernel looks up by itself is no entry of ours.
-          const isLasting = entry !== undefined && (entry.state & NUD.PERMANENT) !== 0;
-          if (isLasting && [...this.#devices.values()].includes(entry.ifindex)) isOurs = true;
+          if (this.#concernsUs(message)) isOurs = true;
         },
         overrun: () => {
           isOurs = true;

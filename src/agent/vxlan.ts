@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { FibProgrammer } from '../../fib/programmer.ts';
-import type { RouteTarget } from '../../fib/routes/types.ts';
+import type { RouteNextHop, RouteTarget } from '../../fib/routes/types.ts';
 import { VxlanDevices, type VxlanSpec } from '../../fib/vxlan/vxlan-devices.ts';
 import type { Finding } from '../api/views.ts';
 import {
@@ -224,14 +224,11 @@ export class VxlanService {
       const ifindex = route.via.kind === 'plain' ? route.via.ifindex : devices[route.prefix.family];
       if (ifindex === undefined) continue;
       const text = formatPrefix(route.prefix);
-      const key = `${routeKey(route)} ${ifindex}`;
+      if (wanted.has(text)) continue;
       wanted.add(text);
+      const key = `${routeKey(route)} ${ifindex}`;
       if (this.#routes.get(text)?.key === key) continue;
-      const { kind, gateway } = route.via;
-      const target: RouteTarget = {
-        kind: 'unicast',
-        nextHops: [{ ifindex, gateway, ...(kind === 'tunnel' ? { onlink: true } : {}) }],
-      };
+      const target: RouteTarget = { kind: 'unicast', nextHops: [nextHopOf(route, ifindex)] };
       table.setRoute(route.prefix, 'remote', target);
       this.#routes.set(text, { prefix: route.prefix, key });
     }
@@ -376,6 +373,11 @@ export class VxlanService {
         .map(({ address, length }) => ({ prefix: prefixOf(address, length), ifindex: link.ifindex }));
     });
   }
+}
+
+function nextHopOf({ via }: RemoteRoute, ifindex: number): RouteNextHop {
+  if (via.kind === 'link') return { ifindex };
+  return { ifindex, gateway: via.gateway, ...(via.kind === 'tunnel' ? { onlink: true } : {}) };
 }
 
 /** The MAC address of a node's tunnel end where its Node names none: as Calico derives it, `f` and the start of SHA-1 of the name. */

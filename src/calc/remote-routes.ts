@@ -57,10 +57,14 @@ export interface RemoteRoutesInput {
 /** A route to addresses that another host has. */
 export interface RemoteRoute {
   readonly prefix: Prefix;
-  /** `plain`: the gateway is the host itself; `tunnel`: it is the host's tunnel address, on the link of the family's device */
+  /**
+   * `plain`: the gateway is the host itself; `tunnel`: it is the host's tunnel address, on the link of the family's device; `link`: the
+   * address is on that link, which the kernel wants to know of an IPv6 gateway that another route would lead elsewhere
+   */
   readonly via:
     | { readonly kind: 'plain'; readonly gateway: Address; readonly ifindex: number }
-    | { readonly kind: 'tunnel'; readonly gateway: Address };
+    | { readonly kind: 'tunnel'; readonly gateway: Address }
+    | { readonly kind: 'link' };
 }
 
 /** An end of the tunnel, whole. */
@@ -72,6 +76,7 @@ export interface RemoteEnd {
 
 /** The outcome. */
 export interface RemoteRoutes {
+  /** in the order in which the kernel takes them; of two for one prefix the first counts */
   readonly routes: readonly RemoteRoute[];
   /** the ends that routes go to, by family */
   readonly ends: Readonly<Record<Family, readonly RemoteEnd[]>>;
@@ -126,8 +131,11 @@ export function remoteRoutes(input: RemoteRoutesInput): RemoteRoutes {
       for (const address of addresses) add(hostPrefix(address), user, pool.vxlanMode);
     }
   }
+  const onLink = [...ends.ipv6.values()].map(
+    ({ address }): RemoteRoute => ({ prefix: hostPrefix(address), via: { kind: 'link' } }),
+  );
   return {
-    routes,
+    routes: [...onLink, ...routes],
     ends: { ipv4: [...ends.ipv4.values()], ipv6: [...ends.ipv6.values()] },
     unreachable,
   };
@@ -150,7 +158,6 @@ function subnetOf(subnets: readonly OwnSubnet[], address: Address): OwnSubnet | 
 
 /** A text that is the same for routes that do the same. */
 export function routeKey({ via }: RemoteRoute): string {
-  return via.kind === 'plain'
-    ? `plain ${formatAddress(via.gateway)} ${via.ifindex}`
-    : `tunnel ${formatAddress(via.gateway)}`;
+  if (via.kind === 'link') return via.kind;
+  return `${via.kind} ${formatAddress(via.gateway)}`;
 }

@@ -54,10 +54,6 @@ const TABLE: Readonly<Record<Kind, readonly Row[]>> = {
   Node: [
     refused('spec.bgp.routeReflectorClusterID'),
     refused('spec.bgp.ipv4IPIPTunnelAddr'),
-    refused('spec.ipv4VXLANTunnelAddr'),
-    refused('spec.vxlanTunnelMACAddr'),
-    refused('spec.ipv6VXLANTunnelAddr'),
-    refused('spec.vxlanTunnelMACAddrV6'),
     refused('spec.wireguard'),
     ignored('spec.orchRefs', 'only orchestrators read it'),
     ignored('spec.addresses', 'only orchestrators read it'),
@@ -98,7 +94,14 @@ const TABLE: Readonly<Record<Kind, readonly Row[]>> = {
     refused('spec.reversePeering', 'Auto'),
   ],
   BGPFilter: [{ path: 'spec', level: 'refused', reason: 'this version does not apply BGPFilters yet' }],
-  IPPool: [refused('spec.ipipMode', 'Never'), refused('spec.vxlanMode', 'Never')],
+  IPPool: [
+    {
+      path: 'spec.ipipMode',
+      level: 'refused',
+      harmless: ['Never'],
+      reason: 'IPIP tunnels are not made by this version: use vxlanMode with the same value',
+    },
+  ],
   IPReservation: [],
   IPAMConfiguration: [ignored('spec.kubeVirtVMAddressPersistence', 'there are no KubeVirt machines here')],
   BlockAffinity: [
