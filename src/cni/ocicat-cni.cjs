@@ -69,6 +69,18 @@ function pathOf(config, key, fallback) {
   return typeof value === 'string' && value.startsWith('/') ? value : fallback;
 }
 
+/** As `mkdir -p`. Node's own never returns where a parent refuses children with ENOENT, as /proc does. @param {string} folder */
+function makeFolder(folder) {
+  if (fs.existsSync(folder)) return;
+  const parent = folder.slice(0, folder.lastIndexOf('/'));
+  if (parent !== '') makeFolder(parent);
+  try {
+    fs.mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    if (!fs.existsSync(folder)) throw error;
+  }
+}
+
 /** Leaves the DEL where the agent finds it; another DEL of the same attachment replaces it. @param {Config} config @param {string} reason */
 function queue(config, reason) {
   const { CNI_CONTAINERID: containerId = '', CNI_IFNAME: ifname = '' } = environment;
@@ -80,7 +92,7 @@ function queue(config, reason) {
     return;
   }
   try {
-    fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
     const hash = require('node:crypto').createHash('sha256').update(`${network}\0${containerId}\0${ifname}`);
     const name = hash.digest('hex').slice(0, 40);
     const temporary = `${folder}/.${name}.${process.pid}`;
