@@ -217,8 +217,9 @@ function isAttributeOf(
   handle: string,
   secondary: Readonly<Record<string, string>>,
 ): boolean {
+  if (attribute.handle_id !== handle) return false;
   // Fields that are not known here (Calico adds some) make it someone else's.
-  if (Object.keys(attribute).length !== 2 || attribute.handle_id !== handle) return false;
+  if (Object.keys(attribute).length !== 2) return false;
   const own = attribute.secondary ?? {};
   const keys = Object.keys(own);
   return keys.length === Object.keys(secondary).length && keys.every((key) => own[key] === secondary[key]);

@@ -62,6 +62,7 @@ export async function heldByHandle(context: IpamContext, handle: string): Promis
   for (const cidr of await indexedBlocks(context, handle)) {
     const entry = await readBlock(context, cidr);
     if (entry === undefined) continue;
+    if (countOf(entry.value, handle) === 0) continue;
     const allocations = allocationsHere(context, entry.value).filter((each) => each.handle === handle);
     if (allocations.length > 0) found.push({ entry, allocations });
   }
@@ -83,7 +84,14 @@ export async function heldHere(context: IpamContext): Promise<readonly HeldInBlo
 
 /** Number of addresses that a handle holds in a block, whichever host uses them. */
 export function countOf(block: BlockDocument, handle: string): number {
-  return allocationsOf(block).filter((allocation) => allocation.handle === handle).length;
+  const indexes = new Set<number>();
+  for (const [index, { handle_id }] of block.attributes.entries())
+    if (handle_id === handle) indexes.add(index);
+  if (indexes.size === 0) return 0;
+  return block.allocations.reduce<number>(
+    (count, index) => (index !== null && indexes.has(index) ? count + 1 : count),
+    0,
+  );
 }
 
 function allocationsHere({ host }: IpamContext, block: BlockDocument): readonly Allocation[] {

@@ -22,8 +22,8 @@ export class StoreView {
   readonly #nowMs: () => number;
   /** addresses of this host's blocks that other hosts use, by block */
   readonly #lent = new Map<string, readonly Address[]>();
-  /** blocks of this host whose documents contradict themselves */
-  readonly #damaged = new Set<string>();
+  /** documents of this host's blocks */
+  readonly #own = new Map<string, BlockDocument>();
   readonly #lentListeners = new Set<() => void>();
   #config: IpamConfigDocument | undefined;
   #subscription: Subscription | undefined;
@@ -75,7 +75,7 @@ export class StoreView {
 
   /** Number of blocks of this host whose documents contradict themselves. */
   get damagedBlocks(): number {
-    return this.#damaged.size;
+    return Array.from(this.#own.values()).filter((block) => checkBlock(block).length > 0).length;
   }
 
   onLentChanged(listener: () => void): () => void {
@@ -89,9 +89,8 @@ export class StoreView {
     else if (isEntryOf('block', entry)) {
       this.index.set(entry.value);
       this.owners.note(entry.key.name, this.index.get(entry.key.name));
-      if (hostOfBlock(entry.value) === this.#host && checkBlock(entry.value).length > 0)
-        this.#damaged.add(entry.key.name);
-      else this.#damaged.delete(entry.key.name);
+      if (hostOfBlock(entry.value) === this.#host) this.#own.set(entry.key.name, entry.value);
+      else this.#own.delete(entry.key.name);
       this.#settleLent(entry.key.name);
     }
     this.confirmed.note(entry);
@@ -103,7 +102,7 @@ export class StoreView {
     else if (key.kind === 'block') {
       this.index.delete(key.name);
       this.owners.note(key.name, undefined);
-      this.#damaged.delete(key.name);
+      this.#own.delete(key.name);
       this.#settleLent(key.name);
     }
     this.confirmed.forget(key);
