@@ -73,7 +73,7 @@ function familyOf(prefix: string): Family {
 }
 
 /** What both routers share: a directory, daemons and their end. */
-class Daemons {
+export class Daemons {
   readonly directory: string;
   readonly #netns: Netns;
   readonly #running = new Set<ChildProcess>();

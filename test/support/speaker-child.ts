@@ -6,6 +6,9 @@
 import { createInterface } from 'node:readline';
 import type { SpeakerEvent } from '../../bgp/speaker/events.ts';
 import { Speaker } from '../../bgp/speaker.ts';
+import { tcpNetwork } from '../../bgp/transport/tcp.ts';
+import type { PeerConfig } from '../../bgp/types.ts';
+import { hexOf } from '../../bgp/wire/bytes.ts';
 import { describeNotification } from '../../bgp/wire/notification.ts';
 import { FAMILIES, formatAddress, parseAddress } from '../../src/net/address.ts';
 import { formatPrefix, parsePrefix } from '../../src/net/prefix.ts';
@@ -14,8 +17,10 @@ import type {
   ChildPeerStatus,
   ChildRequest,
   ChildRoute,
+  ChildRouteDetail,
   ChildSpeakerOptions,
 } from './speaker-process.ts';
+import { tappedNetwork } from './tapped-network.ts';
 
 const ACCEPT_ALL = { name: 'all', rules: [], fallThrough: 'accept' } as const;
 const LOCAL_ONLY = {
@@ -23,6 +28,10 @@ const LOCAL_ONLY = {
   rules: [{ name: 'local', match: { source: 'local' }, action: 'accept' }],
   fallThrough: 'reject',
 } as const;
+
+const MESSAGES_MAX = 10_000;
+/** every message that came in */
+const received: { from: string; hex: string }[] = [];
 
 let speaker: Speaker | undefined;
 
@@ -71,38 +80,94 @@ function start(options: ChildSpeakerOptions): void {
       deferralSec: 30,
     },
     maxPaths: 4,
+    network: tappedNetwork(
+      tcpNetwork((message) => tell({ event: { type: 'warning', message } })),
+      (octets, from) => {
+        if (received.length < MESSAGES_MAX) received.push({ from: formatAddress(from), hex: hexOf(octets) });
+      },
+    ),
+    ...(options.identity && { identity: options.identity }),
     log: (event) => tell({ event: eventText(event) }),
   });
   setPeers(options.peers);
+  speaker.setDynamicPeers(
+    (options.dynamic ?? []).map(({ prefix: text, limit, template }) => ({
+      name: text,
+      prefix: prefix(text),
+      limit,
+      template: peerConfig({ ...template, address: '192.0.2.0' }),
+    })),
+  );
   for (const text of options.originate) speaker.originate(prefix(text));
   speaker.start();
 }
 
 function setPeers(peers: readonly ChildPeer[]): void {
-  running().setPeers(
-    peers.map((peer) => ({
-      name: peer.address,
-      address: address(peer.address),
-      port: peer.port ?? 179,
-      localAs: peer.localAs,
-      peerAs: peer.peerAs,
-      passive: peer.passive ?? false,
-      adminDown: false,
-      holdTimeSec: peer.holdTimeSec ?? 3,
-      connectRetrySec: 0.5,
-      connectRetryMaxSec: 1,
-      ttl: peer.ttl ?? 1,
-      ...(peer.minTtl !== undefined && { minTtl: peer.minTtl }),
-      families: FAMILIES,
-      ...(peer.restartTimeSec !== undefined && {
-        gracefulRestart: { restartTimeSec: peer.restartTimeSec, maxHelperTimeSec: 60 },
-      }),
-      importPolicy: ACCEPT_ALL,
-      exportPolicy: LOCAL_ONLY,
-      nextHop: 'auto' as const,
-      allowOwnAs: 0,
-    })),
-  );
+  running().setPeers(peers.map(peerConfig));
+}
+
+function peerConfig(peer: ChildPeer): PeerConfig {
+  return {
+    name: peer.address,
+    address: address(peer.address),
+    port: peer.port ?? 179,
+    localAs: peer.localAs,
+    peerAs: peer.peerAs,
+    ...(peer.localAddress !== undefined && { localAddress: address(peer.localAddress) }),
+    passive: peer.passive ?? false,
+    adminDown: false,
+    holdTimeSec: peer.holdTimeSec ?? 3,
+    connectRetrySec: 0.5,
+    connectRetryMaxSec: 1,
+    ttl: peer.ttl ?? 1,
+    ...(peer.minTtl !== undefined && { minTtl: peer.minTtl }),
+    families: FAMILIES,
+    ...(peer.restartTimeSec !== undefined && {
+      gracefulRestart: { restartTimeSec: peer.restartTimeSec, maxHelperTimeSec: 60 },
+    }),
+    importPolicy: ACCEPT_ALL,
+    exportPolicy: peer.exportAll === true ? ACCEPT_ALL : LOCAL_ONLY,
+    nextHop: 'auto' as const,
+    allowOwnAs: 0,
+    ...peer.extra,
+  };
+}
+
+function details(): ChildRouteDetail[] {
+  const found: ChildRouteDetail[] = [];
+  const { rib } = running();
+  for (const { name } of running().peers()) {
+    const id = running().ribPeerId(name);
+    if (id === undefined) continue;
+    for (const family of FAMILIES) {
+      for (const received of rib.received(id, family)) {
+        // What policy and the RIB's own rules made of it, where it is used at all.
+        const used = [...rib.routes({ family, prefix: received.prefix, peer: id })].find(
+          ({ pathId }) => pathId === received.pathId,
+        );
+        const { attributes } = used ?? received;
+        found.push({
+          prefix: formatPrefix(received.prefix),
+          peer: name,
+          pathId: received.pathId,
+          best: received.best,
+          stale: received.stale,
+          unusable: received.unusable,
+          nextHop: attributes.nextHop ? formatAddress(attributes.nextHop) : '',
+          localPref: attributes.localPref,
+          asPath: attributes.asPath.flatMap(({ asNumbers }) => [...asNumbers]),
+          communities: attributes.communities ?? [],
+          largeCommunities: (attributes.largeCommunities ?? []).map(
+            ({ global, local1, local2 }) => `${global}:${local1}:${local2}`,
+          ),
+          originatorId: attributes.originatorId,
+          clusterList: attributes.clusterList ?? [],
+          onlyToCustomer: attributes.onlyToCustomer,
+        });
+      }
+    }
+  }
+  return found;
 }
 
 function routes(): ChildRoute[] {
@@ -130,6 +195,7 @@ function peer(name: string): ChildPeerStatus | undefined {
     state: status.state,
     holdTimeSec: status.holdTimeSec,
     lastReset: status.lastReset?.text,
+    capabilitiesSent: status.capabilitiesSent,
     capabilitiesReceived: status.capabilitiesReceived,
     counters: status.counters,
     families: status.families,
@@ -146,6 +212,25 @@ async function call(request: ChildRequest): Promise<unknown> {
       return setPeers(request.peers);
     case 'originate':
       return running().originate(prefix(request.prefix));
+    case 'originate-with':
+      for (const text of request.prefixes) {
+        running().originate(prefix(text), {
+          ...(request.communities && { communities: request.communities }),
+          ...(request.largeCommunities && { largeCommunities: request.largeCommunities }),
+          ...(request.asPath && { asPath: [{ type: 'sequence', asNumbers: request.asPath }] }),
+        });
+      }
+      return undefined;
+    case 'details':
+      return details();
+    case 'peers':
+      return running()
+        .peers()
+        .map(({ name }) => name);
+    case 'messages':
+      return received.filter(({ from }) => from === request.peer).map(({ hex }) => hex);
+    case 'draining':
+      return running().setDraining(request.on);
     case 'withdraw':
       return running().withdraw(prefix(request.prefix));
     case 'routes':

@@ -2,7 +2,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { PeerCounters, PeerFamilyStatus } from '../../bgp/types.ts';
+import type { PeerConfig, PeerCounters, PeerFamilyStatus } from '../../bgp/types.ts';
+import type { LargeCommunity } from '../../bgp/wire/types.ts';
 import type { Family } from '../../src/net/address.ts';
 import type { Netns } from './netns.ts';
 
@@ -19,6 +20,36 @@ export interface ChildPeer {
   readonly minTtl?: number;
   /** offers graceful restart */
   readonly restartTimeSec?: number;
+  /** also what was learned is sent to the peer */
+  readonly exportAll?: boolean;
+  readonly localAddress?: string;
+  /** fields of `PeerConfig` as they are */
+  readonly extra?: Omit<Partial<PeerConfig>, 'address' | 'localAddress' | 'importPolicy' | 'exportPolicy'>;
+}
+
+/** `DynamicPeers` with a prefix as text. */
+export interface ChildDynamicPeers {
+  readonly prefix: string;
+  readonly limit: number;
+  readonly template: Omit<ChildPeer, 'address'>;
+}
+
+/** A route with all that is known of it; octets are in hexadecimal. */
+export interface ChildRouteDetail {
+  readonly prefix: string;
+  readonly peer: string;
+  readonly pathId: number | undefined;
+  readonly best: boolean;
+  readonly stale: boolean;
+  readonly unusable: string | undefined;
+  readonly nextHop: string;
+  readonly localPref: number | undefined;
+  readonly asPath: readonly number[];
+  readonly communities: readonly number[];
+  readonly largeCommunities: readonly string[];
+  readonly originatorId: number | undefined;
+  readonly clusterList: readonly number[];
+  readonly onlyToCustomer: number | undefined;
 }
 
 export interface ChildSpeakerOptions {
@@ -29,6 +60,8 @@ export interface ChildSpeakerOptions {
   readonly preserved: boolean;
   readonly peers: readonly ChildPeer[];
   readonly originate: readonly string[];
+  readonly dynamic?: readonly ChildDynamicPeers[];
+  readonly identity?: { readonly host?: string; readonly softwareVersion?: string };
 }
 
 export interface ChildRoute {
@@ -43,6 +76,7 @@ export interface ChildPeerStatus {
   readonly state: string;
   readonly holdTimeSec: number | undefined;
   readonly lastReset: string | undefined;
+  readonly capabilitiesSent: readonly string[];
   readonly capabilitiesReceived: readonly string[];
   readonly counters: PeerCounters;
   readonly families: Readonly<Record<Family, PeerFamilyStatus>>;
@@ -54,7 +88,16 @@ export type ChildRequest =
   | { readonly method: 'start'; readonly options: ChildSpeakerOptions }
   | { readonly method: 'setPeers'; readonly peers: readonly ChildPeer[] }
   | { readonly method: 'originate' | 'withdraw'; readonly prefix: string }
-  | { readonly method: 'routes' }
+  | {
+      readonly method: 'originate-with';
+      readonly prefixes: readonly string[];
+      readonly communities?: readonly number[];
+      readonly largeCommunities?: readonly LargeCommunity[];
+      readonly asPath?: readonly number[];
+    }
+  | { readonly method: 'routes' | 'details' | 'peers' }
+  | { readonly method: 'messages'; readonly peer: string }
+  | { readonly method: 'draining'; readonly on: boolean }
   | { readonly method: 'peer' | 'enable'; readonly peer: string }
   | { readonly method: 'disable'; readonly peer: string; readonly text: string }
   | { readonly method: 'reset'; readonly peer: string; readonly kind: 'hard' | 'soft-in' | 'soft-out' }
@@ -95,6 +138,22 @@ export class SpeakerProcess {
   /** Learned routes. */
   async routes(): Promise<readonly ChildRoute[]> {
     return (await this.request({ method: 'routes' })) as readonly ChildRoute[];
+  }
+
+  /** Learned routes, used or not, with what they carry. */
+  async details(prefix?: string): Promise<readonly ChildRouteDetail[]> {
+    const all = (await this.request({ method: 'details' })) as readonly ChildRouteDetail[];
+    return prefix === undefined ? all : all.filter((route) => route.prefix === prefix);
+  }
+
+  /** Names of the peers. */
+  async peers(): Promise<readonly string[]> {
+    return (await this.request({ method: 'peers' })) as readonly string[];
+  }
+
+  /** Messages that came in from a peer so far, in hexadecimal; those of all peers up to the 10,000th. */
+  async messages(peer: string): Promise<readonly string[]> {
+    return (await this.request({ method: 'messages', peer })) as readonly string[];
   }
 
   async peer(peer: string): Promise<ChildPeerStatus> {

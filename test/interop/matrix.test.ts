@@ -1,0 +1,605 @@
+/** Every optional feature of the speaker against FRR, BIRD, GoBGP, ExaBGP and ourselves; prints at its end who was seen doing what. */
+import assert from 'node:assert/strict';
+import { eventually } from '../support/eventually.ts';
+import { OurRouter } from '../support/matrix-ourselves.ts';
+import {
+  createMatrixRouter,
+  type MatrixConfig,
+  type MatrixKind,
+  type MatrixRouter,
+} from '../support/matrix-routers.ts';
+import { connect, createNetns, type Netns, removeAllNetns } from '../support/netns.ts';
+import { roundTrip } from '../support/round-trip.ts';
+import { type ChildPeer, type ChildSpeakerOptions, SpeakerProcess } from '../support/speaker-process.ts';
+
+type Kind = MatrixKind | 'ourselves';
+const KINDS: readonly Kind[] = ['frr', 'bird', 'gobgp', 'exabgp', 'ourselves'];
+const WAIT = { timeoutMs: 25_000, intervalMs: 100 };
+const OUR_AS = 65001;
+const THEIR_AS = 200002;
+const HELPER_AS = 65003;
+const OURS = { ipv4: '192.0.2.1', ipv6: '2001:db8::1' } as const;
+const THEIRS = { ipv4: '192.0.2.2', ipv6: '2001:db8::2' } as const;
+const HELPER = '192.0.2.3';
+/** long enough for a machine that is busy with other things */
+const HOLD_SEC = 30;
+
+/** What was seen: feature -> kind -> word. */
+const table = new Map<string, Map<Kind, string>>();
+
+function seen(kind: Kind, feature: string, word = 'yes'): void {
+  const row = table.get(feature) ?? new Map<Kind, string>();
+  table.set(feature, row);
+  row.set(kind, word);
+}
+
+/** One router on one link with our speaker, and room for another speaker of ours on our side of it. */
+class Bench {
+  readonly kind: Kind;
+  readonly router: MatrixRouter | OurRouter;
+  readonly config: MatrixConfig;
+  readonly #near: Netns;
+  readonly #speakers: SpeakerProcess[] = [];
+  #main: SpeakerProcess | undefined;
+
+  constructor(kind: Kind, change: Partial<MatrixConfig> = {}) {
+    this.kind = kind;
+    this.#near = createNetns();
+    const far = createNetns();
+    connect(
+      {
+        netns: this.#near,
+        name: 'eth0',
+        addresses: ['192.0.2.1/24', '192.0.2.3/24', '2001:db8::1/64'],
+      },
+      { netns: far, name: 'eth0', addresses: ['192.0.2.2/24', '2001:db8::2/64'] },
+    );
+    this.near = linkLocal(this.#near);
+    this.far = linkLocal(far);
+    this.config = {
+      as: THEIR_AS,
+      neighbourAs: OUR_AS,
+      local: THEIRS.ipv4,
+      neighbour: OURS.ipv4,
+      routerId: '192.0.2.2',
+      holdTimeSec: HOLD_SEC,
+      announce: [{ prefix: '10.2.0.0/16' }, { prefix: '2001:db8:2::/48' }],
+      ...change,
+      ...(change.interface !== undefined && { local: this.far, neighbour: this.near }),
+    };
+    this.router =
+      kind === 'ourselves' ? new OurRouter(far, this.config) : createMatrixRouter(kind, far, this.config);
+    benches.push(this);
+  }
+
+  /** link-local addresses of both ends */
+  readonly near: string;
+  readonly far: string;
+
+  get speaker(): SpeakerProcess {
+    if (this.#main === undefined) throw new Error('start comes first');
+    return this.#main;
+  }
+
+  get peer(): string {
+    return this.config.local;
+  }
+
+  childPeer(change: Partial<ChildPeer> = {}): ChildPeer {
+    const { as, holdTimeSec = HOLD_SEC } = this.config;
+    return { address: this.peer, localAs: OUR_AS, peerAs: as, exportAll: true, holdTimeSec, ...change };
+  }
+
+  /** Starts both sides and waits for the session. */
+  async start(
+    peer: Partial<ChildPeer> = {},
+    options: Partial<ChildSpeakerOptions> = {},
+    waits = true,
+  ): Promise<void> {
+    this.#main = await SpeakerProcess.start(this.#near, {
+      routerId: 0xc0000201,
+      localAs: OUR_AS,
+      listenPort: 179,
+      preserved: false,
+      peers: [this.childPeer(peer)],
+      originate: ['10.1.0.0/16', '2001:db8:1::/48'],
+      ...options,
+    });
+    this.#speakers.push(this.#main);
+    await this.router.start();
+    if (waits) await this.up();
+  }
+
+  /** Another speaker of ours on our side of the link, with a session to the first. */
+  async startHelper(as: number, originate: readonly string[]): Promise<SpeakerProcess> {
+    const helper = await SpeakerProcess.start(this.#near, {
+      routerId: 0xc0000203,
+      localAs: as,
+      preserved: false,
+      peers: [
+        {
+          address: OURS.ipv4,
+          localAddress: HELPER,
+          localAs: as,
+          peerAs: OUR_AS,
+          ttl: 64,
+          exportAll: true,
+          holdTimeSec: HOLD_SEC,
+        },
+      ],
+      originate,
+    });
+    this.#speakers.push(helper);
+    return helper;
+  }
+
+  async up(): Promise<void> {
+    await eventually(
+      `${this.kind}: established here`,
+      async () => (await this.speaker.peer(this.peer))?.state === 'Established',
+      WAIT,
+    );
+    await eventually(`${this.kind}: established there`, () => this.router.isUp(), WAIT);
+  }
+
+  async down(): Promise<void> {
+    await eventually(
+      `${this.kind}: not established`,
+      async () => (await this.speaker.peer(this.peer))?.state !== 'Established',
+      WAIT,
+    );
+  }
+
+  async weHave(prefix: string, paths = 1) {
+    return eventually(
+      `${this.kind}: we have ${paths} paths to ${prefix}`,
+      async () => {
+        const found = (await this.speaker.details(prefix)).filter(({ peer }) => peer === this.peer);
+        return found.length >= paths ? found : undefined;
+      },
+      WAIT,
+    );
+  }
+
+  async theyHave(prefix: string, paths = 1) {
+    return eventually(
+      `${this.kind}: they have ${paths} paths to ${prefix}`,
+      async () => {
+        const found = await this.router.paths(prefix);
+        return found.length >= paths ? found : undefined;
+      },
+      WAIT,
+    );
+  }
+
+  async event(what: string, matches: (event: Readonly<Record<string, unknown>>) => boolean): Promise<void> {
+    await eventually(`${this.kind}: ${what}`, () => this.speaker.events.some(matches), WAIT);
+  }
+
+  /** Segments with a wrong TCP MD5 signature that came in on our side. */
+  md5Failures(): number {
+    const [names, values] = this.#near
+      .run('sh', '-c', 'grep TcpExt: /proc/net/netstat')
+      .split('\n')
+      .map((line) => line.split(' '));
+    return Number(values?.[names?.indexOf('TCPMD5Failure') ?? -1] ?? 0);
+  }
+
+  /** Whether the peer offered a capability, by the start of its name. */
+  async offers(name: string): Promise<boolean> {
+    const { capabilitiesReceived } = await this.speaker.peer(this.peer);
+    return capabilitiesReceived.some((capability) => capability.startsWith(name));
+  }
+
+  async end(): Promise<void> {
+    for (const speaker of this.#speakers) await speaker.kill();
+    await this.router.kill();
+    this.router.dispose();
+  }
+}
+
+const benches: Bench[] = [];
+
+function linkLocal(netns: Netns): string {
+  const text = netns.run('ip', '-6', '-o', 'address', 'show', 'dev', 'eth0', 'scope', 'link');
+  const found = /inet6 (fe80::\S+)\//.exec(text)?.[1];
+  if (found === undefined) throw new Error(`no link-local address: ${text}`);
+  return found;
+}
+
+/** Runs a scenario with several routers side by side; all are tried before the first failure is thrown. */
+async function withEach(kinds: readonly Kind[], run: (kind: Kind) => Promise<void>): Promise<void> {
+  const results = await Promise.allSettled(kinds.map(run));
+  const failures = results.flatMap((result, index) =>
+    result.status === 'rejected' ? [`${kinds[index]}: ${describe_(result.reason)}`] : [],
+  );
+  assert.deepEqual(failures, []);
+}
+
+function describe_(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? `${error.message} (${error.cause.message})` : error.message;
+}
+
+describe('interoperability matrix', function () {
+  this.timeout(90_000);
+
+  afterEach(async () => {
+    await Promise.all(benches.map((bench) => bench.end()));
+    benches.length = 0;
+    await removeAllNetns();
+  });
+
+  after(() => {
+    const width = Math.max(...[...table.keys()].map((feature) => feature.length));
+    const line = (first: string, cells: readonly string[]): string =>
+      `    ${first.padEnd(width)}  ${cells.map((cell) => cell.padEnd(10)).join('')}`;
+    console.log(`\n${line('', KINDS)}`);
+    for (const [feature, row] of table) {
+      console.log(
+        line(
+          feature,
+          KINDS.map((kind) => row.get(kind) ?? '-'),
+        ),
+      );
+    }
+  });
+
+  it('one session with all there is: capabilities, MD5, communities, refresh, several paths, long messages', async () => {
+    await withEach(KINDS, async (kind) => {
+      const bench = new Bench(kind, {
+        password: 'one-key',
+        restartTimeSec: 1,
+        longLivedSec: 60,
+        addPath: true,
+        announce: [
+          {
+            prefix: '10.2.0.0/16',
+            communities: ['65002:7'],
+            largeCommunities: ['200002:1:2'],
+          },
+          { prefix: '10.22.0.0/16', communities: ['65535:0'] },
+          { prefix: '2001:db8:2::/48' },
+        ],
+      });
+      const helperPeer: ChildPeer = {
+        address: HELPER,
+        localAs: OUR_AS,
+        peerAs: HELPER_AS,
+        ttl: 64,
+        holdTimeSec: HOLD_SEC,
+      };
+      const mainPeer = bench.childPeer({
+        restartTimeSec: 60,
+        extra: {
+          password: 'one-key',
+          gracefulRestart: { restartTimeSec: 60, maxHelperTimeSec: 60, notification: true },
+          longLivedGracefulRestart: { staleTimeSec: 60, maxHelperTimeSec: 60 },
+          enhancedRouteRefresh: true,
+          extendedMessages: true,
+          addPath: { send: ['ipv4', 'ipv6'], receive: ['ipv4', 'ipv6'] },
+        },
+      });
+      await bench.start(
+        {},
+        { peers: [mainPeer, helperPeer], identity: { host: 'node1', softwareVersion: 'ocicat' } },
+      );
+      seen(kind, 'TCP MD5 over IPv4 (RFC 2385)');
+      const [route] = await bench.weHave('10.2.0.0/16');
+      assert.deepEqual(route?.asPath, [THEIR_AS]);
+      assert.ok(route?.communities.includes(((65002 << 16) | 7) >>> 0));
+      assert.deepEqual(route?.largeCommunities, ['200002:1:2']);
+      await bench.weHave('2001:db8:2::/48');
+      const [ours] = await bench.theyHave('10.1.0.0/16');
+      assert.deepEqual(ours?.asPath, [OUR_AS]);
+      await bench.theyHave('2001:db8:1::/48');
+      seen(kind, 'both families in one session, 4-octet AS, large communities');
+
+      const [leaving] = await bench.weHave('10.22.0.0/16');
+      assert.equal(leaving?.localPref, 0);
+      seen(kind, 'graceful shutdown, received (RFC 8326)');
+
+      for (const [capability, feature] of [
+        ['Graceful Restart', 'graceful restart offered (RFC 4724)'],
+        ['Long-Lived', 'long-lived graceful restart offered (RFC 9494)'],
+      ] as const) {
+        if (await bench.offers(capability)) seen(kind, feature);
+      }
+
+      await bench.startHelper(HELPER_AS, ['10.1.0.0/16']);
+      if (await bench.offers('ADD-PATH')) {
+        const [withId] = await bench.weHave('10.2.0.0/16');
+        assert.ok(withId?.pathId !== undefined, 'the path has an identifier');
+        seen(kind, 'ADD-PATH, received (RFC 7911)');
+        const two = await bench.theyHave('10.1.0.0/16', 2);
+        assert.deepEqual(two.map(({ asPath }) => asPath.join(' ')).sort(), [
+          `${OUR_AS}`,
+          `${OUR_AS} ${HELPER_AS}`,
+        ]);
+        seen(kind, 'ADD-PATH, sent (RFC 7911)');
+      }
+
+      // ExaBGP 4 resets the session when it is asked for a refresh.
+      if (kind !== 'exabgp') {
+        await bench.speaker.request({ method: 'reset', peer: bench.peer, kind: 'soft-in' });
+      }
+      // ExaBGP 4 offers it and marks nothing.
+      if (kind !== 'exabgp' && (await bench.offers('Enhanced Route Refresh'))) {
+        for (const phase of ['begin', 'end']) {
+          await bench.event(
+            `refresh ${phase}`,
+            (event) => event['type'] === 'refresh' && event['phase'] === phase,
+          );
+        }
+        seen(kind, 'enhanced route refresh, asked for (RFC 7313)');
+      }
+      await bench.weHave('10.2.0.0/16');
+      if (bench.router.refresh !== undefined) {
+        const { updatesSent } = (await bench.speaker.peer(bench.peer)).counters;
+        await bench.router.refresh();
+        await eventually(
+          'we send again',
+          async () => (await bench.speaker.peer(bench.peer)).counters.updatesSent > updatesSent,
+          WAIT,
+        );
+        await bench.theyHave('10.1.0.0/16');
+        seen(
+          kind,
+          (await bench.offers('Enhanced Route Refresh'))
+            ? 'enhanced route refresh, answered (RFC 7313)'
+            : 'route refresh, answered (RFC 2918)',
+        );
+      }
+
+      const before = (await bench.speaker.peer(bench.peer)).counters.updatesSent;
+      const many = Array.from({ length: 6000 }, (_, i) => `10.${64 + (i >> 8)}.${i & 255}.0/24`);
+      await bench.speaker.request({ method: 'originate-with', prefixes: many });
+      await eventually(
+        `${kind}: they have all of ${many.length}`,
+        async () => (await bench.router.count()) >= many.length,
+        WAIT,
+      );
+      if (await bench.offers('Extended Message')) {
+        const messages = (await bench.speaker.peer(bench.peer)).counters.updatesSent - before;
+        // Of 4096 octets it would be 16 at least.
+        assert.ok(messages <= 12, `${messages} messages for what fits into two of 65535 octets`);
+        seen(kind, 'extended messages (RFC 8654)');
+      }
+
+      await bench.speaker.request({ method: 'draining', on: true });
+      await eventually(
+        `${kind}: they see 65535:0`,
+        async () => {
+          const paths = await bench.router.paths('10.1.0.0/16');
+          return paths.length > 0 && paths.every(({ communities }) => communities.includes('65535:0'));
+        },
+        WAIT,
+      );
+      seen(kind, 'graceful shutdown, sent (RFC 8326)');
+
+      const { messages, exact, canonical } = roundTrip(await bench.speaker.messages(bench.peer), {
+        peerAs: THEIR_AS,
+        addPath: await bench.offers('ADD-PATH'),
+        extendedMessage: await bench.offers('Extended Message'),
+      });
+      assert.ok(messages > 4);
+      seen(kind, 'codec round trip of what it sent: octet by octet/canonical', `${exact}/${canonical}`);
+
+      const drops = bench.speaker.events.filter(
+        (event) => event['type'] === 'session-down' && event['peer'] === bench.peer,
+      );
+      assert.deepEqual(drops, [], 'all in one session');
+
+      const { capabilitiesReceived } = await bench.speaker.peer(bench.peer);
+      await bench.speaker.request({ method: 'reset', peer: bench.peer, kind: 'hard' });
+      const toldOf = (code: string) => (event: Readonly<Record<string, unknown>>) =>
+        event['type'] === 'notification' && event['direction'] === 'sent' && event['code'] === code;
+      const isGraceful = capabilitiesReceived.some((name) => /^Graceful.*notification/.test(name));
+      await bench.event('the reset is told', toldOf(isGraceful ? '6/9' : '6/4'));
+      if (isGraceful) seen(kind, 'N bit, hard reset sent (RFC 8538)');
+      await bench.up();
+
+      if (await bench.offers('Long-Lived')) {
+        await bench.weHave('10.2.0.0/16');
+        await bench.router.kill();
+        await bench.event('routes are long-lived stale', (event) => event['type'] === 'long-lived-stale');
+        await eventually(
+          'LLGR_STALE',
+          async () =>
+            (await bench.speaker.details('10.2.0.0/16')).some(({ communities }) =>
+              communities.includes(0xffff0006),
+            ),
+          WAIT,
+        );
+        seen(kind, 'long-lived graceful restart, as helper (RFC 9494)');
+      }
+    });
+  });
+
+  it('TCP MD5 over IPv6: the right key, another key, the key changed under the session', async () => {
+    await withEach(['frr', 'bird', 'ourselves'], async (kind) => {
+      const bench = new Bench(kind, {
+        local: THEIRS.ipv6,
+        neighbour: OURS.ipv6,
+        password: 'first',
+        holdTimeSec: 6,
+      });
+      await bench.start({ extra: { password: 'wrong' } }, {}, false);
+      await eventually(`${kind}: the kernel refuses the key`, () => bench.md5Failures() > 0, WAIT);
+      assert.notEqual((await bench.speaker.peer(bench.peer)).state, 'Established');
+      const use = (password: string): Promise<unknown> =>
+        bench.speaker.request({ method: 'setPeers', peers: [bench.childPeer({ extra: { password } })] });
+      await use('first');
+      await bench.up();
+      seen(kind, 'TCP MD5 over IPv6');
+      await use('wrong');
+      await bench.down();
+      await use('first');
+      await bench.up();
+      seen(kind, 'TCP MD5 key changed live');
+    });
+  });
+
+  it('IPv4 routes with IPv6 next hops (RFC 8950)', async () => {
+    await withEach(['frr', 'bird', 'exabgp', 'ourselves'], async (kind) => {
+      const bench = new Bench(kind, { local: THEIRS.ipv6, neighbour: OURS.ipv6, extendedNextHop: true });
+      await bench.start({ extra: { extendedNextHop: true } });
+      const [ours] = await bench.theyHave('10.1.0.0/16');
+      assert.match(ours?.nextHop ?? '', /:/);
+      seen(kind, 'IPv4 over IPv6 next hop, sent (RFC 8950)');
+      const [theirs] = await bench.weHave('10.2.0.0/16');
+      assert.match(theirs?.nextHop ?? '', /:/);
+      seen(kind, 'IPv4 over IPv6 next hop, received (RFC 8950)');
+    });
+  });
+
+  it('a session on link-local addresses, the scope kept (unnumbered)', async () => {
+    await withEach(['frr', 'bird', 'ourselves'], async (kind) => {
+      const bench = new Bench(kind, { interface: 'eth0', extendedNextHop: true });
+      await bench.start({ extra: { interface: 'eth0', extendedNextHop: true, acceptedAs: 'external' } });
+      const [four] = await bench.weHave('10.2.0.0/16');
+      const [six] = await bench.weHave('2001:db8:2::/48');
+      assert.deepEqual([four?.nextHop, six?.nextHop], [`${bench.far}%eth0`, `${bench.far}%eth0`]);
+      await bench.theyHave('10.1.0.0/16');
+      await bench.theyHave('2001:db8:1::/48');
+      seen(kind, 'unnumbered: link-local session and next hops');
+    });
+  });
+
+  it('route reflection between clients (RFC 4456)', async () => {
+    await withEach(KINDS, async (kind) => {
+      const bench = new Bench(kind, { as: OUR_AS });
+      const clients = ['client', 'helper'].map(
+        (who): ChildPeer => ({
+          ...bench.childPeer({ exportAll: true, ttl: 64 }),
+          ...(who === 'helper' && { address: HELPER, holdTimeSec: HOLD_SEC }),
+          extra: { routeReflectorClient: true },
+        }),
+      );
+      await bench.start({}, { peers: clients });
+      const helper = await bench.startHelper(OUR_AS, ['10.3.0.0/16']);
+      const [reflected] = await eventually(
+        `${kind}: the other client has its route`,
+        async () => {
+          const found = await helper.details('10.2.0.0/16');
+          return found.length > 0 ? found : undefined;
+        },
+        WAIT,
+      );
+      assert.deepEqual(
+        [reflected?.originatorId, reflected?.clusterList, reflected?.nextHop],
+        [0xc0000202, [0xc0000201], THEIRS.ipv4],
+      );
+      const [theirs] = await bench.theyHave('10.3.0.0/16');
+      assert.equal(theirs?.nextHop, HELPER, 'the next hop is left alone');
+      seen(kind, 'route reflection, clients (RFC 4456)');
+    });
+  });
+
+  it('local AS, AS override, private numbers (RFC 7705)', async () => {
+    await withEach(KINDS, async (kind) => {
+      const bench = new Bench(kind, { neighbourAs: 65010 });
+      const peerWith = (extra: ChildPeer['extra']): ChildPeer =>
+        bench.childPeer({ localAs: 65010, ...(extra && { extra }) });
+      await bench.start({}, { peers: [peerWith({})] });
+      await bench.speaker.request({
+        method: 'originate-with',
+        prefixes: ['10.9.0.0/16'],
+        asPath: [64999, THEIR_AS, 3356],
+      });
+      const pathIs = (prefix: string, path: readonly number[]): Promise<unknown> =>
+        eventually(
+          `${kind}: ${prefix} has the path ${path.join(' ')}`,
+          async () => (await bench.router.paths(prefix))[0]?.asPath.join() === path.join(),
+          WAIT,
+        );
+      await pathIs('10.1.0.0/16', [65010, OUR_AS]);
+      const [received] = await bench.weHave('10.2.0.0/16');
+      assert.deepEqual(received?.asPath, [65010, THEIR_AS]);
+      await bench.speaker.request({
+        method: 'setPeers',
+        peers: [
+          peerWith({
+            localAsOptions: { noPrepend: true, replaceAs: true },
+            asOverride: true,
+            removePrivateAs: 'remove',
+          }),
+        ],
+      });
+      await pathIs('10.1.0.0/16', [65010]);
+      await pathIs('10.9.0.0/16', [65010, 65010, 3356]);
+      const [plain] = await eventually(
+        'without our AS in front',
+        async () => {
+          const found = await bench.speaker.details('10.2.0.0/16');
+          return found[0]?.asPath.length === 1 ? found : undefined;
+        },
+        WAIT,
+      );
+      assert.deepEqual(plain?.asPath, [THEIR_AS]);
+      assert.equal((await bench.speaker.peer(bench.peer)).counters.droppedCount, 0, 'all of it live');
+      seen(kind, 'local AS, AS override, remove private AS (RFC 7705)');
+    });
+  });
+
+  it('a peer that comes by itself, with a limit on its prefixes', async () => {
+    await withEach(KINDS, async (kind) => {
+      const bench = new Bench(kind, {
+        announce: [{ prefix: '10.2.0.0/16' }, { prefix: '10.22.0.0/16' }, { prefix: '10.23.0.0/16' }],
+      });
+      const dynamic = (limit: number) => ({
+        prefix: '192.0.2.0/24',
+        limit: 2,
+        template: {
+          localAs: OUR_AS,
+          peerAs: 1,
+          holdTimeSec: HOLD_SEC,
+          extra: {
+            acceptedAs: 'external' as const,
+            maxPrefixes: {
+              ipv4: {
+                limit,
+                count: 'received' as const,
+                warnPercent: 75,
+                action: { kind: 'stop' as const, restartSec: 60 },
+              },
+            },
+          },
+        },
+      });
+      await bench.start({}, { peers: [], dynamic: [dynamic(2)] }, false);
+      await bench.event('6/1', (event) => event['type'] === 'notification' && event['code'] === '6/1');
+      assert.ok(bench.speaker.events.some((event) => event['type'] === 'prefix-limit'));
+      seen(kind, 'maximum of prefixes (RFC 4486)');
+      seen(kind, 'dynamic peer by prefix');
+      if (kind !== 'ourselves') {
+        const log = await eventually(
+          'the router says so',
+          async () => {
+            const text = await bench.router.log();
+            return /max|prefix|6\/1|06 ?01/i.test(text) ? text : undefined;
+          },
+          WAIT,
+        );
+        assert.ok(log.length > 0);
+      }
+    });
+  });
+
+  it('roles (RFC 9234)', async () => {
+    await withEach(['frr', 'bird', 'ourselves'], async (kind) => {
+      const bench = new Bench(kind, { role: 'provider' });
+      await bench.start({ extra: { role: { local: 'customer', strict: true } } });
+      const [route] = await bench.weHave('10.2.0.0/16');
+      assert.equal(route?.onlyToCustomer, THEIR_AS);
+      await bench.theyHave('10.1.0.0/16');
+      seen(kind, 'roles and Only-to-Customer (RFC 9234)');
+      await bench.speaker.request({
+        method: 'setPeers',
+        peers: [bench.childPeer({ extra: { role: { local: 'peer', strict: true } } })],
+      });
+      await bench.event('2/11', (event) => event['type'] === 'notification' && event['code'] === '2/11');
+      seen(kind, 'role mismatch 2/11');
+    });
+  });
+});
