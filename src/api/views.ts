@@ -144,7 +144,7 @@ export interface FibRouteView {
   readonly prefix: string;
   readonly family: Family;
   readonly kind: string;
-  /** endpoint, block, bgp, or foreign */
+  /** endpoint, block, remote, bgp, or foreign */
   readonly source: string;
   /** installed, pending, failed, unresolved, conflict, stale, foreign */
   readonly state: string;
