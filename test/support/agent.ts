@@ -12,6 +12,7 @@ import { ApiClient } from '../../src/api/client.ts';
 import type { EndpointView, FibRouteView, Finding, StatusView } from '../../src/api/views.ts';
 import { eventually } from './eventually.ts';
 import { type CommandResult, connect, createNetns, type Netns } from './netns.ts';
+import { removeRuntimeLeftovers } from './runtime-leftovers.ts';
 
 const LAUNCHER = fileURLToPath(new URL('../../src/cli/ocicat.sh', import.meta.url));
 const FOLDER = /^ocit-agent-(\d+)-\d+$/;
@@ -297,6 +298,7 @@ function sweepStaleAgents(): void {
         // It ended meanwhile.
       }
     }
+    removeRuntimeLeftovers(folder);
     rmSync(folder, { recursive: true, force: true });
   }
 }

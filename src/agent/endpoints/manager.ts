@@ -335,7 +335,7 @@ export class EndpointManager {
     if (attachment === undefined)
       throw problem('internal', `endpoint ${id} was written but the store has not announced it`);
     // An order that is stored already changes no resource, but what it asks for may have been taken away in the kernel.
-    attachment.refresh();
+    if (attachment.state === 'up') attachment.refresh();
     try {
       await attachment.settled(SETTLE_TIMEOUT_MS);
     } catch (error) {
