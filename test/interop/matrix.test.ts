@@ -1,214 +1,44 @@
 /** Every optional feature of the speaker against FRR, BIRD, GoBGP, ExaBGP and ourselves; prints at its end who was seen doing what. */
 import assert from 'node:assert/strict';
 import { eventually } from '../support/eventually.ts';
-import { OurRouter } from '../support/matrix-ourselves.ts';
 import {
-  createMatrixRouter,
-  type MatrixConfig,
-  type MatrixKind,
-  type MatrixRouter,
-} from '../support/matrix-routers.ts';
-import { connect, createNetns, type Netns, removeAllNetns } from '../support/netns.ts';
+  Bench,
+  type BenchKind,
+  HELPER,
+  HELPER_AS,
+  HOLD_SEC,
+  OUR_AS,
+  OURS,
+  THEIR_AS,
+  THEIRS,
+  WAIT,
+} from '../support/matrix-bench.ts';
+import { removeAllNetns } from '../support/netns.ts';
 import { roundTrip } from '../support/round-trip.ts';
-import { type ChildPeer, type ChildSpeakerOptions, SpeakerProcess } from '../support/speaker-process.ts';
+import type { ChildPeer } from '../support/speaker-process.ts';
 
-type Kind = MatrixKind | 'ourselves';
-const KINDS: readonly Kind[] = ['frr', 'bird', 'gobgp', 'exabgp', 'ourselves'];
-const WAIT = { timeoutMs: 25_000, intervalMs: 100 };
-const OUR_AS = 65001;
-const THEIR_AS = 200002;
-const HELPER_AS = 65003;
-const OURS = { ipv4: '192.0.2.1', ipv6: '2001:db8::1' } as const;
-const THEIRS = { ipv4: '192.0.2.2', ipv6: '2001:db8::2' } as const;
-const HELPER = '192.0.2.3';
-/** long enough for a machine that is busy with other things */
-const HOLD_SEC = 30;
+const KINDS: readonly BenchKind[] = ['frr', 'bird', 'gobgp', 'exabgp', 'ourselves'];
 
 /** What was seen: feature -> kind -> word. */
-const table = new Map<string, Map<Kind, string>>();
+const table = new Map<string, Map<BenchKind, string>>();
 
-function seen(kind: Kind, feature: string, word = 'yes'): void {
-  const row = table.get(feature) ?? new Map<Kind, string>();
+function seen(kind: BenchKind, feature: string, word = 'yes'): void {
+  const row = table.get(feature) ?? new Map<BenchKind, string>();
   table.set(feature, row);
   row.set(kind, word);
 }
 
-/** One router on one link with our speaker, and room for another speaker of ours on our side of it. */
-class Bench {
-  readonly kind: Kind;
-  readonly router: MatrixRouter | OurRouter;
-  readonly config: MatrixConfig;
-  readonly #near: Netns;
-  readonly #speakers: SpeakerProcess[] = [];
-  #main: SpeakerProcess | undefined;
-
-  constructor(kind: Kind, change: Partial<MatrixConfig> = {}) {
-    this.kind = kind;
-    this.#near = createNetns();
-    const far = createNetns();
-    connect(
-      {
-        netns: this.#near,
-        name: 'eth0',
-        addresses: ['192.0.2.1/24', '192.0.2.3/24', '2001:db8::1/64'],
-      },
-      { netns: far, name: 'eth0', addresses: ['192.0.2.2/24', '2001:db8::2/64'] },
-    );
-    this.near = linkLocal(this.#near);
-    this.far = linkLocal(far);
-    this.config = {
-      as: THEIR_AS,
-      neighbourAs: OUR_AS,
-      local: THEIRS.ipv4,
-      neighbour: OURS.ipv4,
-      routerId: '192.0.2.2',
-      holdTimeSec: HOLD_SEC,
-      announce: [{ prefix: '10.2.0.0/16' }, { prefix: '2001:db8:2::/48' }],
-      ...change,
-      ...(change.interface !== undefined && { local: this.far, neighbour: this.near }),
-    };
-    this.router =
-      kind === 'ourselves' ? new OurRouter(far, this.config) : createMatrixRouter(kind, far, this.config);
-    benches.push(this);
-  }
-
-  /** link-local addresses of both ends */
-  readonly near: string;
-  readonly far: string;
-
-  get speaker(): SpeakerProcess {
-    if (this.#main === undefined) throw new Error('start comes first');
-    return this.#main;
-  }
-
-  get peer(): string {
-    return this.config.local;
-  }
-
-  childPeer(change: Partial<ChildPeer> = {}): ChildPeer {
-    const { as, holdTimeSec = HOLD_SEC } = this.config;
-    return { address: this.peer, localAs: OUR_AS, peerAs: as, exportAll: true, holdTimeSec, ...change };
-  }
-
-  /** Starts both sides and waits for the session. */
-  async start(
-    peer: Partial<ChildPeer> = {},
-    options: Partial<ChildSpeakerOptions> = {},
-    waits = true,
-  ): Promise<void> {
-    this.#main = await SpeakerProcess.start(this.#near, {
-      routerId: 0xc0000201,
-      localAs: OUR_AS,
-      listenPort: 179,
-      preserved: false,
-      peers: [this.childPeer(peer)],
-      originate: ['10.1.0.0/16', '2001:db8:1::/48'],
-      ...options,
-    });
-    this.#speakers.push(this.#main);
-    await this.router.start();
-    if (waits) await this.up();
-  }
-
-  /** Another speaker of ours on our side of the link, with a session to the first. */
-  async startHelper(as: number, originate: readonly string[]): Promise<SpeakerProcess> {
-    const helper = await SpeakerProcess.start(this.#near, {
-      routerId: 0xc0000203,
-      localAs: as,
-      preserved: false,
-      peers: [
-        {
-          address: OURS.ipv4,
-          localAddress: HELPER,
-          localAs: as,
-          peerAs: OUR_AS,
-          ttl: 64,
-          exportAll: true,
-          holdTimeSec: HOLD_SEC,
-        },
-      ],
-      originate,
-    });
-    this.#speakers.push(helper);
-    return helper;
-  }
-
-  async up(): Promise<void> {
-    await eventually(
-      `${this.kind}: established here`,
-      async () => (await this.speaker.peer(this.peer))?.state === 'Established',
-      WAIT,
-    );
-    await eventually(`${this.kind}: established there`, () => this.router.isUp(), WAIT);
-  }
-
-  async down(): Promise<void> {
-    await eventually(
-      `${this.kind}: not established`,
-      async () => (await this.speaker.peer(this.peer))?.state !== 'Established',
-      WAIT,
-    );
-  }
-
-  async weHave(prefix: string, paths = 1) {
-    return eventually(
-      `${this.kind}: we have ${paths} paths to ${prefix}`,
-      async () => {
-        const found = (await this.speaker.details(prefix)).filter(({ peer }) => peer === this.peer);
-        return found.length >= paths ? found : undefined;
-      },
-      WAIT,
-    );
-  }
-
-  async theyHave(prefix: string, paths = 1) {
-    return eventually(
-      `${this.kind}: they have ${paths} paths to ${prefix}`,
-      async () => {
-        const found = await this.router.paths(prefix);
-        return found.length >= paths ? found : undefined;
-      },
-      WAIT,
-    );
-  }
-
-  async event(what: string, matches: (event: Readonly<Record<string, unknown>>) => boolean): Promise<void> {
-    await eventually(`${this.kind}: ${what}`, () => this.speaker.events.some(matches), WAIT);
-  }
-
-  /** Segments with a wrong TCP MD5 signature that came in on our side. */
-  md5Failures(): number {
-    const [names, values] = this.#near
-      .run('sh', '-c', 'grep TcpExt: /proc/net/netstat')
-      .split('\n')
-      .map((line) => line.split(' '));
-    return Number(values?.[names?.indexOf('TCPMD5Failure') ?? -1] ?? 0);
-  }
-
-  /** Whether the peer offered a capability, by the start of its name. */
-  async offers(name: string): Promise<boolean> {
-    const { capabilitiesReceived } = await this.speaker.peer(this.peer);
-    return capabilitiesReceived.some((capability) => capability.startsWith(name));
-  }
-
-  async end(): Promise<void> {
-    for (const speaker of this.#speakers) await speaker.kill();
-    await this.router.kill();
-    this.router.dispose();
-  }
-}
-
 const benches: Bench[] = [];
 
-function linkLocal(netns: Netns): string {
-  const text = netns.run('ip', '-6', '-o', 'address', 'show', 'dev', 'eth0', 'scope', 'link');
-  const found = /inet6 (fe80::\S+)\//.exec(text)?.[1];
-  if (found === undefined) throw new Error(`no link-local address: ${text}`);
-  return found;
+/** A bench that is taken down after the test. */
+function makeBench(...args: ConstructorParameters<typeof Bench>): Bench {
+  const bench = new Bench(...args);
+  benches.push(bench);
+  return bench;
 }
 
 /** Runs a scenario with several routers side by side; all are tried before the first failure is thrown. */
-async function withEach(kinds: readonly Kind[], run: (kind: Kind) => Promise<void>): Promise<void> {
+async function withEach(kinds: readonly BenchKind[], run: (kind: BenchKind) => Promise<void>): Promise<void> {
   const results = await Promise.allSettled(kinds.map(run));
   const failures = results.flatMap((result, index) =>
     result.status === 'rejected' ? [`${kinds[index]}: ${describe_(result.reason)}`] : [],
@@ -247,7 +77,7 @@ describe('interoperability matrix', function () {
 
   it('one session with all there is: capabilities, MD5, communities, refresh, several paths, long messages', async () => {
     await withEach(KINDS, async (kind) => {
-      const bench = new Bench(kind, {
+      const bench = makeBench(kind, {
         password: 'one-key',
         restartTimeSec: 1,
         longLivedSec: 60,
@@ -418,7 +248,7 @@ describe('interoperability matrix', function () {
 
   it('TCP MD5 over IPv6: the right key, another key, the key changed under the session', async () => {
     await withEach(['frr', 'bird', 'ourselves'], async (kind) => {
-      const bench = new Bench(kind, {
+      const bench = makeBench(kind, {
         local: THEIRS.ipv6,
         neighbour: OURS.ipv6,
         password: 'first',
@@ -442,7 +272,7 @@ describe('interoperability matrix', function () {
 
   it('IPv4 routes with IPv6 next hops (RFC 8950)', async () => {
     await withEach(['frr', 'bird', 'exabgp', 'ourselves'], async (kind) => {
-      const bench = new Bench(kind, { local: THEIRS.ipv6, neighbour: OURS.ipv6, extendedNextHop: true });
+      const bench = makeBench(kind, { local: THEIRS.ipv6, neighbour: OURS.ipv6, extendedNextHop: true });
       await bench.start({ extra: { extendedNextHop: true } });
       const [ours] = await bench.theyHave('10.1.0.0/16');
       assert.match(ours?.nextHop ?? '', /:/);
@@ -455,7 +285,7 @@ describe('interoperability matrix', function () {
 
   it('a session on link-local addresses, the scope kept (unnumbered)', async () => {
     await withEach(['frr', 'bird', 'ourselves'], async (kind) => {
-      const bench = new Bench(kind, { interface: 'eth0', extendedNextHop: true });
+      const bench = makeBench(kind, { interface: 'eth0', extendedNextHop: true });
       await bench.start({ extra: { interface: 'eth0', extendedNextHop: true, acceptedAs: 'external' } });
       const [four] = await bench.weHave('10.2.0.0/16');
       const [six] = await bench.weHave('2001:db8:2::/48');
@@ -468,7 +298,7 @@ describe('interoperability matrix', function () {
 
   it('route reflection between clients (RFC 4456)', async () => {
     await withEach(KINDS, async (kind) => {
-      const bench = new Bench(kind, { as: OUR_AS });
+      const bench = makeBench(kind, { as: OUR_AS });
       const clients = ['client', 'helper'].map(
         (who): ChildPeer => ({
           ...bench.childPeer({ exportAll: true, ttl: 64 }),
@@ -498,7 +328,7 @@ describe('interoperability matrix', function () {
 
   it('local AS, AS override, private numbers (RFC 7705)', async () => {
     await withEach(KINDS, async (kind) => {
-      const bench = new Bench(kind, { neighbourAs: 65010 });
+      const bench = makeBench(kind, { neighbourAs: 65010 });
       const peerWith = (extra: ChildPeer['extra']): ChildPeer =>
         bench.childPeer({ localAs: 65010, ...(extra && { extra }) });
       await bench.start({}, { peers: [peerWith({})] });
@@ -544,7 +374,7 @@ describe('interoperability matrix', function () {
 
   it('a peer that comes by itself, with a limit on its prefixes', async () => {
     await withEach(KINDS, async (kind) => {
-      const bench = new Bench(kind, {
+      const bench = makeBench(kind, {
         announce: [{ prefix: '10.2.0.0/16' }, { prefix: '10.22.0.0/16' }, { prefix: '10.23.0.0/16' }],
       });
       const dynamic = (limit: number) => ({
@@ -588,7 +418,7 @@ describe('interoperability matrix', function () {
 
   it('roles (RFC 9234)', async () => {
     await withEach(['frr', 'bird', 'ourselves'], async (kind) => {
-      const bench = new Bench(kind, { role: 'provider' });
+      const bench = makeBench(kind, { role: 'provider' });
       await bench.start({ extra: { role: { local: 'customer', strict: true } } });
       const [route] = await bench.weHave('10.2.0.0/16');
       assert.equal(route?.onlyToCustomer, THEIR_AS);
