@@ -133,6 +133,8 @@ export class Follower {
     });
     const stop = (): void => ended.resolve({ type: 'lost', reason: 'closed' });
     this.#abort.signal.addEventListener('abort', stop, { once: true });
+    // Closed while the stream was opened: the event has gone by.
+    if (this.#abort.signal.aborted) stop();
     try {
       if (watch.clusterId !== this.#clusterId) {
         this.#startOver();
