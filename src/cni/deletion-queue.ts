@@ -40,7 +40,8 @@ export class DeletionQueue {
   readonly #work: (attachment: Attachment) => Promise<void>;
   readonly #task: CoalescedTask;
   #watcher: FSWatcher | undefined;
-  #watched: number | undefined;
+  /** identity of the folder that the watcher follows */
+  #watched: string | undefined;
 
   /** `work` deletes one attachment and then calls `done` for it; it may find that somebody else did so meanwhile. */
   constructor(folder: string, log: Log, work: (attachment: Attachment) => Promise<void>) {
@@ -104,15 +105,16 @@ export class DeletionQueue {
     return {};
   }
 
-  // Somebody may remove the folder; the plugin makes it again.
+  // Somebody may remove the folder; the plugin makes it again. The new folder often has the inode number of the old one.
   #follow(): void {
-    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
-    const { ino } = statSync(this.#folder);
-    if (ino === this.#watched) return;
+    const made = mkdirSync(this.#folder, { recursive: true, mode: 0o700 }) !== undefined;
+    const { ino, birthtimeNs } = statSync(this.#folder, { bigint: true });
+    const identity = `${ino} ${birthtimeNs}`;
+    if (!made && identity === this.#watched) return;
     this.#watcher?.close();
     this.#watcher = watch(this.#folder, { persistent: false }, () => this.#task.trigger());
     this.#watcher.on('error', () => this.#task.trigger());
-    this.#watched = ino;
+    this.#watched = identity;
   }
 
   #read(name: string): Attachment | undefined {
