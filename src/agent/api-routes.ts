@@ -1,14 +1,11 @@
 /** The API's paths, each a few lines over the agent's parts. */
-import type { PathView } from '../../bgp/types.ts';
 import { problem } from '../api/problem.ts';
-import type { ApiRequest, ApiRoutes } from '../api/server.ts';
-import type { EndpointRequest, PathRow } from '../api/views.ts';
+import type { ApiRoutes } from '../api/server.ts';
+import type { EndpointRequest } from '../api/views.ts';
 import { parseSelector } from '../calc/selector/parse.ts';
 import type { ResourceKey } from '../model/metadata-types.ts';
-import { type Address, addressesEqual, FAMILIES, type Family, parseAddress } from '../net/address.ts';
-import { hostPrefix, type Prefix, parsePrefix, prefixContainsAddress, prefixesEqual } from '../net/prefix.ts';
 import type { Agent } from './agent.ts';
-import { pathRow, peerView } from './bgp/views.ts';
+import { bgpApiRoutes, prefixOrAddress } from './bgp-routes.ts';
 import { readPorts } from './endpoints/ports.ts';
 import { fibRoutes, fibRoutesOfAddress, fibRoutesOfPrefix } from './fib-views.ts';
 import { ipamRoutes } from './ipam/routes.ts';
@@ -19,18 +16,7 @@ import { readStatus } from './status.ts';
 export function apiRoutes(agent: Agent): ApiRoutes {
   return {
     'GET /v1/status': async () => ({ json: await readStatus(agent) }),
-    'GET /v1/bgp/peers': () => ({
-      json: (agent.bgp.speaker?.peers() ?? []).map((status) =>
-        peerView(status, agent.bgp.resourceOf(status.name)),
-      ),
-    }),
-    'GET /v1/bgp/peers/:peer': ({ params }) => {
-      const name = peerName(agent, params['peer'] ?? '');
-      const status = agent.bgp.speaker?.peer(name);
-      if (status === undefined) throw unknownPeer(agent, name);
-      return { json: peerView(status, agent.bgp.resourceOf(name)) };
-    },
-    'GET /v1/bgp/routes': (request) => ({ rows: bgpRoutes(agent, request) }),
+    ...bgpApiRoutes(agent.bgp),
     'GET /v1/routes': ({ query }) => {
       const text = query.get('prefix');
       if (text === null) return { rows: fibRoutes(agent.fib.routes) };
@@ -98,100 +84,6 @@ function requireReady(agent: Agent): void {
       hint: 'See "ocicat status"; "ocicat status --wait 30s" waits for it.',
     },
   );
-}
-
-function* bgpRoutes(agent: Agent, { query }: ApiRequest): Generator<PathRow> {
-  const { speaker } = agent.bgp;
-  if (speaker === undefined) return;
-  const text = query.get('prefix');
-  const wanted = text === null ? undefined : prefixOrAddress(text);
-  const only = readFamily(query.get('family'));
-  const family =
-    wanted === undefined ? only : 'address' in wanted ? wanted.address.family : wanted.prefix.family;
-  for (const each of FAMILIES) {
-    if (family !== undefined && family !== each) continue;
-    for (const path of pathsOf(agent, query, each, wanted)) yield pathRow(path);
-  }
-}
-
-type Wanted = { readonly address: Address } | { readonly prefix: Prefix };
-
-function pathsOf(
-  agent: Agent,
-  query: URLSearchParams,
-  family: Family,
-  wanted: Wanted | undefined,
-): Iterable<PathView> {
-  const { speaker } = agent.bgp;
-  if (speaker === undefined) return [];
-  const peer = query.get('received') ?? query.get('advertised');
-  const which =
-    wanted === undefined
-      ? {}
-      : 'address' in wanted
-        ? { prefix: hostPrefix(wanted.address), longestMatch: true }
-        : { prefix: wanted.prefix };
-  if (peer === null) return speaker.rib.routes({ family, ...which });
-  const name = peerName(agent, peer);
-  const id = speaker.ribPeerId(name);
-  if (id === undefined) throw unknownPeer(agent, peer);
-  if (query.has('received')) return speaker.rib.routes({ family, peer: id, received: true, ...which });
-  return withinWanted(speaker.rib.advertised(id, family), wanted);
-}
-
-function* withinWanted(paths: Iterable<PathView>, wanted: Wanted | undefined): Generator<PathView> {
-  if (wanted === undefined) {
-    yield* paths;
-    return;
-  }
-  let best: PathView | undefined;
-  for (const path of paths) {
-    if ('prefix' in wanted) {
-      if (prefixesEqual(path.prefix, wanted.prefix)) yield path;
-    } else if (
-      prefixContainsAddress(path.prefix, wanted.address) &&
-      (best === undefined || path.prefix.length > best.prefix.length)
-    )
-      best = path;
-  }
-  if (best !== undefined) yield best;
-}
-
-function peerName(agent: Agent, text: string): string {
-  const address = parseAddress(text);
-  const found = agent.bgp.peers.find(
-    ({ config, resource }) =>
-      config.name === text ||
-      resource === text ||
-      resource === `BGPPeer ${text}` ||
-      (address !== undefined && addressesEqual(config.address, address)),
-  );
-  return found?.config.name ?? text;
-}
-
-function unknownPeer(agent: Agent, name: string): Error {
-  const known = agent.bgp.peers.map(({ config }) => config.name).join(', ');
-  return problem('not-found', `there is no BGP peer ${name}`, {
-    hint: known === '' ? 'This node has no peers.' : `Peers are ${known}.`,
-  });
-}
-
-function prefixOrAddress(text: string): Wanted {
-  const address = parseAddress(text);
-  if (address !== undefined) return { address };
-  const prefix = parsePrefix(text);
-  if (prefix !== undefined) return { prefix };
-  throw problem(
-    'invalid',
-    `"${text}" is neither an address nor a prefix such as 10.0.0.0/8 or 2001:db8::/32`,
-  );
-}
-
-function readFamily(text: string | null): Family | undefined {
-  if (text === null) return undefined;
-  const family = FAMILIES.find((each) => each === text);
-  if (family === undefined) throw problem('invalid', `family "${text}": choose ipv4 or ipv6`);
-  return family;
 }
 
 function selectorMatches(agent: Agent, expression: string): unknown {
