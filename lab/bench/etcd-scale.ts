@@ -1,0 +1,233 @@
+/**
+ * Cold start on a large etcd: how long until everything is known, and what that costs in memory, beside a plain `etcdctl get` of the same
+ * keys. Usage: node lab/bench/etcd-scale.ts [--blocks N] [--nodes N] [--runs N] [--json]. Starts an etcd of its own on loopback.
+ */
+import { execFile, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import type { Etcd3 } from 'etcd3';
+import { type EtcdStore, openEtcdStore } from '../../src/store/etcd/etcd-store.ts';
+import { ipamKey, resourceKey, WATCHED_RANGE } from '../../src/store/etcd/keys.ts';
+import { affinityKey, blockKey, formatIpamJson, handleKey } from '../../src/store/ipam-documents.ts';
+import { EtcdCluster } from '../../test/support/etcd.ts';
+
+const MIB = 1_048_576;
+const KEYS_PER_TRANSACTION = 100;
+const ADDRESSES = 64;
+/** Addresses of each block that containers hold. */
+const IN_USE = 16;
+const TIMEOUT_MS = 120_000;
+
+const { values } = parseArgs({
+  options: {
+    blocks: { type: 'string', default: '10000' },
+    nodes: { type: 'string', default: '1000' },
+    runs: { type: 'string', default: '3' },
+    json: { type: 'boolean', default: false },
+    // What this program starts itself as: the process that is measured.
+    endpoint: { type: 'string' },
+    cache: { type: 'string', default: '' },
+  },
+});
+
+/** What one start came to. */
+interface Start {
+  readonly inSyncMs: number;
+  readonly baseRssMiB: number;
+  readonly rssMiB: number;
+  readonly peakRssMiB: number;
+  readonly settledRssMiB: number;
+  readonly liveHeapMiB: number;
+  readonly liveExternalMiB: number;
+  readonly documents: number;
+}
+
+/** One node, or one block with its affinity and a handle a block. */
+function* contents(blocks: number, nodes: number): Generator<readonly [string, string]> {
+  for (let index = 0; index < nodes; index++) {
+    const name = `host-${index}`;
+    const metadata = { name, uid: `00000000-0000-4000-8000-${String(index).padStart(12, '0')}` };
+    const bgp = { ipv4Address: `172.16.${index >> 8}.${index & 255}/16` };
+    const node = { kind: 'Node', apiVersion: 'projectcalico.org/v3', metadata, spec: { bgp } };
+    yield [resourceKey({ kind: 'Node', name }), JSON.stringify(node)];
+  }
+  for (let index = 0; index < blocks; index++) {
+    const host = `host-${index % Math.max(1, nodes)}`;
+    const cidr = `10.${index >> 10}.${(index >> 2) & 255}.${(index & 3) * ADDRESSES}/26`;
+    yield [ipamKey(affinityKey(host, cidr)), '{"state":"confirmed","deleted":false}'];
+    yield [ipamKey(handleKey(`ocicat.container-${index}`)), JSON.stringify({ block: { [cidr]: IN_USE } })];
+    yield [ipamKey(blockKey(cidr)), formatIpamJson(blockDocument(cidr, host, index))];
+  }
+}
+
+function blockDocument(cidr: string, host: string, index: number): object {
+  const ordinals = Array.from({ length: ADDRESSES }, (_, ordinal) => ordinal);
+  const first = 1_700_000_000_000_000_000n + BigInt(index);
+  return {
+    cidr,
+    affinity: `host:${host}`,
+    affinity_claim_time: '2026-01-01T00:00:00Z',
+    allocations: ordinals.map((ordinal) => (ordinal < IN_USE ? ordinal : null)),
+    unallocated: ordinals.slice(IN_USE),
+    attributes: ordinals.slice(0, IN_USE).map((ordinal) => ({
+      handle_id: `ocicat.container-${index}-${ordinal}`,
+      secondary: { node: host, namespace: 'default', pod: `container-${index}-${ordinal}` },
+    })),
+    sequenceNumber: first + BigInt(IN_USE),
+    sequenceNumberForAllocation: Object.fromEntries(
+      ordinals.slice(0, IN_USE).map((ordinal) => [String(ordinal), first + BigInt(ordinal)]),
+    ),
+    deleted: false,
+  };
+}
+
+async function fill(client: Etcd3, blocks: number, nodes: number): Promise<number> {
+  let count = 0;
+  let puts: { request_put: { key: Buffer; value: Buffer } }[] = [];
+  const write = async (): Promise<void> => {
+    if (puts.length > 0) await client.kv.txn({ success: puts });
+    puts = [];
+  };
+  for (const [key, text] of contents(blocks, nodes)) {
+    puts.push({ request_put: { key: Buffer.from(key), value: Buffer.from(text) } });
+    count++;
+    if (puts.length === KEYS_PER_TRANSACTION) await write();
+  }
+  await write();
+  return count;
+}
+
+/** Memory of a process that was ended or runs, from the kernel, in MiB. */
+function memory(field: 'VmRSS' | 'VmHWM'): number {
+  const kib = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(
+    readFileSync('/proc/self/status', 'utf8'),
+  )?.[1];
+  return Number(kib ?? Number.NaN) / 1024;
+}
+
+/** The process that is measured: opens the store as the agent does and follows both halves of it. */
+async function measure(endpoint: string, cacheFolder: string): Promise<Start> {
+  await import('etcd3');
+  const baseRssMiB = memory('VmRSS');
+  const startedAt = performance.now();
+  const store: EtcdStore = await openEtcdStore({ etcd: { endpoints: [endpoint] }, cacheFolder });
+  let documents = 0;
+  const count = (event: { readonly type: string }): void => {
+    if (event.type === 'upsert') documents++;
+  };
+  await Promise.all([
+    new Promise<void>((resolve) =>
+      store.watch((event) => (event.type === 'in-sync' ? resolve() : count(event))),
+    ),
+    new Promise<void>((resolve) =>
+      store.ipam.watch((event) => (event.type === 'in-sync' ? resolve() : count(event))),
+    ),
+  ]);
+  const inSyncMs = performance.now() - startedAt;
+  const rssMiB = memory('VmRSS');
+  // As long as it takes until the copy on disk is written and whatever the start left behind is gone.
+  await new Promise((resolve) => setTimeout(resolve, 10_000));
+  const settledRssMiB = memory('VmRSS');
+  const peakRssMiB = memory('VmHWM');
+  setFlagsFromString('--expose-gc');
+  const collect: unknown = runInNewContext('gc');
+  if (typeof collect !== 'function') throw new Error('this runtime shows no gc');
+  for (let round = 0; round < 3; round++) {
+    Reflect.apply(collect, undefined, []);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  const { heapUsed, external } = process.memoryUsage();
+  await store.close();
+  return {
+    ...{ inSyncMs, baseRssMiB, rssMiB, peakRssMiB, settledRssMiB, documents },
+    liveHeapMiB: heapUsed / MIB,
+    liveExternalMiB: external / MIB,
+  };
+}
+
+/** Runs a command; resolves with its time, its peak memory, and what it printed last. */
+function timed(command: string, args: readonly string[]): Promise<{ ms: number; output: string }> {
+  const startedAt = performance.now();
+  return new Promise((resolve, reject) => {
+    execFile(command, [...args], { timeout: TIMEOUT_MS, maxBuffer: 1 << 26 }, (error, stdout) => {
+      if (error !== null) reject(error);
+      else resolve({ ms: performance.now() - startedAt, output: stdout });
+    });
+  });
+}
+
+/** `etcdctl get` of the same range into nothing: time and peak memory. */
+async function etcdctl(endpoint: string): Promise<{ ms: number; peakRssMiB: number; octets: number }> {
+  const range = [WATCHED_RANGE.first, WATCHED_RANGE.end];
+  const child = spawn('etcdctl', ['--endpoints', endpoint, 'get', ...range], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ETCDCTL_API: '3' },
+    timeout: TIMEOUT_MS,
+  });
+  const startedAt = performance.now();
+  let octets = 0;
+  let peakRssMiB = 0;
+  for await (const chunk of child.stdout) {
+    octets += Buffer.isBuffer(chunk) ? chunk.length : 0;
+    const status = readStatus(child.pid);
+    peakRssMiB = Math.max(peakRssMiB, Number(/^VmHWM:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1024);
+  }
+  return { ms: performance.now() - startedAt, peakRssMiB, octets };
+}
+
+function readStatus(pid: number | undefined): string {
+  try {
+    return readFileSync(`/proc/${pid}/status`, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+async function main(): Promise<void> {
+  const cluster = await EtcdCluster.start();
+  const folder = mkdtempSync(join(tmpdir(), 'ocit-scale-'));
+  const endpoint = cluster.endpoints[0] ?? '';
+  try {
+    const keys = await fill(cluster.client(), Number(values.blocks), Number(values.nodes));
+    const peer = await etcdctl(endpoint);
+    const starts: Start[] = [];
+    for (let run = 0; run < Number(values.runs); run++) {
+      const program = fileURLToPath(import.meta.url);
+      const args = [program, '--endpoint', endpoint, '--cache', join(folder, 'cache')];
+      const { output } = await timed(process.execPath, args);
+      const start: Start = JSON.parse(output);
+      starts.push(start);
+    }
+    if (values.json) console.log(JSON.stringify({ keys, peer, starts }));
+    else print(keys, peer, starts);
+  } finally {
+    await cluster.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function print(keys: number, peer: Awaited<ReturnType<typeof etcdctl>>, starts: readonly Start[]): void {
+  console.log(
+    `${values.blocks} blocks, ${values.nodes} nodes: ${keys} keys, ${round(peer.octets / MIB)} MiB`,
+  );
+  console.log(`etcdctl get: ${round(peer.ms)} ms, RSS at its peak ${round(peer.peakRssMiB)} MiB`);
+  for (const start of starts) {
+    console.log(
+      `start: in sync after ${round(start.inSyncMs)} ms, ${start.documents} documents; RSS before ${round(start.baseRssMiB)}, ` +
+        `in sync ${round(start.rssMiB)}, peak ${round(start.peakRssMiB)}, 10 s later ${round(start.settledRssMiB)} MiB; ` +
+        `live heap ${round(start.liveHeapMiB)}, external ${round(start.liveExternalMiB)} MiB`,
+    );
+  }
+}
+
+function round(value: number): number {
+  return Math.round(value * 10) / 10;
+}
+
+if (values.endpoint === undefined) await main();
+else console.log(JSON.stringify(await measure(values.endpoint, values.cache)));
