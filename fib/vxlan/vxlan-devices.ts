@@ -3,9 +3,8 @@
  * a device of ours is ours, so the present state is read back and only differences are written; no memory is needed. Changes by others are
  * told (RTNLGRP_NEIGH).
  */
-import { type Address, addressBits, addressesEqual, formatAddress } from '../../src/net/address.ts';
-import { writeAddressAddition, writeAddressDeletion } from '../netlink/address-message.ts';
-import { writeLinkChange, writeLinkDeletion, writeLinkQuery } from '../netlink/link-message.ts';
+import { type Address, addressesEqual, formatAddress } from '../../src/net/address.ts';
+import { writeLinkDeletion, writeLinkQuery } from '../netlink/link-message.ts';
 import { NetlinkMonitor } from '../netlink/monitor.ts';
 import {
   decodeNeighbour,
@@ -14,15 +13,14 @@ import {
   writePermanentNeighbour,
 } from '../netlink/neighbour-message.ts';
 import type { MessageBody } from '../netlink/reader.ts';
-import { AF_INET, AF_INET6, NUD, RT_SCOPE, RTNLGRP } from '../netlink/registry.ts';
+import { AF_INET, AF_INET6, NUD, RTNLGRP } from '../netlink/registry.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
 import type { KernelWatch } from '../routes/kernel-watch.ts';
+import { GONE, settleTunnelLink } from '../tunnel/settle.ts';
 import { AF_BRIDGE, decodeFdbEntry, writeFdbDeletion, writeFdbEntry } from './fdb-message.ts';
 import { decodeVxlanLink, type VxlanLink, type VxlanTunnel, writeVxlanCreation } from './link-message.ts';
 
 const MONITOR_BYTES = 512 * 1024;
-/** EADDRNOTAVAIL, ENOENT, ENODEV: it is gone already. */
-const GONE = [99, 2, 19] as const;
 
 /** A device that is wanted. */
 export interface VxlanSpec extends VxlanTunnel {
@@ -103,7 +101,7 @@ export class VxlanDevices {
     const ifindex = isKept ? present.ifindex : this.#query(name)?.ifindex;
     if (ifindex === undefined) throw new Error(`VXLAN device ${name} vanished right after it was made`);
     this.#kernel.drain();
-    this.#settle(spec, ifindex);
+    settleTunnelLink(this.#socket, spec, ifindex, this.#kernel.links.get(ifindex));
     const former = this.#devices.get(name);
     if (former !== undefined && former !== ifindex) this.#wanted.delete(former);
     this.#devices.set(name, ifindex);
@@ -149,36 +147,6 @@ export class VxlanDevices {
 
   #delete(name: string, ifindex: number): void {
     this.#socket.request(`delete ${name}`, (writer) => writeLinkDeletion(writer, ifindex), GONE);
-  }
-
-  #settle(spec: VxlanSpec, ifindex: number): void {
-    const { name, mac, mtu, address } = spec;
-    const link = this.#kernel.links.get(ifindex);
-    const change = {
-      ...(link?.isUp === true ? {} : { up: true }),
-      ...(link?.mtu === mtu ? {} : { mtu }),
-      ...(link !== undefined && Buffer.compare(link.mac, mac) === 0 ? {} : { mac }),
-    };
-    const length = addressBits(address.family);
-    const isPlaced = link?.addresses.some(
-      (own) => own.length === length && addressesEqual(own.address, address),
-    );
-    if (isPlaced !== true) {
-      this.#socket.request(`give ${name} the address ${formatAddress(address)}`, (writer) =>
-        writeAddressAddition(writer, ifindex, { address, length }, RT_SCOPE.UNIVERSE),
-      );
-    }
-    for (const own of link?.addresses ?? []) {
-      if (own.scope !== RT_SCOPE.UNIVERSE || addressesEqual(own.address, address)) continue;
-      this.#socket.request(
-        `take ${formatAddress(own.address)} from ${name}`,
-        (writer) => writeAddressDeletion(writer, ifindex, own),
-        GONE,
-      );
-    }
-    if (Object.keys(change).length > 0) {
-      this.#socket.request(`set up ${name}`, (writer) => writeLinkChange(writer, ifindex, change));
-    }
   }
 
   #setForwarding(name: string, ifindex: number, ends: readonly TunnelEnd[]): void {
