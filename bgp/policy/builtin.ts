@@ -52,29 +52,43 @@ export function guardRules(ownBlocks: readonly Prefix[]): FilterRule[] {
 }
 
 /**
+ * What stands before any filter of a peer: what is routed otherwise stays so, addresses that other nodes have borrowed come in, and nothing
+ * else of the guards' does.
+ */
+export function importGuards(guards: ImportGuards): FilterRule[] {
+  return [
+    ...(guards.routedOtherwise ?? []).map((cidr) =>
+      rejecting(`builtin: routed otherwise ${formatPrefix(cidr)}`, cidr, 'In'),
+    ),
+    ...(guards.lent ?? []).map(
+      (cidr): FilterRule => ({
+        name: `builtin: borrowed by another node ${formatPrefix(cidr)}`,
+        match: { prefix: { cidr, operator: 'Equal' } },
+        action: 'accept',
+      }),
+    ),
+    ...guardRules(guards.ownBlocks),
+  ];
+}
+
+/** What nobody gets without having asked for it by a filter: default routes, and prefixes equal to a connected subnet. */
+export function uninvitedRules(guards: Pick<ImportGuards, 'connectedSubnets'>): FilterRule[] {
+  return [
+    ...known(DEFAULT_ROUTES).map((cidr) => rejecting('builtin: default route', cidr, 'Equal')),
+    ...guards.connectedSubnets.map((cidr) =>
+      rejecting(`builtin: connected subnet ${formatPrefix(cidr)}`, cidr, 'Equal'),
+    ),
+  ];
+}
+
+/**
  * Everything but the default routes, martians, our own blocks and what is inside them and not lent, what is routed otherwise, and prefixes
  * equal to a connected subnet.
  */
 export function builtinImport(guards: ImportGuards): FilterChain {
   return {
     name: BUILTIN,
-    rules: [
-      ...known(DEFAULT_ROUTES).map((cidr) => rejecting('builtin: default route', cidr, 'Equal')),
-      ...(guards.routedOtherwise ?? []).map((cidr) =>
-        rejecting(`builtin: routed otherwise ${formatPrefix(cidr)}`, cidr, 'In'),
-      ),
-      ...(guards.lent ?? []).map(
-        (cidr): FilterRule => ({
-          name: `builtin: borrowed by another node ${formatPrefix(cidr)}`,
-          match: { prefix: { cidr, operator: 'Equal' } },
-          action: 'accept',
-        }),
-      ),
-      ...guardRules(guards.ownBlocks),
-      ...guards.connectedSubnets.map((cidr) =>
-        rejecting(`builtin: connected subnet ${formatPrefix(cidr)}`, cidr, 'Equal'),
-      ),
-    ],
+    rules: [...importGuards(guards), ...uninvitedRules(guards)],
     fallThrough: 'accept',
   };
 }

@@ -6,7 +6,7 @@ import { addressBits, type Family } from '../../src/net/address.ts';
 import type { Prefix } from '../../src/net/prefix.ts';
 import { maskWord } from '../../src/net/prefix-table.ts';
 import type { AttributeKey } from '../wire/types.ts';
-import { keyHasCommunity, keyPathStartsWith, rewriteKey } from './key-rewrite.ts';
+import { keyHasCommunity, keyHasLocalPref, keyPathStartsWith, rewriteKey } from './key-rewrite.ts';
 import { PrefixIndex } from './prefix-index.ts';
 import type { FilterChain, FilterMatch, FilterOperation, FilterRule } from './types.ts';
 
@@ -202,7 +202,8 @@ export class CompiledChain {
     const key = this.#attributes.key(id);
     const holds =
       (match.community === undefined || keyHasCommunity(key, match.community)) &&
-      (match.asPathPrefix === undefined || keyPathStartsWith(key, match.asPathPrefix));
+      (match.asPathPrefix === undefined || keyPathStartsWith(key, match.asPathPrefix)) &&
+      (match.localPref === undefined || keyHasLocalPref(key, match.localPref));
     answers[id] = holds ? 2 : 1;
     return holds;
   }
@@ -210,7 +211,8 @@ export class CompiledChain {
 
 function compileRule(rule: FilterRule): CompiledRule {
   const { match } = rule;
-  const looksAtAttributes = match.community !== undefined || match.asPathPrefix !== undefined;
+  const looksAtAttributes =
+    match.community !== undefined || match.asPathPrefix !== undefined || match.localPref !== undefined;
   return {
     rule,
     attributeAnswers: looksAtAttributes ? new Uint8Array(0) : undefined,

@@ -223,6 +223,12 @@ export function keyHasCommunity(key: AttributeKey, community: number | LargeComm
   return value !== undefined && holds(value, 0, value.length, entry);
 }
 
+/** Whether a key has a LOCAL_PREF, and that value. */
+export function keyHasLocalPref(key: AttributeKey, localPref: number): boolean {
+  const value = attributeSlice(key, ATTRIBUTE.localPref);
+  return value !== undefined && value.length === 4 && uint32(value, 0) === localPref;
+}
+
 /** Whether the AS_PATH of a key starts with these AS numbers, segment borders left aside; sets do not match. */
 export function keyPathStartsWith(key: AttributeKey, asNumbers: readonly number[]): boolean {
   if (asNumbers.length === 0) return true;

@@ -26,6 +26,8 @@ export interface FilterMatch {
   readonly community?: number | LargeCommunity;
   /** the AS_PATH starts with these */
   readonly asPathPrefix?: readonly number[];
+  /** LOCAL_PREF is there and has this value */
+  readonly localPref?: number;
 }
 
 /** What an accepted route is changed by, in order. */
