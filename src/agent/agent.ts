@@ -33,14 +33,15 @@ import { IpamResources } from './ipam/options.ts';
 import { IpamService } from './ipam/service.ts';
 import type { Log } from './log.ts';
 import { type IdentityResult, initialNode, resolveIdentity } from './node-identity.ts';
+import { OverlayService } from './overlay.ts';
 import { PolicyEnforcer } from './policy-enforcer.ts';
 import { PolicyFeed } from './policy-feed.ts';
 import { ResourceCache } from './resources/cache.ts';
 import { ResourceService } from './resources/service.ts';
 import { openStore } from './store-config.ts';
 import { fileSysctlJournal } from './sysctl-journal.ts';
+import { TUNNEL_LINKS } from './tunnels.ts';
 import { endpointMtu, forwardingLinks, uplinkMtu, uplinks } from './uplinks.ts';
-import { VXLAN_LINKS, VxlanService } from './vxlan.ts';
 
 /** Prefix of our links. */
 export const LINK_PREFIX = 'oci';
@@ -64,7 +65,7 @@ export class Agent {
   readonly endpoints: EndpointManager;
   readonly originator: Originator;
   readonly bgp: BgpController;
-  readonly vxlan: VxlanService;
+  readonly overlay: OverlayService;
   readonly cni: CniService;
   readonly docker: DockerDoor;
   readonly #sysctls: HostSysctls;
@@ -133,7 +134,7 @@ export class Agent {
       mayExport: (prefix) => this.#mayExport(prefix),
     });
     this.#identity = this.#resolveIdentity();
-    this.vxlan = new VxlanService({
+    this.overlay = new OverlayService({
       node: config.nodeName,
       store,
       cache: this.cache,
@@ -142,7 +143,7 @@ export class Agent {
       identity: () => this.#identity,
       underlayMtu: () => this.#uplinkMtu,
       linkPrefix: LINK_PREFIX,
-      log: log.child({ component: 'vxlan' }),
+      log: log.child({ component: 'overlay' }),
     });
     this.bgp = new BgpController({
       log: log.child({ component: 'bgp' }),
@@ -152,7 +153,7 @@ export class Agent {
       identity: () => this.#identity,
       blocks: () => this.ipam.confirmedBlocks(),
       lent: () => this.ipam.lentAddresses(),
-      routedOtherwise: () => this.vxlan.managed(),
+      routedOtherwise: () => this.overlay.managed(),
       linkPrefix: LINK_PREFIX,
     });
     this.cni = makeCniService(this);
@@ -253,7 +254,7 @@ export class Agent {
     await this.#onHostChanged();
     await this.endpoints.start();
     this.originator.update();
-    await this.vxlan.start();
+    await this.overlay.start();
     this.fib.release();
     await this.#firstTable();
     if (this.#stopping) return;
@@ -274,7 +275,7 @@ export class Agent {
     await this.cni.close();
     await this.docker.close();
     await this.endpoints.close();
-    await this.vxlan.close();
+    await this.overlay.close();
     await this.policy.close();
     await this.ipamService.close();
     this.ipam.stop();
@@ -359,17 +360,17 @@ export class Agent {
     const carriers = uplinks(links, own, this.#peerAddresses(), LINK_PREFIX);
     const forwarding = forwardingLinks(links, carriers, this.policyFeed.translates, LINK_PREFIX);
     this.#uplinkCount = carriers.length;
-    const tunnels = Object.values(VXLAN_LINKS).filter((name) => links.some((link) => link.name === name));
+    const tunnels = TUNNEL_LINKS.filter((name) => links.some((link) => link.name === name));
     const incoming = [...new Set([...forwarding.map(({ name }) => name), ...tunnels])];
     this.#sysctls.enableForwarding({ families: FAMILIES, uplinks: incoming });
     this.#uplinkMtu = uplinkMtu(carriers);
-    const mtu = endpointMtu(carriers, this.vxlan.overhead);
+    const mtu = endpointMtu(carriers, this.overlay.overhead);
     if (mtu !== this.#mtu) {
       if (this.#mtu !== 0) this.log.info({ from: this.#mtu, to: mtu }, 'MTU of endpoints changes');
       this.#mtu = mtu;
       this.endpoints.refresh();
     }
-    this.vxlan.update();
+    this.overlay.update();
     this.bgp.update();
     return {};
   }

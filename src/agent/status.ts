@@ -88,7 +88,7 @@ async function findings(agent: Agent): Promise<Finding[]> {
     ...natFindings(agent),
     ...endpointFindings(agent),
     ...agent.ipamService.findings(),
-    ...agent.vxlan.findings(),
+    ...agent.overlay.findings(),
     ...evaluateHost(facts, {
       bgpPort: agent.bgp.port,
       linkPrefix: LINK_PREFIX,

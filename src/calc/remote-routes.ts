@@ -1,18 +1,21 @@
 /**
- * Routes to other hosts' blocks of pools with vxlanMode, from the store alone: plain where the other host is on a subnet of ours and the
+ * Routes to other hosts' blocks of pools with vxlanMode or ipipMode, from the store alone: plain where the other host is on a subnet of ours and the
  * mode is CrossSubnet, else through the tunnel; and the other ends of the tunnel that these routes need. Pure.
  */
 import type { EncapsulationMode } from '../model/ip-pool.ts';
 import { type Address, type Family, formatAddress } from '../net/address.ts';
 import { hostPrefix, type Prefix, prefixContains, prefixContainsAddress } from '../net/prefix.ts';
 
+export type Encapsulation = 'ipip' | 'vxlan';
+
 /** A pool as far as encapsulation goes. */
 export interface OverlayPool {
   readonly cidr: Prefix;
-  readonly vxlanMode: EncapsulationMode;
+  readonly encapsulation: Encapsulation;
+  readonly mode: EncapsulationMode;
 }
 
-/** Where a host's end of the tunnel is, within one family. */
+/** Where a host's end of the tunnel is, within one family. An IPIP tunnel needs `host` alone. */
 export interface OverlayEnd {
   /** the host's own address */
   readonly host?: Address;
@@ -58,16 +61,18 @@ export interface RemoteRoutesInput {
 export interface RemoteRoute {
   readonly prefix: Prefix;
   /**
-   * `plain`: the gateway is the host itself; `tunnel`: it is the host's tunnel address, on the link of the family's device; `link`: the
-   * address is on that link, which the kernel wants to know of an IPv6 gateway that another route would lead elsewhere
+   * `plain`: the gateway is the host itself; `tunnel`: it is the host's tunnel address, on the link of the family's VXLAN device;
+   * `ipip`: it is the host itself, as if it were on the link of the IPIP device, which sends its packets there; `link`: the address is on
+   * the VXLAN device's link, which the kernel wants to know of an IPv6 gateway that another route would lead elsewhere
    */
   readonly via:
     | { readonly kind: 'plain'; readonly gateway: Address; readonly ifindex: number }
     | { readonly kind: 'tunnel'; readonly gateway: Address }
+    | { readonly kind: 'ipip'; readonly gateway: Address }
     | { readonly kind: 'link' };
 }
 
-/** An end of the tunnel, whole. */
+/** An end of a VXLAN tunnel, whole. */
 export interface RemoteEnd {
   readonly host: Address;
   readonly address: Address;
@@ -86,7 +91,7 @@ export interface RemoteRoutes {
 
 /** The pools that have routes of this kind. */
 export function encapsulated(pools: readonly OverlayPool[]): OverlayPool[] {
-  return pools.filter(({ vxlanMode }) => vxlanMode !== 'Never');
+  return pools.filter(({ mode }) => mode !== 'Never');
 }
 
 /** Works out all routes to other hosts' addresses in encapsulated pools. */
@@ -98,15 +103,16 @@ export function remoteRoutes(input: RemoteRoutesInput): RemoteRoutes {
   const unreachable = new Map<string, string>();
   const ways = new Map<string, RemoteRoute['via'] | undefined>();
 
-  const wayTo = (name: string, family: Family, mode: EncapsulationMode): RemoteRoute['via'] | undefined => {
+  const wayTo = (name: string, family: Family, pool: OverlayPool): RemoteRoute['via'] | undefined => {
     const end = nodes.get(name)?.ends[family];
     const which = family === 'ipv4' ? 'IPv4' : 'IPv6';
     if (end?.host === undefined) {
       unreachable.set(name, nodes.has(name) ? `it has no ${which} address` : 'there is no Node of that name');
       return undefined;
     }
-    const subnet = mode === 'CrossSubnet' ? subnetOf(subnets, end.host) : undefined;
+    const subnet = pool.mode === 'CrossSubnet' ? subnetOf(subnets, end.host) : undefined;
     if (subnet !== undefined) return { kind: 'plain', gateway: end.host, ifindex: subnet.ifindex };
+    if (pool.encapsulation === 'ipip') return { kind: 'ipip', gateway: end.host };
     if (end.address === undefined) {
       unreachable.set(name, `it has no ${which} tunnel address (yet)`);
       return undefined;
@@ -114,9 +120,9 @@ export function remoteRoutes(input: RemoteRoutesInput): RemoteRoutes {
     ends[family].set(name, { host: end.host, address: end.address, mac: end.mac });
     return { kind: 'tunnel', gateway: end.address };
   };
-  const add = (prefix: Prefix, name: string, mode: EncapsulationMode): void => {
-    const key = `${name} ${prefix.family} ${mode}`;
-    if (!ways.has(key)) ways.set(key, wayTo(name, prefix.family, mode));
+  const add = (prefix: Prefix, name: string, pool: OverlayPool): void => {
+    const key = `${name} ${prefix.family} ${pool.encapsulation} ${pool.mode}`;
+    if (!ways.has(key)) ways.set(key, wayTo(name, prefix.family, pool));
     const via = ways.get(key);
     if (via !== undefined) routes.push({ prefix, via });
   };
@@ -125,10 +131,10 @@ export function remoteRoutes(input: RemoteRoutesInput): RemoteRoutes {
     const pool = pools.find(({ cidr }) => prefixContains(cidr, block.prefix));
     if (pool === undefined) continue;
     const owner = block.host === undefined || isVirtual(block.host) ? undefined : block.host;
-    if (owner !== undefined && owner !== host) add(block.prefix, owner, pool.vxlanMode);
+    if (owner !== undefined && owner !== host) add(block.prefix, owner, pool);
     for (const [user, addresses] of block.borrowed ?? []) {
       if (user === host) continue;
-      for (const address of addresses) add(hostPrefix(address), user, pool.vxlanMode);
+      for (const address of addresses) add(hostPrefix(address), user, pool);
     }
   }
   const onLink = [...ends.ipv6.values()].map(

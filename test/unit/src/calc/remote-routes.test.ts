@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import {
+  type Encapsulation,
   encapsulated,
   type OverlayNode,
   type OwnedBlock,
+  type RemoteRoutes,
   type RemoteRoutesInput,
   remoteRoutes,
 } from '../../../../src/calc/remote-routes.ts';
@@ -42,13 +44,17 @@ function block(cidr: string, host?: string, borrowed: Record<string, readonly st
   return { prefix: prefix(cidr), host, borrowed: entries.length === 0 ? undefined : new Map(entries) };
 }
 
-function input(mode: EncapsulationMode, blocks: readonly OwnedBlock[]): RemoteRoutesInput {
+function input(
+  mode: EncapsulationMode,
+  blocks: readonly OwnedBlock[],
+  encapsulation: Encapsulation = 'vxlan',
+): RemoteRoutesInput {
   return {
     host: 'me',
     pools: [
-      { cidr: prefix('10.0.0.0/16'), vxlanMode: mode },
-      { cidr: prefix('fd00::/96'), vxlanMode: mode },
-      { cidr: prefix('10.9.0.0/16'), vxlanMode: 'Never' },
+      { cidr: prefix('10.0.0.0/16'), encapsulation, mode },
+      { cidr: prefix('fd00::/96'), encapsulation: 'vxlan', mode },
+      { cidr: prefix('10.9.0.0/16'), encapsulation: 'vxlan', mode: 'Never' },
     ],
     nodes: new Map([
       node('near', 2),
@@ -65,8 +71,7 @@ function input(mode: EncapsulationMode, blocks: readonly OwnedBlock[]): RemoteRo
 }
 
 /** Routes and ends in words. */
-function words(mode: EncapsulationMode, ...blocks: readonly OwnedBlock[]): string[] {
-  const { routes, ends } = remoteRoutes(input(mode, blocks));
+function words({ routes, ends }: RemoteRoutes): string[] {
   return [
     ...routes.map(({ prefix: to, via }) => {
       const way =
@@ -131,8 +136,28 @@ describe('routes to other hosts', () => {
     ],
   ];
   for (const [title, mode, blocks, expected] of cases) {
-    it(title, () => assert.deepEqual(words(mode, ...blocks), expected));
+    it(title, () => assert.deepEqual(words(remoteRoutes(input(mode, blocks))), expected));
   }
+
+  it('IPIP: the gateway is the host itself, near ones plain with CrossSubnet; no end, and no tunnel address is needed', () => {
+    const blocks = [block('10.0.2.0/26', 'near'), block('10.0.3.0/26', 'far'), block('fd00::300/122', 'far')];
+    assert.deepEqual(words(remoteRoutes(input('CrossSubnet', blocks.slice(0, 2), 'ipip'))), [
+      '10.0.2.0/26 plain 192.0.2.2 dev 7',
+      '10.0.3.0/26 ipip 198.51.100.3',
+    ]);
+    assert.deepEqual(words(remoteRoutes(input('Always', blocks.slice(0, 2), 'ipip'))), [
+      '10.0.2.0/26 ipip 192.0.2.2',
+      '10.0.3.0/26 ipip 198.51.100.3',
+    ]);
+    const both = words(remoteRoutes(input('Always', blocks.slice(1), 'ipip')));
+    assert.ok(both.includes('10.0.3.0/26 ipip 198.51.100.3'), 'beside VXLAN for IPv6');
+    assert.ok(both.includes('fd00::300/122 tunnel fd00::301'));
+    const bare = { ...input('Always', [block('10.0.2.0/26', 'bare')], 'ipip') };
+    const nodes = new Map([
+      ['bare', { name: 'bare', ends: { ipv4: { host: address('192.0.2.9'), mac: new Uint8Array(6) } } }],
+    ]);
+    assert.deepEqual(words(remoteRoutes({ ...bare, nodes })), ['10.0.2.0/26 ipip 192.0.2.9']);
+  });
 
   it('says which hosts cannot be reached and why', () => {
     const { routes, unreachable } = remoteRoutes(
