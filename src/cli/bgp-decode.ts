@@ -7,13 +7,13 @@ import {
   verdictOf,
 } from '../../bgp/wire/verdict.ts';
 import { CommandFailure, EXIT } from './context.ts';
-import type { Terminal } from './output/emit.ts';
+import { emit, type OutputForm, type Terminal } from './output/emit.ts';
 
 const asNumber = z.int().min(0).max(0xffffffff);
 const family = z.enum(['ipv4-unicast', 'ipv6-unicast']);
 
 /** `ctx` of an input line; what is absent has the default, names that are not known are left alone. */
-const contextSchema = z.object({
+export const contextSchema = z.object({
   phase: z.enum(['opensent', 'openconfirm', 'established']).default('established'),
   peer: z.enum(['ebgp', 'ibgp']).default('ebgp'),
   localAs: asNumber.default(DEFAULT_VERDICT_CONTEXT.localAs),
@@ -56,7 +56,8 @@ export function answerDecodeLine(line: string): DecodeAnswer {
   return { id, ...verdictOf(message, contextOf(parsed.data.ctx)) };
 }
 
-function contextOf(ctx: z.infer<typeof contextSchema>): VerdictContext {
+/** The context that a line, or the command line, describes. */
+export function contextOf(ctx: z.infer<typeof contextSchema>): VerdictContext {
   const perFamily = (names: readonly string[]) => ({
     ipv4: names.includes('ipv4-unicast'),
     ipv6: names.includes('ipv6-unicast'),
@@ -129,6 +130,8 @@ export async function runDecode(
   hex: readonly string[],
   jsonl: boolean,
   input: AsyncIterable<string | Uint8Array> = process.stdin,
+  context: VerdictContext = DEFAULT_VERDICT_CONTEXT,
+  form: OutputForm = 'table',
 ): Promise<void> {
   if (jsonl) {
     await runDecodeLines(input, (text) => terminal.out(text));
@@ -137,8 +140,8 @@ export async function runDecode(
   const text = hex.length > 0 ? hex.join('') : await readAll(input);
   const message = parseHex(text);
   if (message === undefined) throw new CommandFailure('give one message in hexadecimal digits', EXIT.usage);
-  const verdict = verdictOf(message, DEFAULT_VERDICT_CONTEXT);
-  terminal.out(renderVerdict(verdict, message.length));
+  const verdict = verdictOf(message, context);
+  await emit(terminal, form, verdict, () => renderVerdict(verdict, message.length));
 }
 
 async function readAll(input: AsyncIterable<string | Uint8Array>): Promise<string> {

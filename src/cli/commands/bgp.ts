@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { PathRow, PeerView } from '../../api/views.ts';
 import type { CommandContext } from '../context.ts';
+import { registerDecode } from '../decode/command.ts';
 import { emit, type OutputForm, outputOption } from '../output/emit.ts';
 import { formatSince } from '../output/format.ts';
 import { byPrefix, counted } from '../output/order.ts';
@@ -42,15 +43,7 @@ export function registerBgp(program: Command, context: CommandContext): void {
         },
       ) => showRoutes(context, prefix, options),
     );
-  bgp
-    .command('decode')
-    .description('what a BGP message is and what we would do with it')
-    .argument('[hex...]', 'one message in hexadecimal; standard input if absent')
-    .option('--jsonl', 'read lines of {"id", "hex", "ctx"} from standard input, answer each with a line')
-    .action(async (hex: string[], options: { jsonl?: boolean }) => {
-      const { runDecode } = await import('../bgp-decode.ts');
-      await runDecode(context.terminal, hex, options.jsonl === true);
-    });
+  registerDecode(bgp, context);
 }
 
 async function showPeers(context: CommandContext, peer: string | undefined, form: OutputForm): Promise<void> {
