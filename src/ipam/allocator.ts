@@ -34,7 +34,7 @@ const RECLAIM_AGE_MS = 60_000;
 /** What became of one attempt. Undefined: this way leads to no address. */
 type Attempt = Assignment | 'raced' | undefined;
 
-/** Gives out addresses of one host. Calls must not overlap. */
+/** Gives out addresses of one host. Calls for one family must not overlap. */
 export class Allocator {
   readonly #context: IpamContext;
 

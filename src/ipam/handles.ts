@@ -5,10 +5,14 @@
 import { DocumentDamaged } from '../store/errors.ts';
 import { blockKey, handleKey } from '../store/ipam-documents.ts';
 import type { IpamStore } from '../store/ipam-store.ts';
+import { KeyedMutex } from '../store/keyed-mutex.ts';
 import type { Revision } from '../store/types.ts';
 import { allocationsOf } from './block.ts';
 import { isRace } from './claims.ts';
 import { MAX_ATTEMPTS, TooMuchContention } from './errors.ts';
+
+// Changes for several blocks at once would only make each other retry.
+const changing = new WeakMap<IpamStore, KeyedMutex>();
 
 /** Sets how many addresses a handle holds in a block; an index without any is removed. */
 export async function setHandleCount(
@@ -21,6 +25,17 @@ export async function setHandleCount(
 }
 
 async function changeHandle(
+  store: IpamStore,
+  handle: string,
+  cidr: string,
+  change: (present: number) => number,
+): Promise<void> {
+  const mutex = changing.get(store) ?? new KeyedMutex();
+  changing.set(store, mutex);
+  await mutex.run(handle, async () => await changeHandleAlone(store, handle, cidr, change));
+}
+
+async function changeHandleAlone(
   store: IpamStore,
   handle: string,
   cidr: string,

@@ -111,31 +111,30 @@ export class Ipam {
       throw new IpamError('bad-request', 'an address needs a handle that is not empty');
     return await this.#lock.run(async (deadline) => {
       const held = this.#toAssignments(await heldByHandle(this.#context, request.handle));
-      const given: Assignment[] = [];
       const fresh: Assignment[] = [];
-      try {
-        for (const family of wantedFamilies(request)) {
-          const fixed = request.addresses?.find((address) => address.family === family);
-          let assignment = heldAlready(request, held, family, fixed);
-          if (assignment === undefined) {
-            assignment =
-              fixed === undefined
-                ? await this.#allocator.assignAny(request, family, deadline)
-                : await this.#allocator.assignFixed(request, fixed, deadline);
-            fresh.push(assignment);
-          }
-          given.push(assignment);
-        }
-      } catch (error) {
-        const requests = fresh.map(({ address, handle, sequenceNumber }) => ({
-          address,
-          handle,
-          sequenceNumber,
-        }));
-        await this.#releaser.releaseAddresses(requests, deadline);
-        throw error;
-      }
-      return given;
+      // The families have no document in common but the handle's index: side by side they cost one turn of the store.
+      const attempts = wantedFamilies(request).map(async (family) => {
+        const fixed = request.addresses?.find((address) => address.family === family);
+        const present = heldAlready(request, held, family, fixed);
+        if (present !== undefined) return present;
+        const assignment =
+          fixed === undefined
+            ? await this.#allocator.assignAny(request, family, deadline)
+            : await this.#allocator.assignFixed(request, fixed, deadline);
+        fresh.push(assignment);
+        return assignment;
+      });
+      const outcomes = await Promise.allSettled(attempts);
+      const failure = outcomes.find((outcome) => outcome.status === 'rejected');
+      if (failure === undefined)
+        return outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+      const requests = fresh.map(({ address, handle, sequenceNumber }) => ({
+        address,
+        handle,
+        sequenceNumber,
+      }));
+      await this.#releaser.releaseAddresses(requests, deadline);
+      throw failure.reason;
     });
   }
 

@@ -30,16 +30,18 @@ export class Releaser {
 
   /** Everything that a handle holds on this host. */
   async releaseHandle(handle: string, deadline: Deadline): Promise<readonly Address[]> {
-    const released: Address[] = [];
-    for (const { entry, allocations } of await heldByHandle(this.#context, handle)) {
-      const requests = allocations.map(({ address, sequenceNumber }) => ({
-        address,
-        handle,
-        sequenceNumber,
-      }));
-      for (const outcome of await this.#releaseIn(entry.key.name, requests, deadline))
-        if (outcome.outcome === 'released') released.push(outcome.address);
-    }
+    const held = await heldByHandle(this.#context, handle);
+    const outcomes = await settledAll(
+      held.map(async ({ entry, allocations }) => {
+        const requests = allocations.map(({ address, sequenceNumber }) => ({
+          address,
+          handle,
+          sequenceNumber,
+        }));
+        return await this.#releaseIn(entry.key.name, requests, deadline);
+      }),
+    );
+    const released = outcomes.flat().flatMap((each) => (each.outcome === 'released' ? [each.address] : []));
     for (const cidr of await indexedBlocks(this.#context, handle)) {
       const entry = await readBlock(this.#context, cidr);
       if (entry !== undefined && countOf(entry.value, handle) > 0) continue;
@@ -176,4 +178,10 @@ export class Releaser {
       throw error;
     }
   }
+}
+
+/** As `Promise.all`, but nothing is under way any more when it rejects. */
+async function settledAll<T>(work: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(work);
+  return await Promise.all(work);
 }

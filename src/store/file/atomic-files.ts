@@ -2,14 +2,31 @@
  * Compare-and-swap on files: a file is replaced as a whole, only if its content is still the one expected, and is on the disk when
  * the call returns. A reader, and a start after a crash at any point, sees the old content or the new one, never a mixture.
  *
+ * Two waits for the disk make a write: the content before its name appears, then the name. In between the swap is what every reader and
+ * every later process sees; only a power failure could undo it. `onSwapped` is called there, so that work which does not outlive a power
+ * failure either (links, chains) goes on meanwhile. Everything but these waits is a short system call, done at once: a turn
+ * through the thread pool costs several times as much.
+ *
  * New content is written beside (in the internal folder), synced, and exchanged with the file in one step. Only then is it checked what
  * the file was: if an editor slipped in a change after our last look, the two are exchanged back. So not even the shortest race
  * overwrites a person's work. Leftovers of a crash between these steps carry in their names what `recover` needs to finish the job.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
-import { link, mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises';
+import {
+  closeSync,
+  constants,
+  fsync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { StoreUnavailable } from '../errors.ts';
 import { type FaultPoint, noFault } from './fault-point.ts';
 import { exchangeFiles } from './libc.ts';
@@ -23,6 +40,15 @@ export type SwapResult =
   | { readonly ok: true; readonly hash: ContentHash }
   | { readonly ok: false; readonly actual: ContentHash | undefined };
 
+/** How to write. */
+export interface SwapOptions {
+  /** called once the swap is seen by every reader, and survives the end of this process */
+  readonly onSwapped?: (hash: ContentHash) => void;
+  /** false: a power failure may undo the swap or tear the content; for what can be made anew. Default: true */
+  readonly isDurable?: boolean;
+}
+
+const synced = promisify(fsync);
 const MAX_TURNS = 100;
 const TEMPORARY_FOLDER = join(INTERNAL_FOLDER, 'tmp');
 const LEFTOVER = /^([0-9a-f]{32})-([0-9a-f]{32}|none)-([0-9a-f]{32}|none)-[0-9a-f]+$/;
@@ -43,67 +69,69 @@ export class AtomicFiles {
   }
 
   /** Writes a file that must not be there yet. Rejects with `StoreUnavailable`. */
-  async create(file: string, content: Uint8Array): Promise<SwapResult> {
+  async create(file: string, content: Uint8Array, options: SwapOptions = {}): Promise<SwapResult> {
     return await this.#guarded(file, async () => {
       const hash = contentHash(content);
       const target = join(this.#root, file);
-      const temporary = await this.#writeTemporary(file, content, 'none', hash);
+      const temporary = await this.#writeTemporary(file, content, { expected: 'none', hash }, options);
       try {
         this.#fault(`${file}:link`);
-        await link(temporary, target);
+        linkSync(temporary, target);
       } catch (error) {
         if (errorCode(error) !== 'EEXIST') throw error;
-        return { ok: false, actual: await hashOfFile(target) };
+        return { ok: false, actual: hashOfFile(target) };
       } finally {
-        await unlink(temporary);
+        unlinkSync(temporary);
       }
-      await this.#syncFolder(file);
-      return { ok: true, hash };
+      return await this.#swapped(file, hash, options);
     });
   }
 
   /** Replaces a file whose content has the hash expected. Rejects with `StoreUnavailable`. */
-  async replace(file: string, content: Uint8Array, expected: ContentHash): Promise<SwapResult> {
+  async replace(
+    file: string,
+    content: Uint8Array,
+    expected: ContentHash,
+    options: SwapOptions = {},
+  ): Promise<SwapResult> {
     return await this.#guarded(file, async () => {
       const hash = contentHash(content);
       const target = join(this.#root, file);
-      const actual = await hashOfFile(target);
+      const actual = hashOfFile(target);
       if (actual !== expected) return { ok: false, actual };
-      const temporary = await this.#writeTemporary(file, content, expected, hash);
+      const temporary = await this.#writeTemporary(file, content, { expected, hash }, options);
       // From here to the discard, an error leaves the temporary file to `recover`: it may hold a person's work.
-      const displaced = await this.#exchange(file, temporary, { expected, written: hash });
+      const displaced = this.#exchange(file, temporary, { expected, written: hash });
       this.#fault(`${file}:discard`);
-      await unlink(temporary);
+      unlinkSync(temporary);
       if (displaced !== expected) return { ok: false, actual: displaced };
-      await this.#syncFolder(file);
-      return { ok: true, hash };
+      return await this.#swapped(file, hash, options);
     });
   }
 
   /** Removes a file whose content has the hash expected. Rejects with `StoreUnavailable`. */
-  async remove(file: string, expected: ContentHash): Promise<SwapResult> {
+  async remove(file: string, expected: ContentHash, options: SwapOptions = {}): Promise<SwapResult> {
     return await this.#guarded(file, async () => {
       const target = join(this.#root, file);
-      const actual = await hashOfFile(target);
+      const actual = hashOfFile(target);
       if (actual !== expected) return { ok: false, actual };
       const aside = join(this.#root, TEMPORARY_FOLDER, temporaryName(file, expected, 'none'));
       this.#fault(`${file}:unlink`);
       try {
-        await rename(target, aside);
+        renameSync(target, aside);
       } catch (error) {
         if (errorCode(error) === 'ENOENT') return { ok: false, actual: undefined };
         throw error;
       }
-      const displaced = await hashOfFile(aside);
+      const displaced = hashOfFile(aside);
       if (displaced !== expected) {
-        await link(aside, target);
-        await unlink(aside);
+        linkSync(aside, target);
+        unlinkSync(aside);
         return { ok: false, actual: displaced };
       }
       this.#fault(`${file}:discard`);
-      await unlink(aside);
-      await this.#syncFolder(file);
-      return { ok: true, hash: expected };
+      unlinkSync(aside);
+      return await this.#swapped(file, expected, options);
     });
   }
 
@@ -113,8 +141,8 @@ export class AtomicFiles {
    */
   async recover(files: Iterable<string>): Promise<readonly string[]> {
     const folder = join(this.#root, TEMPORARY_FOLDER);
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    const leftovers = await readdir(folder);
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const leftovers = readdirSync(folder);
     if (leftovers.length === 0) return [];
     const byPathHash = new Map(Array.from(files, (file) => [pathHash(file), file]));
     const restored: string[] = [];
@@ -124,15 +152,15 @@ export class AtomicFiles {
       const file = path === undefined ? undefined : byPathHash.get(path);
       if (file !== undefined && written !== 'none' && expected !== 'none') {
         const target = join(this.#root, file);
-        const [present, displaced] = [await hashOfFile(target), await hashOfFile(temporary)];
+        const [present, displaced] = [hashOfFile(target), hashOfFile(temporary)];
         if (present === written && displaced !== written && displaced !== expected) {
-          await rename(temporary, target);
+          renameSync(temporary, target);
           await syncFolder(dirname(target));
           restored.push(file);
           continue;
         }
       }
-      await unlink(temporary);
+      unlinkSync(temporary);
     }
     return restored;
   }
@@ -140,22 +168,22 @@ export class AtomicFiles {
   async #writeTemporary(
     file: string,
     content: Uint8Array,
-    expected: ContentHash | 'none',
-    hash: ContentHash,
+    { expected, hash }: { readonly expected: ContentHash | 'none'; readonly hash: ContentHash },
+    { isDurable = true }: SwapOptions,
   ): Promise<string> {
-    await makeFolder(dirname(join(this.#root, file)));
+    makeFolder(dirname(join(this.#root, file)));
     const temporary = join(this.#root, TEMPORARY_FOLDER, temporaryName(file, expected, hash));
     this.#fault(`${file}:write`);
-    const handle = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+    const fd = openSync(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
     try {
-      await handle.writeFile(content);
+      writeFileSync(fd, content);
       this.#fault(`${file}:sync`);
-      await handle.sync();
+      if (isDurable) await synced(fd);
     } catch (error) {
-      await unlinkIfThere(temporary);
+      unlinkIfThere(temporary);
       throw error;
     } finally {
-      await handle.close();
+      closeSync(fd);
     }
     return temporary;
   }
@@ -164,11 +192,11 @@ export class AtomicFiles {
    * Puts the temporary file in the target's place and returns the hash of what was there. If that is not as expected it is put back, and
    * the temporary file holds what was written.
    */
-  async #exchange(
+  #exchange(
     file: string,
     temporary: string,
     { expected, written }: { readonly expected: ContentHash; readonly written: ContentHash },
-  ): Promise<ContentHash | undefined> {
+  ): ContentHash | undefined {
     const target = join(this.#root, file);
     try {
       this.#fault(`${file}:exchange`);
@@ -177,20 +205,20 @@ export class AtomicFiles {
       const code = errorCode(error);
       if (code === 'ENOENT') return undefined;
       if (code !== 'EINVAL' && code !== 'ENOSYS') {
-        await unlink(temporary);
+        unlinkSync(temporary);
         throw error;
       }
-      return await this.#renameInstead(temporary, target, expected);
+      return this.#renameInstead(temporary, target, expected);
     }
     this.#fault(`${file}:verify`);
-    const displaced = await hashOfFile(temporary);
+    const displaced = hashOfFile(temporary);
     if (displaced === expected) return displaced;
     // Each turn expects to get back what the turn before put in; something else is an even newer edit, which has to stand.
     let inTarget: ContentHash | undefined = written;
     let inTemporary = displaced;
     for (let turn = 0; turn < MAX_TURNS; turn++) {
       exchangeFiles(temporary, target);
-      const got = await hashOfFile(temporary);
+      const got = hashOfFile(temporary);
       if (got === inTarget) return displaced;
       inTarget = inTemporary;
       inTemporary = got;
@@ -199,22 +227,24 @@ export class AtomicFiles {
   }
 
   /** For file systems that cannot exchange: the look just before the rename is the best there is. */
-  async #renameInstead(
-    temporary: string,
-    target: string,
-    expected: ContentHash,
-  ): Promise<ContentHash | undefined> {
-    const present = await hashOfFile(target);
+  #renameInstead(temporary: string, target: string, expected: ContentHash): ContentHash | undefined {
+    const present = hashOfFile(target);
     if (present !== expected) return present;
-    await link(target, `${temporary}-old`);
-    await rename(temporary, target);
-    await rename(`${temporary}-old`, temporary);
+    linkSync(target, `${temporary}-old`);
+    renameSync(temporary, target);
+    renameSync(`${temporary}-old`, temporary);
     return present;
   }
 
-  async #syncFolder(file: string): Promise<void> {
+  async #swapped(
+    file: string,
+    hash: ContentHash,
+    { onSwapped, isDurable = true }: SwapOptions,
+  ): Promise<SwapResult> {
+    onSwapped?.(hash);
     this.#fault(`${file}:sync-folder`);
-    await syncFolder(dirname(join(this.#root, file)));
+    if (isDurable) await syncFolder(dirname(join(this.#root, file)));
+    return { ok: true, hash };
   }
 
   async #guarded(file: string, work: () => Promise<SwapResult>): Promise<SwapResult> {
@@ -239,9 +269,9 @@ export function errorCode(error: unknown): string | undefined {
 }
 
 /** Hash of a file's content; undefined when there is no file. */
-export async function hashOfFile(path: string): Promise<ContentHash | undefined> {
+export function hashOfFile(path: string): ContentHash | undefined {
   try {
-    return contentHash(await readFile(path));
+    return contentHash(readFileSync(path));
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined;
     throw error;
@@ -250,11 +280,11 @@ export async function hashOfFile(path: string): Promise<ContentHash | undefined>
 
 /** Makes the names in a folder durable. */
 export async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY);
+  const fd = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
-    await handle.sync();
+    await synced(fd);
   } finally {
-    await handle.close();
+    closeSync(fd);
   }
 }
 
@@ -276,17 +306,17 @@ function explain(error: unknown): string {
 }
 
 /** One level only: a store folder that was moved away must not come into being again by a write. */
-async function makeFolder(path: string): Promise<void> {
+function makeFolder(path: string): void {
   try {
-    await mkdir(path, { mode: 0o700 });
+    mkdirSync(path, { mode: 0o700 });
   } catch (error) {
     if (errorCode(error) !== 'EEXIST') throw error;
   }
 }
 
-async function unlinkIfThere(path: string): Promise<void> {
+function unlinkIfThere(path: string): void {
   try {
-    await unlink(path);
+    unlinkSync(path);
   } catch (error) {
     if (errorCode(error) !== 'ENOENT') throw error;
   }

@@ -1,4 +1,10 @@
-/** The IPAM documents of a file store: `ipam/<kind>/<name>.json`, one document a file, read once at the start and written through. */
+/**
+ * The IPAM documents of a file store: `ipam/<kind>/<name>.json`, one document a file, read once at the start and written through.
+ *
+ * Blocks, affinities and the configuration are on the disk when a call returns. Handles are not waited for: they are an index that is made
+ * anew from the blocks at the start (`mendHandles`), where one that a power failure lost, undid or tore is as good as a damaged one. When
+ * only the process ends, they are there like everything else, in the order written.
+ */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AlreadyExists, DocumentDamaged, NotFound, RevisionConflict } from '../errors.ts';
@@ -17,7 +23,13 @@ import {
 import type { IpamEntry, IpamEvent, IpamFilter, IpamStore } from '../ipam-store.ts';
 import { KeyedMutex } from '../keyed-mutex.ts';
 import type { Revision, Subscription } from '../types.ts';
-import { type AtomicFiles, type ContentHash, contentHash, errorCode } from './atomic-files.ts';
+import {
+  type AtomicFiles,
+  type ContentHash,
+  contentHash,
+  errorCode,
+  type SwapOptions,
+} from './atomic-files.ts';
 import type { EventHub } from './event-hub.ts';
 import { IPAM_FOLDER, ipamFile } from './names.ts';
 import { isSameRevision, type RevisionCounter } from './revision-counter.ts';
@@ -76,7 +88,7 @@ export class IpamFiles implements IpamStore {
     return await this.#mutex.run(file, async () => {
       if (this.#damaged.has(file) || this.#mapOf(key.kind).has(formatIpamKey(key)))
         throw new AlreadyExists(formatIpamKey(key));
-      const swap = await this.#options.files.create(file, encode(key, value));
+      const swap = await this.#options.files.create(file, encode(key, value), durability(key));
       if (swap.ok) return this.#accept(key, value, swap.hash);
       await this.#loadFile(key.kind, file);
       throw new AlreadyExists(formatIpamKey(key));
@@ -91,7 +103,7 @@ export class IpamFiles implements IpamStore {
     const file = ipamFile(key);
     return await this.#mutex.run(file, async () => {
       const hash = this.#hashToReplace(key, expected);
-      const swap = await this.#options.files.replace(file, encode(key, value), hash);
+      const swap = await this.#options.files.replace(file, encode(key, value), hash, durability(key));
       if (swap.ok) return this.#accept(key, value, swap.hash);
       throw await this.#changedOnDisk(key, expected);
     });
@@ -101,7 +113,7 @@ export class IpamFiles implements IpamStore {
     const file = ipamFile(key);
     await this.#mutex.run(file, async () => {
       const hash = this.#hashToReplace(key, expected);
-      const swap = await this.#options.files.remove(file, hash);
+      const swap = await this.#options.files.remove(file, hash, durability(key));
       if (!swap.ok) throw await this.#changedOnDisk(key, expected);
       this.#forget(key);
     });
@@ -203,6 +215,10 @@ export class IpamFiles implements IpamStore {
   *#all(): Generator<IpamEntry> {
     for (const kind of IPAM_KINDS) for (const entry of this.#entries[kind].values()) yield entry;
   }
+}
+
+function durability({ kind }: IpamKey): SwapOptions {
+  return { isDurable: kind !== 'handle' };
 }
 
 /** The file's text: the key stands inside too, so that a copied or renamed file is noticed. */

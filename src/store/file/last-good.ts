@@ -2,7 +2,8 @@
  * Copies of the last valid content of every resource file, so that an invalid edit keeps the last good version in force across a restart
  * too. A copy names its own hash; a copy that a power failure tore is no copy.
  */
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { contentHash, errorCode } from './atomic-files.ts';
 import { INTERNAL_FOLDER } from './names.ts';
@@ -16,14 +17,13 @@ export class LastGood {
   }
 
   /** Not synced: a copy that is lost costs a fallback, never a resource. */
-  async save(file: string, content: Uint8Array): Promise<void> {
+  save(file: string, content: Uint8Array): void {
     const path = join(this.#folder, file);
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     const temporary = `${path}.new`;
-    await writeFile(temporary, Buffer.concat([Buffer.from(`${contentHash(content)}\n`), content]), {
-      mode: 0o600,
-    });
-    await rename(temporary, path);
+    const copy = Buffer.concat([Buffer.from(`${contentHash(content)}\n`), content]);
+    writeFileSync(temporary, copy, { mode: 0o600 });
+    renameSync(temporary, path);
   }
 
   /** The copy of a file's last valid content, or undefined. */
@@ -40,8 +40,8 @@ export class LastGood {
     return copy.toString('latin1', 0, Math.max(0, end)) === contentHash(content) ? content : undefined;
   }
 
-  async forget(file: string): Promise<void> {
-    await rm(join(this.#folder, file), { force: true });
+  forget(file: string): void {
+    rmSync(join(this.#folder, file), { force: true });
   }
 
   /** Forgets copies in a folder of files that are not there any more: they were removed while nobody looked. */
@@ -53,6 +53,6 @@ export class LastGood {
       if (errorCode(error) === 'ENOENT') return;
       throw error;
     }
-    for (const name of names) if (!present.has(`${folder}/${name}`)) await this.forget(`${folder}/${name}`);
+    for (const name of names) if (!present.has(`${folder}/${name}`)) this.forget(`${folder}/${name}`);
   }
 }

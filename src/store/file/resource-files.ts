@@ -110,12 +110,14 @@ export class ResourceFiles {
     return await this.#mutex.run(file, async () => {
       if (this.#records.get(file) !== undefined) throw new AlreadyExists(formatKey(key));
       const content = this.#encode(resource, key);
-      const swap = await this.#options.files.create(file, content);
-      if (!swap.ok) {
-        this.#options.lookAgain(file);
-        throw new AlreadyExists(formatKey(key));
-      }
-      return await this.#written(file, key, resource, content, swap.hash);
+      let stored: Stored | undefined;
+      const onSwapped = (hash: ContentHash): void => {
+        stored = this.#written(file, key, resource, content, hash);
+      };
+      const swap = await this.#options.files.create(file, content, { onSwapped });
+      if (swap.ok && stored !== undefined) return stored;
+      this.#options.lookAgain(file);
+      throw new AlreadyExists(formatKey(key));
     });
   }
 
@@ -127,9 +129,13 @@ export class ResourceFiles {
       const hash = this.#hashToReplace(key, file, record, expected);
       const content = this.#encode(resource, key);
       if (record?.inForce?.hash === hash && contentHash(content) === hash) return record.inForce.stored;
-      const swap = await this.#options.files.replace(file, content, hash);
-      if (!swap.ok) throw this.#changedByHand(key, file, expected);
-      return await this.#written(file, key, resource, content, swap.hash);
+      let stored: Stored | undefined;
+      const onSwapped = (written: ContentHash): void => {
+        stored = this.#written(file, key, resource, content, written);
+      };
+      const swap = await this.#options.files.replace(file, content, hash, { onSwapped });
+      if (swap.ok && stored !== undefined) return stored;
+      throw this.#changedByHand(key, file, expected);
     });
   }
 
@@ -141,9 +147,8 @@ export class ResourceFiles {
         expected ?? this.#options.hub.problemAt(file)?.revision ?? record?.inForce?.stored.revision;
       if (record === undefined || revision === undefined) throw new NotFound(formatKey(key));
       const hash = this.#hashToReplace(key, file, record, revision);
-      const swap = await this.#options.files.remove(file, hash);
+      const swap = await this.#options.files.remove(file, hash, { onSwapped: () => void this.#gone(file) });
       if (!swap.ok) throw this.#changedByHand(key, file, revision);
-      await this.#gone(file);
     });
     this.#reconsiderRefused();
   }
@@ -164,7 +169,7 @@ export class ResourceFiles {
     const record = this.#records.get(file) ?? newRecord(file);
     switch (reading.state) {
       case 'absent':
-        return await this.#gone(file);
+        return this.#gone(file);
       case 'unsteady':
         this.#options.lookAgain(file);
         return false;
@@ -192,8 +197,8 @@ export class ResourceFiles {
       record.isRefusedByOthers = decoded.isRefusedByOthers;
       return await this.#keepLastGood(file, record, decoded.reasons);
     }
-    await this.#putInForce(file, record, decoded.resource, hash);
-    await this.#saveLastGood(file, content);
+    this.#putInForce(file, record, decoded.resource, hash);
+    this.#saveLastGood(file, content);
     return true;
   }
 
@@ -205,7 +210,7 @@ export class ResourceFiles {
       const copy = await this.#options.lastGood.load(file);
       const decoded = copy && this.#decode(file, record.key, copy);
       if (copy !== undefined && decoded?.ok) {
-        await this.#putInForce(file, record, decoded.resource, contentHash(copy));
+        this.#putInForce(file, record, decoded.resource, contentHash(copy));
         isChanged = true;
       }
     }
@@ -220,31 +225,26 @@ export class ResourceFiles {
     return isChanged;
   }
 
-  async #written(
+  #written(
     file: string,
     key: ResourceKey,
     resource: Resource,
     content: Uint8Array,
     hash: ContentHash,
-  ): Promise<Stored> {
+  ): Stored {
     const record = this.#records.get(file) ?? { ...newRecord(file), key };
     this.#records.set(file, record);
     const stats = lstatSync(join(this.#options.root, file), { bigint: true, throwIfNoEntry: false });
     record.version = stats && versionOf(stats);
     record.hash = hash;
     record.isRefusedByOthers = false;
-    await this.#saveLastGood(file, content);
-    const stored = await this.#putInForce(file, record, resource, hash);
+    this.#saveLastGood(file, content);
+    const stored = this.#putInForce(file, record, resource, hash);
     this.#reconsiderRefused();
     return stored;
   }
 
-  async #putInForce(
-    file: string,
-    record: FileRecord,
-    resource: Resource,
-    hash: ContentHash,
-  ): Promise<Stored> {
+  #putInForce(file: string, record: FileRecord, resource: Resource, hash: ContentHash): Stored {
     const stored: Stored = { resource, revision: this.#options.revisions.next(hash) };
     record.inForce = { stored, hash };
     this.#options.hub.emit(upsert(stored));
@@ -252,19 +252,19 @@ export class ResourceFiles {
     return stored;
   }
 
-  async #gone(file: string): Promise<boolean> {
+  #gone(file: string): boolean {
     const record = this.#records.get(file);
     this.#records.delete(file);
-    await this.#options.lastGood.forget(file);
+    this.#options.lastGood.forget(file);
     this.#options.hub.solve(file);
     if (record?.inForce === undefined || record.key === undefined) return false;
     this.#options.hub.emit({ type: 'delete', key: record.key, revision: record.inForce.stored.revision });
     return true;
   }
 
-  async #saveLastGood(file: string, content: Uint8Array): Promise<void> {
+  #saveLastGood(file: string, content: Uint8Array): void {
     try {
-      await this.#options.lastGood.save(file, content);
+      this.#options.lastGood.save(file, content);
     } catch (error) {
       // The resource itself is safe; only the fallback is missing until the next change.
       this.#options.hub.report({
