@@ -4,13 +4,14 @@
  */
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Family } from '../src/net/address.ts';
-import { type CommandRunner, commandRunner } from './command.ts';
+import { FAMILIES, type Family } from '../src/net/address.ts';
+import { type CommandRunner, commandRunner, type ToolStarter, toolStarter } from './command.ts';
 import { KernelSets } from './ipset/kernel-sets.ts';
 import { NatSets } from './ipset/nat-sets.ts';
 import { PolicySets } from './ipset/policy-sets.ts';
 import { chainsInOtherBackend, detectBackend, type IptablesBackend } from './iptables/backend.ts';
 import { probeRandomFully } from './iptables/probe.ts';
+import { RestoreChannel } from './iptables/restore-channel.ts';
 import { Table } from './iptables/table.ts';
 import { DIRECTIONS, policyChainName, setIdOfKernelName } from './rules/names.ts';
 import { MASQUERADE_SET_ID, NAT_OUTGOING_CHAIN, NatModel, POOLS_SET_ID, PUBLISH_CHAIN } from './rules/nat.ts';
@@ -22,6 +23,11 @@ import type { FlowForgetter, NatChange, PolicyChange } from './rules/types.ts';
 export interface PolicyProgrammerOptions {
   /** default: runs the tools in this process's network namespace */
   readonly run?: CommandRunner;
+  /**
+   * starts the tools that stay, in the namespace of `run`: one iptables-restore of each family, fed with every change. Default: as
+   * `run`; where that alone is given, each change is a process of its own
+   */
+  readonly startTool?: ToolStarter;
   readonly rules?: Partial<RulesOptions>;
   /** `auto` (default) asks the host's `iptables`; keep the answer that `start` gives and pass it the next time */
   readonly backend?: IptablesBackend | 'auto';
@@ -99,12 +105,14 @@ const MAX_CHECK_MS = 180_000;
 export class PolicyProgrammer {
   readonly #options: PolicyProgrammerOptions;
   readonly #run: CommandRunner;
+  readonly #startTool: ToolStarter | undefined;
   readonly #model: PolicyModel;
   readonly #sets: KernelSets;
   readonly #policySets: PolicySets;
   readonly #nat = new NatModel();
   readonly #natSets: NatSets;
   #tables: readonly Table[] = [];
+  #channels: Readonly<Record<Family, RestoreChannel>> | undefined;
   #backend: IptablesBackend | undefined;
   #inSync = false;
   #straysForgotten = false;
@@ -126,6 +134,7 @@ export class PolicyProgrammer {
   constructor(options: PolicyProgrammerOptions = {}) {
     this.#options = options;
     this.#run = options.run ?? commandRunner();
+    this.#startTool = options.startTool ?? (options.run === undefined ? toolStarter() : undefined);
     this.#model = new PolicyModel({ ...DEFAULT_RULES_OPTIONS, ...options.rules });
     this.#sets = new KernelSets({
       run: this.#run,
@@ -163,13 +172,20 @@ export class PolicyProgrammer {
         throw new Error(`the static policy rules could not be placed: ${list}`);
       }
       const leftovers = await chainsInOtherBackend(this.#run, chosen);
-      const warnings =
-        leftovers.length === 0
-          ? []
-          : [
-              `chains of ours stand in the other iptables backend too and are enforced there (${leftovers.slice(0, 3).join(', ')}` +
-                `${leftovers.length > 3 ? ', ...' : ''}): this host was switched to ${chosen}; remove them there, or switch back`,
-            ];
+      const warnings: string[] = [];
+      if (leftovers.length > 0) {
+        warnings.push(
+          `chains of ours stand in the other iptables backend too and are enforced there (${leftovers.slice(0, 3).join(', ')}` +
+            `${leftovers.length > 3 ? ', ...' : ''}): this host was switched to ${chosen}; remove them there, or switch back`,
+        );
+      }
+      for (const family of FAMILIES) {
+        const problem = this.#channels?.[family].problem;
+        if (problem === undefined) continue;
+        warnings.push(
+          `each change of a rule starts a process, which is slower, since one does not stay (${problem}): update iptables`,
+        );
+      }
       return { backend: chosen, warnings };
     });
   }
@@ -229,6 +245,12 @@ export class PolicyProgrammer {
     return this.#ready.has(endpointId);
   }
 
+  /** Ends the tools that stay, after the work at hand. What is in the kernel remains; nothing may be applied any more. */
+  async close(): Promise<void> {
+    await this.#work;
+    await Promise.all(FAMILIES.map((family) => this.#channels?.[family].close()));
+  }
+
   /** For status: what is in force and what is failing. */
   inspect(): PolicyStatus {
     return {
@@ -251,9 +273,15 @@ export class PolicyProgrammer {
   }
 
   #makeTables(backend: IptablesBackend): Table[] {
+    const run = this.#run;
     const { lockWaitSec } = this.#options;
-    const options = { backend, run: this.#run, ...(lockWaitSec === undefined ? {} : { lockWaitSec }) };
-    return renderStaticTables(this.#model.context).map((table) => new Table(table, options));
+    const channelOf = (family: Family) =>
+      new RestoreChannel({ family, backend, run, start: this.#startTool, lockWaitSec });
+    const channels = { ipv4: channelOf('ipv4'), ipv6: channelOf('ipv6') };
+    this.#channels = channels;
+    return renderStaticTables(this.#model.context).map(
+      (table) => new Table(table, { backend, run, channel: channels[table.family] }),
+    );
   }
 
   #exclusively<T>(task: () => Promise<T>): Promise<T> {

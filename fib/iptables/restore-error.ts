@@ -1,7 +1,7 @@
 /** What iptables-restore says when it refuses its input. */
-import type { CommandOutcome } from '../command.ts';
 import { oneLine } from './backend.ts';
 import type { RestoreLine } from './delta.ts';
+import type { RestoreOutcome } from './restore-conversation.ts';
 
 /** Why a restore changed nothing. */
 export type RestoreFailure =
@@ -16,14 +16,20 @@ const RESOURCE_PROBLEM = 4;
 const BUSY = /holding the xtables lock|temporarily unavailable|ERESTART/;
 const LINE = /line(?: |: )(\d+)/;
 
+/** Which line of the input an outcome complains of, from 1; undefined when it names none. */
+export function failedLineNumber({ stderr, linesBefore }: RestoreOutcome): number | undefined {
+  const number = LINE.exec(oneLine(stderr))?.[1];
+  return number === undefined ? undefined : Number(number) - linesBefore;
+}
+
 /** Reads a failed outcome. `input` are the lines after the first (`*TABLE`). */
-export function restoreFailure(outcome: CommandOutcome, input: readonly RestoreLine[]): RestoreFailure {
+export function restoreFailure(outcome: RestoreOutcome, input: readonly RestoreLine[]): RestoreFailure {
   const message = oneLine(
     outcome.stderr.replace(/Try `[^\n]*/g, '') || outcome.stdout || `status ${outcome.status}`,
   );
   if (outcome.status === RESOURCE_PROBLEM || BUSY.test(message)) return { kind: 'busy', reason: message };
-  const number = LINE.exec(message)?.[1];
-  const line = number === undefined ? undefined : input[Number(number) - 2];
+  const number = failedLineNumber(outcome);
+  const line = number === undefined ? undefined : input[number - 2];
   if (line === undefined) return { kind: 'other', reason: message };
   return { kind: 'line', line, reason: `${message}: ${line.text}` };
 }

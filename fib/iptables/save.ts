@@ -59,3 +59,14 @@ export function parseSave(output: string, table: string): SavedTable {
   }
   return { chains, builtins, ruleCount };
 }
+
+/** Reads what `-S CHAIN` lines print: the hashes of the rules of each chain in order, an empty string for a rule without our comment. */
+export function parseListing(output: string): Map<string, string[]> {
+  const chains = new Map<string, string[]>();
+  for (const line of output.split('\n')) {
+    const [verb, name = ''] = line.split(' ', 2);
+    if (verb === '-N' || verb === '-P') chains.set(name, []);
+    else if (verb === '-A') chains.get(name)?.push(HASH.exec(line)?.[1] ?? '');
+  }
+  return chains;
+}

@@ -6,8 +6,10 @@ import { type RenderedRule, renderRules } from '../rules/rendered.ts';
 import type { StaticTable, TableName } from '../rules/static-chains.ts';
 import { backendCommand, type IptablesBackend, oneLine } from './backend.ts';
 import { appendRules, declareChain, editChain, placeJumps, type RestoreLine } from './delta.ts';
-import { restoreFailure } from './restore-error.ts';
-import { parseSave, type SavedTable } from './save.ts';
+import type { RestoreChannel } from './restore-channel.ts';
+import type { RestoreOutcome } from './restore-conversation.ts';
+import { failedLineNumber, restoreFailure } from './restore-error.ts';
+import { parseListing, parseSave, type SavedTable } from './save.ts';
 
 /** A chain, or (without a name) the table, that is not as desired. */
 export interface TableFailure {
@@ -32,14 +34,16 @@ export type ApplyMode = 'base' | 'full';
 export interface TableOptions {
   readonly backend: IptablesBackend;
   readonly run: CommandRunner;
-  /** how long a restore waits for the lock of the legacy backend; default 10 */
-  readonly lockWaitSec?: number;
+  /** that of the table's family */
+  readonly channel: RestoreChannel;
 }
 
 /** Tables up to this size are read back after each write; larger ones when `check` is called. */
 const VERIFY_AT_ONCE_MAX_RULES = 2_000;
 /** compared between two turns of the event loop: a few milliseconds */
 const CHAINS_PER_SLICE = 500;
+/** Up to so many written chains are read back one by one with the write itself; for more the table is read. */
+const LIST_MAX_CHAINS = 64;
 const MAX_ATTEMPTS = 24;
 const MAX_BUSY = 5;
 const FIRST_BUSY_DELAY_MS = 50;
@@ -60,6 +64,8 @@ export class Table {
   #compareAll = true;
   /** our rules in the kernel, about */
   #ruleCount = 0;
+  /** whether restore takes `-S CHAIN`, as far as is known */
+  #canList = true;
   #restoreCalls = 0;
   #busyCount = 0;
 
@@ -144,11 +150,14 @@ export class Table {
         this.#commit(delta, mode);
         return this.#finish(linesWritten, held, undefined);
       }
-      const outcome = await this.#restore(delta.lines);
-      if (outcome.status === 0) {
+      const listed = this.#chainsToList(delta);
+      const outcome = await this.#restore(delta.lines, listed);
+      if (outcome.status === 0 || this.#isOnlyListingRefused(outcome, delta, listed)) {
         linesWritten += delta.lines.length;
         this.#commit(delta, mode);
-        if (this.#ruleCount > VERIFY_AT_ONCE_MAX_RULES) return this.#finish(linesWritten, held, undefined);
+        if (this.#ruleCount > VERIFY_AT_ONCE_MAX_RULES || this.#standsAsWritten(outcome, delta, listed)) {
+          return this.#finish(linesWritten, held, undefined);
+        }
         this.#kernel = undefined; // read back, and put right what is not as written
         continue;
       }
@@ -199,12 +208,55 @@ export class Table {
     return undefined;
   }
 
-  #restore(lines: readonly RestoreLine[]): ReturnType<CommandRunner> {
+  /** Writes, and in the same go lists the chains given. */
+  #restore(lines: readonly RestoreLine[], listed: readonly string[] = []): Promise<RestoreOutcome> {
     this.#restoreCalls++;
-    const input = [`*${this.name}`, ...lines.map((line) => line.text), 'COMMIT', ''].join('\n');
-    const wait = String(this.#options.lockWaitSec ?? 10);
-    const command = backendCommand(this.family, this.#options.backend, 'restore');
-    return this.#options.run(command, ['--noflush', '--wait', wait], input);
+    const listing =
+      listed.length === 0 ? [] : [`*${this.name}`, ...listed.map((chain) => `-S ${chain}`), 'COMMIT'];
+    return this.#options.channel.restore([
+      `*${this.name}`,
+      ...lines.map((line) => line.text),
+      'COMMIT',
+      ...listing,
+    ]);
+  }
+
+  /** Chains to read back with the write; undefined where the whole table must be read. */
+  #chainsToList({ lines, results }: Delta): readonly string[] | undefined {
+    const written = new Set(lines.map(({ chain }) => chain));
+    if (!this.#canList || this.#ruleCount > VERIFY_AT_ONCE_MAX_RULES) return undefined;
+    if ([...written].some((chain) => this.#isBuiltin(chain))) return undefined;
+    const standing = [...written].filter((chain) => results.get(chain) !== undefined);
+    return standing.length > LIST_MAX_CHAINS ? undefined : standing;
+  }
+
+  /** Whether the write took effect and an older iptables does not list: that line comes after COMMIT. */
+  #isOnlyListingRefused(
+    outcome: RestoreOutcome,
+    { lines }: Delta,
+    listed: readonly string[] | undefined,
+  ): boolean {
+    const isRefused = listed !== undefined && (failedLineNumber(outcome) ?? 0) > lines.length + 2;
+    if (isRefused) this.#canList = false;
+    return isRefused;
+  }
+
+  #standsAsWritten(
+    outcome: RestoreOutcome,
+    { results }: Delta,
+    listed: readonly string[] | undefined,
+  ): boolean {
+    if (listed === undefined || outcome.status !== 0) return false;
+    const found = parseListing(outcome.stdout);
+    return listed.every((chain) => {
+      const hashes = results.get(chain);
+      const stands = found.get(chain);
+      return (
+        stands !== undefined &&
+        stands.length === hashes?.length &&
+        stands.every((hash, index) => hash === hashes[index])
+      );
+    });
   }
 
   #isBuiltin(chain: string): boolean {

@@ -92,6 +92,7 @@ export class PolicyEnforcer {
   async close(): Promise<void> {
     clearTimeout(this.#checkTimer);
     await this.#task.close();
+    await this.#programmer.close();
   }
 
   #trigger(): void {

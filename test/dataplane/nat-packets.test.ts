@@ -111,7 +111,10 @@ for (const backend of ['nft', 'legacy'] as const) {
       const open = ['profile/open'];
       await apply(ALLOW_ALL, endpointUpsert(a, {}, open), endpointUpsert(b, {}, open));
     });
-    afterEach(removeAllNetns);
+    afterEach(async () => {
+      lab.close();
+      await removeAllNetns();
+    });
 
     it('published ports: from outside, from workloads, from itself and from this host', async () => {
       await serve(b.netns, 'b', 80);

@@ -1,11 +1,17 @@
 /** A router namespace with workloads and an outside host, and a policy programmer that works inside it. */
 import assert from 'node:assert/strict';
-import { type CommandRunner, commandRunner } from '../../fib/command.ts';
+import {
+  type CommandRunner,
+  commandRunner,
+  type RunningTool,
+  type ToolStarter,
+  toolStarter,
+} from '../../fib/command.ts';
 import { PolicyProgrammer, type PolicyProgrammerOptions } from '../../fib/policy-programmer.ts';
 import type { EndpointPolicy, PolicyChange, Rule } from '../../fib/rules/types.ts';
 import { connect, createNetns, type Netns } from '../support/netns.ts';
 
-/** A command that the programmer ran. */
+/** A command that the programmer ran, or what it fed to a tool that stays. */
 export interface RecordedCommand {
   readonly command: string;
   readonly args: readonly string[];
@@ -27,20 +33,42 @@ export class PolicyLab {
   readonly router: Netns = createNetns();
   readonly commands: RecordedCommand[] = [];
   readonly run: CommandRunner;
+  readonly startTool: ToolStarter;
+  readonly #tools: RunningTool[] = [];
+  /** processes started so far */
+  processCount = 0;
   #nextWorkload = 1;
 
   constructor() {
     const inner = commandRunner(['nsenter', `--net=${this.router.path}`]);
     this.run = (command, args, input = '') => {
+      this.processCount++;
       this.commands.push({ command, args, input });
       return inner(command, args, input);
+    };
+    const start = toolStarter(['nsenter', `--net=${this.router.path}`]);
+    this.startTool = (command, args, listener) => {
+      this.processCount++;
+      const tool = start(command, args, listener);
+      this.#tools.push(tool);
+      const write = (input: string): void => {
+        // A question for a sign of life is no change.
+        if (/^COMMIT$/m.test(input)) this.commands.push({ command, args, input });
+        tool.write(input);
+      };
+      return { ...tool, write };
     };
     for (const key of ['net/ipv4/ip_forward', 'net/ipv6/conf/all/forwarding']) this.router.sysctl(key, 1);
     withoutDad(this.router);
   }
 
   programmer(options: PolicyProgrammerOptions = {}): PolicyProgrammer {
-    return new PolicyProgrammer({ run: this.run, ...options });
+    return new PolicyProgrammer({ run: this.run, startTool: this.startTool, ...options });
+  }
+
+  /** Ends the tools of its programmers. */
+  close(): void {
+    for (const tool of this.#tools.splice(0)) tool.end();
   }
 
   /** Restore inputs since the last call. */

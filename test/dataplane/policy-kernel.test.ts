@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { commandRunner } from '../../fib/command.ts';
+import { commandRunner, toolStarter } from '../../fib/command.ts';
 import { PolicyProgrammer } from '../../fib/policy-programmer.ts';
 import type { PolicyChange } from '../../fib/rules/types.ts';
 import { removeAllNetns } from '../support/netns.ts';
@@ -56,7 +56,10 @@ describe('policy programmer and the kernel', function () {
   beforeEach(() => {
     lab = new PolicyLab();
   });
-  afterEach(removeAllNetns);
+  afterEach(async () => {
+    lab.close();
+    await removeAllNetns();
+  });
 
   for (const backend of ['nft', 'legacy'] as const) {
     const save = (table: string, ...options: string[]) =>
@@ -303,12 +306,16 @@ describe('policy programmer and the kernel', function () {
         '-e',
         `const s = require('node:dgram').createSocket('udp4'); let sent = 0; let going = true;
          const tick = () => { if (!going) { console.log(sent); return; }
-           let left = 20; for (let i = 0; i < 10; i++) for (const port of [9998, 9999]) s.send('x', port, '${outside.ipv4}', () => { if (--left === 0) { sent += 10; setTimeout(tick, 2); } }); };
+           let left = 20; for (let i = 0; i < 10; i++) for (const port of [9998, 9999]) s.send('x', port, '${outside.ipv4}', () => { if (--left === 0) { sent += 10; if (sent === 1000) console.log('enough'); setTimeout(tick, 2); } }); };
          s.bind(4000, () => { console.log('up'); tick(); });
          process.stdin.on('data', () => { going = false; });`,
       );
       await line(sender);
-      for (let i = 1; i <= 40; i++) await applied(programmer, version(i));
+      let hasEnough = false;
+      void line(sender).then(() => {
+        hasEnough = true;
+      });
+      for (let i = 1; i <= 40 || !hasEnough; i++) await applied(programmer, version(i));
       const total = line(sender);
       sender.stdin?.write('stop\n');
       const sent = Number(await total);
@@ -410,8 +417,13 @@ describe('policy programmer and the kernel', function () {
 
   it('waits for the lock of the legacy backend, tries again, and tells who failed', async () => {
     const lockFile = join(tmpdir(), `ocit-${process.pid}.lock`);
-    const run = commandRunner(['nsenter', `--net=${lab.router.path}`, 'env', `XTABLES_LOCKFILE=${lockFile}`]);
-    const programmer = new PolicyProgrammer({ run, backend: 'legacy', lockWaitSec: 1 });
+    const prefix = ['nsenter', `--net=${lab.router.path}`, 'env', `XTABLES_LOCKFILE=${lockFile}`];
+    const programmer = new PolicyProgrammer({
+      run: commandRunner(prefix),
+      startTool: toolStarter(prefix),
+      backend: 'legacy',
+      lockWaitSec: 1,
+    });
     await programmer.start();
     programmer.markInSync();
     const holder = lab.router.spawn('flock', lockFile, 'sh', '-c', 'echo held; read _');
@@ -424,6 +436,9 @@ describe('policy programmer and the kernel', function () {
     holder.stdin?.write('\n');
     const result = await applying;
     assert.equal(result.state, 'applied');
+    // The tools that stay hold it within a change only.
+    lab.router.run('flock', '--nonblock', lockFile, 'true');
+    await programmer.close();
     rmSync(lockFile, { force: true });
   });
 

@@ -31,7 +31,10 @@ for (const backend of ['nft', 'legacy'] as const) {
       b = lab.addWorkload();
       outside = lab.addOutside();
     });
-    afterEach(removeAllNetns);
+    afterEach(async () => {
+      lab.close();
+      await removeAllNetns();
+    });
 
     const reaches = (from: Workload, to: Workload, answered: boolean) =>
       assertPings(from, [to.ipv4, to.ipv6], answered);

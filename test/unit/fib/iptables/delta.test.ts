@@ -146,7 +146,7 @@ describe('iptables-restore refusals', () => {
   ];
   for (const [status, stderr, expected] of cases) {
     it(stderr.split('\n')[0] ?? '', () => {
-      const failure = restoreFailure({ status, stdout: '', stderr }, lines);
+      const failure = restoreFailure({ linesBefore: 0, status, stdout: '', stderr }, lines);
       const chain = failure.kind === 'line' ? { chain: failure.line.chain } : {};
       assert.deepEqual({ kind: failure.kind, ...chain }, expected);
       if (failure.kind === 'line') assert.ok(failure.reason.endsWith(failure.line.text));
