@@ -31,6 +31,7 @@ import { toDetectionLinks } from './detection-links.ts';
 import { EndpointManager } from './endpoints/manager.ts';
 import { IpamResources } from './ipam/options.ts';
 import { IpamService } from './ipam/service.ts';
+import { type HostLimits, kernelLimits } from './kernel-support.ts';
 import type { Log } from './log.ts';
 import { type IdentityResult, initialNode, resolveIdentity } from './node-identity.ts';
 import { OverlayService } from './overlay.ts';
@@ -79,14 +80,14 @@ export class Agent {
   /** what keeps the agent from getting ready */
   #startError: string | undefined;
 
-  private constructor(config: AgentConfig, log: Log, store: Store, fib: FibProgrammer) {
+  private constructor(config: AgentConfig, log: Log, store: Store, fib: FibProgrammer, limits: HostLimits) {
     this.config = config;
     this.log = log;
     this.docker = new DockerDoor(config.docker, log.child({ component: 'docker' }));
     this.store = store;
     this.fib = fib;
     this.cache = new ResourceCache(store);
-    this.resources = new ResourceService(store);
+    this.resources = new ResourceService(store, limits);
     this.policy = new PolicyEnforcer(
       new PolicyProgrammer({ flows: new PublishedFlows() }),
       log.child({ component: 'policy' }),
@@ -172,7 +173,8 @@ export class Agent {
   /** Opens store and kernel; changes nothing in the kernel yet. Rejects when either cannot be had. */
   static async open(config: AgentConfig, log: Log): Promise<Agent> {
     mkdirSync(dirname(config.store.path), { recursive: true, mode: 0o755 });
-    const store = await openStore(config.store, config.nodeName);
+    const limits = kernelLimits();
+    const store = await openStore(config.store, config.nodeName, limits);
     try {
       const fib = await FibProgrammer.open({
         onInterference: (prefix) =>
@@ -182,7 +184,7 @@ export class Agent {
           ),
         onError: (error, what) => log.error({ error }, `cannot ${what}`),
       });
-      return new Agent(config, log, store, fib);
+      return new Agent(config, log, store, fib, limits);
     } catch (error) {
       await store.close();
       throw error;

@@ -1,8 +1,10 @@
 /** The agent's store: which one, as configured, and opened. What a kind of store needs is loaded only when it is used. */
 import { z } from 'zod';
 import { admitByModel, admitOnNode } from '../store/admission.ts';
+import type { Admission } from '../store/codec.ts';
 import { checkEndpoints, type EtcdEndpoints } from '../store/etcd/endpoints.ts';
 import type { Store } from '../store/types.ts';
+import type { HostLimits } from './kernel-support.ts';
 import { DEFAULT_ETCD_STATE_PATH, DEFAULT_STORE_PATH } from './paths.ts';
 
 const absolutePath = z.string().startsWith('/', 'must be an absolute path');
@@ -71,14 +73,21 @@ export const STORE_VARIABLES: Readonly<Record<string, readonly string[]>> = {
   OCICAT_ETCD_PASSWORD_FILE: ['store', 'passwordFile'],
 };
 
-/** Opens the store of an agent. Its folder's parent must be there. Rejections are those of the stores. */
-export async function openStore(config: StoreConfig, nodeName: string): Promise<Store> {
+/** Opens the store of an agent. Its folder's parent must be there. What the host cannot carry out is not in force. Rejections are those of the stores. */
+export async function openStore(config: StoreConfig, nodeName: string, limits: HostLimits): Promise<Store> {
+  const within =
+    (admit: Admission): Admission =>
+    (resource, others) => [
+      ...admit(resource, others),
+      ...limits(resource).map(({ path, reason }) => `${path}: ${reason}`),
+    ];
   if (config.kind === 'file') {
     const { openFileStore } = await import('../store/file/file-store.ts');
-    return await openFileStore({ root: config.path, admit: admitByModel });
+    return await openFileStore({ root: config.path, admit: within(admitByModel) });
   }
   const { openEtcdStore } = await import('../store/etcd/etcd-store.ts');
-  return await openEtcdStore({ etcd: config.etcd, cacheFolder: config.path, admit: admitOnNode(nodeName) });
+  const admit = within(admitOnNode(nodeName));
+  return await openEtcdStore({ etcd: config.etcd, cacheFolder: config.path, admit });
 }
 
 /** Where a person finds what a problem of the store is about. */

@@ -53,7 +53,6 @@ const POLICY_ROWS: readonly Row[] = [
 const TABLE: Readonly<Record<Kind, readonly Row[]>> = {
   Node: [
     refused('spec.bgp.routeReflectorClusterID'),
-    refused('spec.bgp.ipv4IPIPTunnelAddr'),
     refused('spec.wireguard'),
     ignored('spec.orchRefs', 'only orchestrators read it'),
     ignored('spec.addresses', 'only orchestrators read it'),
@@ -94,14 +93,7 @@ const TABLE: Readonly<Record<Kind, readonly Row[]>> = {
     refused('spec.reversePeering', 'Auto'),
   ],
   BGPFilter: [{ path: 'spec', level: 'refused', reason: 'this version does not apply BGPFilters yet' }],
-  IPPool: [
-    {
-      path: 'spec.ipipMode',
-      level: 'refused',
-      harmless: ['Never'],
-      reason: 'IPIP tunnels are not made by this version: use vxlanMode with the same value',
-    },
-  ],
+  IPPool: [],
   IPReservation: [],
   IPAMConfiguration: [ignored('spec.kubeVirtVMAddressPersistence', 'there are no KubeVirt machines here')],
   BlockAffinity: [

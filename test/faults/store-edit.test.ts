@@ -128,11 +128,6 @@ describe('agent: a store that people edit', function () {
   it('refuses by name what this version does not carry out', async () => {
     for (const [yaml, path, reason] of [
       [
-        poolYaml('tunnel', '10.66.0.0/24', '  ipipMode: Always\n'),
-        'spec.ipipMode',
-        /IPIP tunnels are not made by this version/,
-      ],
-      [
         'apiVersion: projectcalico.org/v3\nkind: BGPConfiguration\nmetadata: {name: default}\nspec: {serviceClusterIPs: [{cidr: 10.96.0.0/12}]}',
         'spec.serviceClusterIPs',
         /not supported by this version/,

@@ -19,6 +19,7 @@ import {
   StoreUnavailable,
 } from '../../store/errors.ts';
 import type { Store } from '../../store/types.ts';
+import type { HostLimits } from '../kernel-support.ts';
 
 /** A text with the name of the file it came from. */
 export interface SourceText {
@@ -31,15 +32,18 @@ const MAX_ATTEMPTS = 10;
 /** Reads and writes resources on behalf of the API. */
 export class ResourceService {
   readonly #store: Store;
+  readonly #limits: HostLimits;
 
-  constructor(store: Store) {
+  /** `limits`: what this host cannot carry out is not applied either */
+  constructor(store: Store, limits: HostLimits = () => []) {
     this.#store = store;
+    this.#limits = limits;
   }
 
   /** Applies all documents or none. Throws `ApiError` (`invalid`) with a detail for each fault. */
   async apply(sources: readonly SourceText[]): Promise<AppliedView[]> {
     const parsed = parseAll(sources);
-    const faults = parsed.flatMap(faultsOf);
+    const faults = parsed.flatMap((document) => faultsOf(document, this.#limits));
     faults.push(...duplicateFaults(parsed), ...(await this.#overlapFaults(parsed)));
     if (faults.length > 0) {
       const count = faults.length === 1 ? 'one fault' : `${faults.length} faults`;
@@ -62,7 +66,9 @@ export class ResourceService {
   /** Deletes what the documents name. Resources that are not there are an error, after all others were deleted. */
   async deleteDocuments(sources: readonly SourceText[]): Promise<AppliedView[]> {
     const parsed = parseAll(sources);
-    const faults = parsed.filter((document) => document.resource === undefined).flatMap(faultsOf);
+    const faults = parsed
+      .filter((document) => document.resource === undefined)
+      .flatMap((each) => faultsOf(each));
     if (faults.length > 0)
       throw problem('invalid', 'nothing was deleted: the input has faults', { details: faults });
     const deleted: AppliedView[] = [];
@@ -169,8 +175,10 @@ function parseAll(sources: readonly SourceText[]): ParsedDocument[] {
   return parsed;
 }
 
-function faultsOf(document: ParsedDocument): ProblemDetail[] {
-  const refused = document.resource === undefined ? document.errors : checkSupport(document.resource).refused;
+function faultsOf(document: ParsedDocument, limits: HostLimits = () => []): ProblemDetail[] {
+  const { resource } = document;
+  const refused =
+    resource === undefined ? document.errors : [...checkSupport(resource).refused, ...limits(resource)];
   return refused.map(({ path, reason }) => ({
     file: document.file,
     document: document.document,

@@ -65,9 +65,9 @@ describe('ocicat validate', () => {
 
   it('leaves valid what only this version cannot do, and says so', () => {
     const sink = terminal();
-    const text = `${pool('p', '10.0.0.0/24')}  ipipMode: Always\n`;
+    const text = '{apiVersion: projectcalico.org/v3, kind: Node, metadata: {name: n}, spec: {wireguard: {}}}';
     assert.equal(runValidate([{ file: 'f', text }], 'table', sink.terminal), 0);
-    assert.match(sink.err, /would refuse this: f: document 1 \(IPPool p\): spec\.ipipMode/);
+    assert.match(sink.err, /would refuse this: f: document 1 \(Node\): spec\.wireguard/);
   });
 });
 
