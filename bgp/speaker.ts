@@ -4,9 +4,12 @@
  */
 import { type Address, FAMILIES, type Family, formatAddress } from '../src/net/address.ts';
 import type { Prefix } from '../src/net/prefix.ts';
+import { diagnosticText } from './bfd/packet.ts';
+import type { BfdStateChange } from './bfd/types.ts';
 import { Rib } from './rib/rib.ts';
 import type { RestartFlags } from './session/negotiate.ts';
 import { sessionState } from './session/state.ts';
+import { BfdLink, type BfdLoader, isFailure } from './speaker/bfd-link.ts';
 import { checkPeers } from './speaker/config.ts';
 import { Deferral, type DeferralEnd, type DeferralPeer } from './speaker/deferral.ts';
 import { checkGroups, dynamicConfig, groupKeys, groupOf, groupText } from './speaker/dynamic-peers.ts';
@@ -63,6 +66,8 @@ export interface SpeakerOptions {
   readonly random?: () => number;
   readonly network?: Network;
   readonly addressesOf?: (local: Address, peer: Address, interfaceName?: string) => SessionAddresses;
+  /** for tests: BFD */
+  readonly loadBfd?: BfdLoader;
 }
 
 /** How `stop` leaves. */
@@ -96,6 +101,7 @@ export class Speaker {
   readonly #deferralListeners: ((family: Family) => void)[] = [];
   readonly #deferralEnded = new Set<Family>();
   readonly #refused: RateLimit;
+  readonly #bfd: BfdLink;
   readonly #peers = new Map<string, Peer>();
   readonly #byAddress = new Map<string, Peer>();
   #groups: readonly DynamicPeers[] = [];
@@ -127,6 +133,11 @@ export class Speaker {
       options.network ?? tcpNetwork((message) => log({ type: 'warning', peer: undefined, message }));
     this.#listeners = new Listeners({ clock, network, log, onAccept: (channel) => this.#accept(channel) });
     this.#refused = new RateLimit(clock, REFUSED_BURST, REFUSED_INTERVAL_MS);
+    this.#bfd = new BfdLink({
+      load: options.loadBfd,
+      warn: (message) => log({ type: 'warning', peer: undefined, message }),
+      onState: (name, change) => this.#bfdChanged(name, change),
+    });
     this.#deferral = new Deferral(this.#preserved, options.gracefulRestart.deferralSec);
     this.#deferralTimer = new RestartableTimer(clock, () => this.#checkDeferral());
     for (const family of this.#deferral.pending) this.rib.setDeferral(family, true);
@@ -172,7 +183,7 @@ export class Speaker {
     }
     for (const peer of this.#peers.values()) peer.abandon();
     this.#loop.stop();
-    await closed;
+    await Promise.all([closed, this.#bfd.close()]);
   }
 
   /** Ports on which peers can reach us now. */
@@ -203,6 +214,7 @@ export class Speaker {
       const existing = this.#peers.get(config.name);
       if (existing !== undefined) {
         existing.update(config);
+        if (this.#started) this.#bfd.apply(config);
         continue;
       }
       added.push(this.#addPeer(config));
@@ -228,6 +240,7 @@ export class Speaker {
       }
       this.#dynamic.set(peer, group);
       peer.update(dynamicConfig(group, address, device));
+      this.#bfd.apply(peer.config);
     }
     this.#prepareListeners();
   }
@@ -283,13 +296,13 @@ export class Speaker {
 
   /** All peers, in the order in which they were configured. */
   peers(): PeerStatus[] {
-    return [...this.#peers.values()].map((peer) => peerStatus(peer, this.rib, this.#clock));
+    return [...this.#peers.values()].map((peer) => this.#statusOf(peer));
   }
 
   /** One peer, or undefined when there is none of that name. */
   peer(name: string): PeerStatus | undefined {
     const peer = this.#peers.get(name);
-    return peer && peerStatus(peer, this.rib, this.#clock);
+    return peer && this.#statusOf(peer);
   }
 
   /** The RIB's id of a peer, for `rib.received` and `rib.advertised`. */
@@ -318,8 +331,27 @@ export class Speaker {
     return true;
   }
 
+  #statusOf(peer: Peer): PeerStatus {
+    const bfd = this.#bfd.status(peer.config.name);
+    return { ...peerStatus(peer, this.rib, this.#clock), ...(bfd && { bfd }) };
+  }
+
+  /** RFC 5882 4.3: what BFD saw fail, BGP need not wait for. */
+  #bfdChanged(name: string, change: BfdStateChange): void {
+    const peer = this.#peers.get(name);
+    if (peer === undefined || this.#stopped) return;
+    const diagnostic = diagnosticText(change.diagnostic);
+    this.#log({ type: 'bfd', peer: name, change, diagnostic });
+    if (isFailure(change) && peer.session.connections.length > 0) {
+      peer.reset(CEASE.bfdDown, `BFD went down: ${diagnostic}`);
+    }
+  }
+
   #startPeers(peers: Iterable<Peer>): void {
-    for (const peer of peers) peer.start();
+    for (const peer of peers) {
+      peer.start();
+      this.#bfd.apply(peer.config);
+    }
     // Not before: a peer that has not been started yet would count as one that is not coming.
     this.#deferral.begin(this.#clock.now());
     this.#checkDeferral();
@@ -359,6 +391,7 @@ export class Speaker {
     this.#peers.delete(peer.config.name);
     this.#byAddress.delete(keyOf(peer.config));
     this.#dynamic.delete(peer);
+    this.#bfd.remove(peer.config.name);
     peer.remove();
     this.#checkDeferral();
   }
@@ -394,6 +427,7 @@ export class Speaker {
     const peer = this.#addPeer(dynamicConfig(group, address, device));
     this.#dynamic.set(peer, group);
     peer.start();
+    this.#bfd.apply(peer.config);
     return peer;
   }
 

@@ -3,6 +3,7 @@
  */
 import type { Address, Family } from '../src/net/address.ts';
 import type { Prefix } from '../src/net/prefix.ts';
+import type { BfdStatus, BfdTimers } from './bfd/types.ts';
 import type { FilterChain } from './policy/types.ts';
 import type { NotificationError, PathAttributes } from './wire/types.ts';
 
@@ -99,6 +100,11 @@ export interface PeerConfig {
   readonly gracefulShutdown?: boolean;
 }
 
+  /**
+   * RFC 5880: watches the peer; when BFD goes down the BGP session ends at once with 6/10 (RFC 9384). Single hop (RFC 5881), or `multihop` (RFC 5883),
+   * where `minTtl` (1..255) says how far packets may have come. A peer without BFD is used all the same
+   */
+  readonly bfd?: BfdTimers & { readonly multihop: boolean; readonly minTtl?: number };
 /**
  * Peers that need not be configured one by one: whoever dials us from the prefix becomes a passive peer, until its session is gone for good.
  * Its name is its address.
@@ -282,3 +288,5 @@ export interface PeerStatus {
   readonly importPolicy: string;
   readonly exportPolicy: string;
 }
+  /** undefined: BFD is not configured, or not loaded yet */
+  readonly bfd?: BfdStatus;

@@ -108,6 +108,15 @@ function checkPeer(peer: PeerConfig): void {
   );
 }
 
+  const { bfd } = peer;
+  const interval = (ms: number): boolean => integer(ms, 10, 60_000);
+  check(
+    'bfd',
+    bfd === undefined || (interval(bfd.minTxMs) && interval(bfd.minRxMs)),
+    '10..60000 ms each way',
+  );
+  check('bfd', bfd === undefined || integer(bfd.multiplier, 1, 255), 'a multiplier of 1..255 (RFC 5880 4.1)');
+  check('bfd', bfd?.minTtl === undefined || integer(bfd.minTtl, 1, 255), 'a minTtl of 1..255');
 type Check = (field: keyof PeerConfig, ok: boolean, expected: string) => void;
 
 function checkLimits(

@@ -1,5 +1,6 @@
 /** What the speaker tells its owner, for logs and for those who wait. Peers are named as in their configuration. */
 import type { Address, Family } from '../../src/net/address.ts';
+import type { BfdStateChange } from '../bfd/types.ts';
 import type { ListenError } from '../transport/channel.ts';
 import type { SessionState } from '../types.ts';
 import type { NotificationError } from '../wire/types.ts';
@@ -58,6 +59,14 @@ export type SpeakerEvent =
       readonly peer: string;
       readonly family: Family;
       readonly phase: 'begin' | 'end' | 'timed-out';
+    }
+  | {
+      /** the peer's BFD session changed its state */
+      readonly type: 'bfd';
+      readonly peer: string;
+      readonly change: BfdStateChange;
+      /** the reason of the change in words */
+      readonly diagnostic: string;
     }
   | { readonly type: 'stale-purged'; readonly peer: string; readonly families: readonly Family[] }
   | {

@@ -48,6 +48,13 @@ export function logSpeakerEvent(log: Log, event: SpeakerEvent): void {
     case 'end-of-rib':
       log.debug({ peer: event.peer, family: event.family }, 'End-of-RIB received');
       return;
+    case 'bfd': {
+      const { from, to } = event.change;
+      const line = { peer: event.peer, from, to, diagnostic: event.diagnostic };
+      if (from === 'Up') log.warn(line, `BFD session went from Up to ${to}`);
+      else log.info(line, `BFD session is ${to}`);
+      return;
+    }
     case 'stale-purged':
       log.info({ peer: event.peer, families: event.families }, 'stale routes removed');
       return;
