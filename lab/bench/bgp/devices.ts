@@ -1,0 +1,193 @@
+/** The devices under test, each started in the namespace `dut` with one passive eBGP neighbour for each peer of the harness. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** Names of the devices that can be asked for. */
+export const DEVICES = ['ocicat', 'bird', 'frr', 'gobgp'] as const;
+export type DeviceName = (typeof DEVICES)[number];
+
+/** A neighbour of the device. */
+export interface DevicePeer {
+  readonly address: string;
+  readonly as: number;
+}
+
+export interface DeviceOptions {
+  /** path of its network namespace */
+  readonly netns: string;
+  readonly as: number;
+  readonly routerId: string;
+  readonly peers: readonly DevicePeer[];
+}
+
+/** A started device. */
+export interface Device {
+  readonly name: DeviceName;
+  /** TCP port that it listens on */
+  readonly port: number;
+  /** user and system time of its processes so far, seconds */
+  cpuSec(): number;
+  /** peak resident memory of its processes, MiB */
+  peakRssMib(): number;
+  stop(): Promise<void>;
+}
+
+const TICKS_PER_SEC = 100;
+const FRR = '/usr/lib/frr';
+
+/** Starts a device; it may still be about to listen. Throws if its program is not there. */
+export function startDevice(name: DeviceName, options: DeviceOptions): Device {
+  const folder = mkdtempSync(join(tmpdir(), `ocicat-bench-${name}-`));
+  chmodSync(folder, 0o755);
+  const children = STARTERS[name](folder, options).map(([command, ...args]) =>
+    spawn('nsenter', [`--net=${options.netns}`, command ?? '', ...args], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    }),
+  );
+  for (const child of children) child.on('error', (error) => console.error(`${name}: ${error.message}`));
+  const pids = children.flatMap(({ pid }) => pid ?? []);
+  return {
+    name,
+    port: 179,
+    cpuSec: () => sum(pids.map(cpuSecOf)),
+    peakRssMib: () => sum(pids.map(peakRssMibOf)),
+    stop: async () => {
+      await Promise.all(children.map(stopped));
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** `BIRD version 2.0.12` and the like, for the report. */
+export function deviceVersion(name: DeviceName): string {
+  const [command, ...args] = VERSIONS[name];
+  try {
+    const text = execFileSync(command ?? '', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+    return text.split('\n')[0]?.trim() ?? '';
+  } catch (error) {
+    // bird prints its version on stderr.
+    const stderr = error instanceof Error && 'stderr' in error ? String(error.stderr) : String(error);
+    return stderr.split('\n')[0]?.trim() ?? '';
+  }
+}
+
+const LAUNCHER = new URL('../../../src/cli/ocicat.sh', import.meta.url).pathname;
+const VERSIONS: Readonly<Record<DeviceName, readonly string[]>> = {
+  ocicat: [LAUNCHER, '--version'],
+  bird: ['sh', '-c', 'bird --version 2>&1'],
+  frr: [`${FRR}/bgpd`, '--version'],
+  gobgp: ['gobgpd', '--version'],
+};
+
+type Starter = (folder: string, options: DeviceOptions) => readonly (readonly string[])[];
+
+const STARTERS: Readonly<Record<DeviceName, Starter>> = {
+  ocicat: (folder, options) => {
+    const file = join(folder, 'speak.yaml');
+    writeFileSync(file, ocicatConfig(options));
+    return [[LAUNCHER, 'bgp', 'speak', '--config', file, '--socket', join(folder, 'speak.sock')]];
+  },
+  bird: (folder, { as, routerId, peers }) => {
+    const lines = [
+      `router id ${routerId};`,
+      'protocol device {}',
+      ...peers.map(
+        ({ address, as: peerAs }, index) =>
+          `protocol bgp p${index} { local as ${as}; neighbor ${address} as ${peerAs}; passive on; hold time 240; ` +
+          'ipv4 { import all; export all; }; }',
+      ),
+    ];
+    writeFileSync(join(folder, 'bird.conf'), `${lines.join('\n')}\n`);
+    return [['bird', '-f', '-c', join(folder, 'bird.conf'), '-s', join(folder, 'bird.ctl')]];
+  },
+  frr: (folder, { as, routerId, peers }) => {
+    const lines = [
+      'frr defaults traditional',
+      `router bgp ${as}`,
+      ` bgp router-id ${routerId}`,
+      ' no bgp ebgp-requires-policy',
+      ' no bgp network import-check',
+      ...peers.flatMap(({ address, as: peerAs }) => [
+        ` neighbor ${address} remote-as ${peerAs}`,
+        ` neighbor ${address} passive`,
+        ` neighbor ${address} timers 80 240`,
+        ` neighbor ${address} advertisement-interval 0`,
+      ]),
+    ];
+    writeFileSync(join(folder, 'bgpd.conf'), `${lines.join('\n')}\n`);
+    // Without zebra (-Z) and without the kernel (-n): BGP alone is measured, as with the others.
+    const files = ['-f', join(folder, 'bgpd.conf'), '-i', join(folder, 'bgpd.pid'), '--vty_socket', folder];
+    return [[`${FRR}/bgpd`, '-u', 'root', '-g', 'root', '-n', '-Z', '-S', ...files]];
+  },
+  gobgp: (folder, { as, routerId, peers }) => {
+    const lines = [
+      '[global.config]',
+      `  as = ${as}`,
+      `  router-id = "${routerId}"`,
+      ...peers.flatMap(({ address, as: peerAs }) => [
+        '[[neighbors]]',
+        '  [neighbors.config]',
+        `    neighbor-address = "${address}"`,
+        `    peer-as = ${peerAs}`,
+        '  [neighbors.transport.config]',
+        '    passive-mode = true',
+      ]),
+    ];
+    writeFileSync(join(folder, 'gobgpd.toml'), `${lines.join('\n')}\n`);
+    return [
+      [
+        'gobgpd',
+        '-f',
+        join(folder, 'gobgpd.toml'),
+        '--log-level',
+        'error',
+        '--api-hosts',
+        `unix://${folder}/api`,
+      ],
+    ];
+  },
+};
+
+function ocicatConfig({ as, routerId, peers }: DeviceOptions): string {
+  const documents = [
+    `apiVersion: projectcalico.org/v3
+kind: Node
+metadata: {name: dut}
+spec: {bgp: {asNumber: ${as}, ipv4Address: ${routerId}/24}}`,
+    `apiVersion: projectcalico.org/v3
+kind: BGPFilter
+metadata: {name: all}
+spec: {importV4: [{action: Accept}], exportV4: [{action: Accept}]}`,
+    ...peers.map(
+      ({ address, as: peerAs }, index) => `apiVersion: projectcalico.org/v3
+kind: BGPPeer
+metadata: {name: p${index}}
+spec: {peerIP: ${address}, asNumber: ${peerAs}, filters: [all]}`,
+    ),
+  ];
+  return `${documents.join('\n---\n')}\n`;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+function cpuSecOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SEC;
+}
+
+function peakRssMibOf(pid: number): number {
+  const match = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  return Number(match?.[1]) / 1024;
+}
+
+function stopped(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+  return new Promise((resolve) => {
+    child.once('exit', () => resolve());
+    child.kill('SIGKILL');
+  });
+}

@@ -1,0 +1,207 @@
+/**
+ * One side of a BGP session that does nothing but what the benchmark needs: it opens, keeps alive, writes octets encoded beforehand, and
+ * counts (and keeps) the UPDATEs that come. It checks nothing while the clock runs; `verify.ts` does afterwards.
+ */
+import { connect, type Socket } from 'node:net';
+
+export interface SessionOptions {
+  readonly localAddress: string;
+  readonly peerAddress: string;
+  readonly peerPort: number;
+  readonly as: number;
+}
+
+/** What has come so far. */
+export interface Received {
+  /** NLRI announced and withdrawn, each time counted */
+  announced: number;
+  withdrawn: number;
+  updates: number;
+  /** `performance.now` at the last UPDATE */
+  lastAt: number;
+  /** `performance.now` at the first UPDATE since `reset` */
+  firstAt: number;
+}
+
+const TYPE = { open: 1, update: 2, notification: 3, keepalive: 4 } as const;
+const HEADER_OCTETS = 19;
+const HOLD_TIME_SEC = 240;
+const KEEPALIVE_MS = 60_000;
+const CONNECT_TIMEOUT_MS = 30_000;
+const RETRY_MS = 100;
+const CHUNK_OCTETS = 1 << 20;
+
+/** A session of the harness. */
+export class BenchSession {
+  readonly received: Received = { announced: 0, withdrawn: 0, updates: 0, lastAt: 0, firstAt: 0 };
+  /** every UPDATE since `reset`, as it came */
+  kept: Buffer = Buffer.alloc(0);
+  /** why it is down */
+  fault: string | undefined;
+  readonly #socket: Socket;
+  #keptLength = 0;
+  #parsedTo = 0;
+  #isEstablished = false;
+  #wake: (() => void) | undefined;
+  readonly #keepalive: NodeJS.Timeout;
+
+  private constructor(socket: Socket, as: number, routerId: string) {
+    this.#socket = socket;
+    socket.setNoDelay(true);
+    socket.on('error', (error) => this.#fail(error.message));
+    socket.on('close', () => this.#fail('closed'));
+    socket.write(openMessage(as, routerId));
+    this.#keepalive = setInterval(() => socket.write(KEEPALIVE), KEEPALIVE_MS);
+  }
+
+  /** Connects, again and again until the device listens, and resolves once the session is established. */
+  static async open(options: SessionOptions): Promise<BenchSession> {
+    const deadline = performance.now() + CONNECT_TIMEOUT_MS;
+    for (;;) {
+      try {
+        const session = await BenchSession.#connect(options);
+        await session.until(() => session.#isEstablished, CONNECT_TIMEOUT_MS, 'established');
+        return session;
+      } catch (error) {
+        if (performance.now() > deadline) throw error;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+    }
+  }
+
+  static #connect(options: SessionOptions): Promise<BenchSession> {
+    return new Promise((resolve, reject) => {
+      let session: BenchSession | undefined;
+      const chunk = Buffer.allocUnsafe(CHUNK_OCTETS);
+      const socket = connect({
+        host: options.peerAddress,
+        port: options.peerPort,
+        localAddress: options.localAddress,
+        onread: {
+          buffer: chunk,
+          callback: (octets) => {
+            session?.take(chunk.subarray(0, octets));
+            return true;
+          },
+        },
+      });
+      socket.once('error', reject);
+      socket.once('connect', () => {
+        socket.off('error', reject);
+        session = new BenchSession(socket, options.as, options.localAddress);
+        resolve(session);
+      });
+    });
+  }
+
+  /** Forgets what came, with room for `octets` of what will. */
+  reset(octets: number): void {
+    this.kept = Buffer.allocUnsafe(octets);
+    this.#keptLength = 0;
+    this.#parsedTo = 0;
+    Object.assign(this.received, { announced: 0, withdrawn: 0, updates: 0, lastAt: 0, firstAt: 0 });
+  }
+
+  /** What came since `reset`. */
+  octets(): Buffer {
+    return this.kept.subarray(0, this.#keptLength);
+  }
+
+  send(octets: Uint8Array): void {
+    this.#socket.write(octets);
+  }
+
+  /** Resolves when `isDone`, looked at after each chunk; rejects when the session falls or after `timeoutMs`. */
+  async until(isDone: () => boolean, timeoutMs: number, what: string): Promise<void> {
+    const deadline = performance.now() + timeoutMs;
+    while (!isDone()) {
+      if (this.fault !== undefined) throw new Error(`the session fell: ${this.fault}`);
+      const left = deadline - performance.now();
+      if (left <= 0)
+        throw new Error(`not ${what} after ${timeoutMs / 1000} s: ${JSON.stringify(this.received)}`);
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, left);
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+  }
+
+  close(): void {
+    clearInterval(this.#keepalive);
+    this.#socket.destroy();
+  }
+
+  take(chunk: Buffer): void {
+    if (this.#keptLength + chunk.length > this.kept.length) {
+      const larger = Buffer.allocUnsafe(Math.max(1 << 16, (this.#keptLength + chunk.length) * 2));
+      this.kept.copy(larger, 0, 0, this.#keptLength);
+      this.kept = larger;
+    }
+    chunk.copy(this.kept, this.#keptLength);
+    this.#keptLength += chunk.length;
+    this.#parse();
+    this.#wake?.();
+  }
+
+  #parse(): void {
+    const { kept, received } = this;
+    let at = this.#parsedTo;
+    while (this.#keptLength - at >= HEADER_OCTETS) {
+      const length = kept.readUInt16BE(at + 16);
+      if (at + length > this.#keptLength) break;
+      const type = kept[at + 18];
+      if (type === TYPE.update) this.#count(at, length);
+      else if (type === TYPE.open) this.#socket.write(KEEPALIVE);
+      else if (type === TYPE.keepalive) this.#isEstablished = true;
+      else if (type === TYPE.notification) this.#fail(`NOTIFICATION ${kept[at + 19]}/${kept[at + 20]}`);
+      at += length;
+    }
+    if (received.updates > 0 && at > this.#parsedTo) {
+      received.lastAt = performance.now();
+      if (received.firstAt === 0) received.firstAt = received.lastAt;
+    }
+    this.#parsedTo = at;
+  }
+
+  #count(at: number, length: number): void {
+    const { kept, received } = this;
+    const end = at + length;
+    const withdrawnEnd = at + 21 + kept.readUInt16BE(at + 19);
+    for (let position = at + 21; position < withdrawnEnd; received.withdrawn++)
+      position += 1 + (((kept[position] ?? 0) + 7) >> 3);
+    let position = withdrawnEnd + 2 + kept.readUInt16BE(withdrawnEnd);
+    for (; position < end; received.announced++) position += 1 + (((kept[position] ?? 0) + 7) >> 3);
+    received.updates++;
+  }
+
+  #fail(reason: string): void {
+    this.fault ??= reason;
+    clearInterval(this.#keepalive);
+    this.#wake?.();
+  }
+}
+
+const KEEPALIVE = message(TYPE.keepalive, Buffer.alloc(0));
+
+function message(type: number, body: Buffer): Buffer {
+  const header = Buffer.alloc(HEADER_OCTETS, 0xff);
+  header.writeUInt16BE(HEADER_OCTETS + body.length, 16);
+  header[18] = type;
+  return Buffer.concat([header, body]);
+}
+
+/** OPEN (RFC 4271 section 4.2) with IPv4 unicast (RFC 4760) and 4-octet AS numbers (RFC 6793). */
+function openMessage(as: number, routerId: string): Buffer {
+  const capabilities = Buffer.from([1, 4, 0, 1, 0, 1, 65, 4, 0, 0, 0, 0]);
+  capabilities.writeUInt32BE(as, 8);
+  const body = Buffer.alloc(10);
+  body[0] = 4;
+  body.writeUInt16BE(as > 0xffff ? 23456 : as, 1);
+  body.writeUInt16BE(HOLD_TIME_SEC, 3);
+  body.set(routerId.split('.').map(Number), 5);
+  body[9] = capabilities.length + 2;
+  return message(TYPE.open, Buffer.concat([body, Buffer.from([2, capabilities.length]), capabilities]));
+}
