@@ -50,6 +50,9 @@ export class CniService {
     this.#options = options;
     this.#queue = new DeletionQueue(options.queueFolder, options.log, (attachment) =>
       this.#exclusively(attachment, async () => {
+        // It was queued for this very reason; it is tried again with back-off.
+        const reason = options.unavailable();
+        if (reason !== undefined) throw new Error(reason);
         if (this.#queue.holds(attachment)) await this.#detach(attachment);
       }),
     );
@@ -133,7 +136,7 @@ export class CniService {
   }
 
   async #detach(attachment: Attachment): Promise<undefined> {
-    await this.#options.endpoints.detach({ id: idOf(attachment), handle: handleOf(attachment) });
+    await this.#options.endpoints.detachSoon({ id: idOf(attachment), handle: handleOf(attachment) });
     this.#queue.done(attachment);
     return undefined;
   }
@@ -220,8 +223,7 @@ export class CniService {
   }
 
   #find(attachment: Attachment): WorkloadEndpoint | undefined {
-    const id = idOf(attachment);
-    return this.#options.endpoints.locals().find(({ local }) => local.id === id)?.resource;
+    return this.#options.endpoints.find(idOf(attachment));
   }
 
   #exclusively<T>(attachment: Attachment, work: () => Promise<T>): Promise<T> {

@@ -12,7 +12,7 @@ import {
   parseMac,
 } from '../agent/endpoints/resource.ts';
 import type { Log } from '../agent/log.ts';
-import { ApiError } from '../api/problem.ts';
+import { ApiError, problem } from '../api/problem.ts';
 import { type ApiHandler, type ApiRoutes, ApiServer } from '../api/server.ts';
 import { poolOfResource } from '../ipam/pools.ts';
 import type { WorkloadEndpoint } from '../model/workload-endpoint.ts';
@@ -27,6 +27,21 @@ import { DockerNetworks } from './network-driver.ts';
 export const DRIVER = 'ocicat';
 /** What Docker made so recently may be missing from its own answers. */
 const GRACE_MS = 30_000;
+
+/**
+ * Calls that change the store, refused while its contents move elsewhere. What Docker removes meanwhile it forgets all the same: the next
+ * look at its networks after the lock finds that.
+ */
+const CHANGES: ReadonlySet<string> = new Set([
+  'NetworkDriver.CreateEndpoint',
+  'NetworkDriver.DeleteEndpoint',
+  'NetworkDriver.Join',
+  'NetworkDriver.Leave',
+  'NetworkDriver.ProgramExternalConnectivity',
+  'NetworkDriver.RevokeExternalConnectivity',
+  'IpamDriver.RequestAddress',
+  'IpamDriver.ReleaseAddress',
+]);
 
 /** The running door. */
 export interface DockerPlugin {
@@ -77,7 +92,8 @@ export async function openDockerPlugin(agent: Agent): Promise<DockerPlugin> {
     if (resource !== undefined) finish(resource, after.ifindex);
   });
 
-  const server = new ApiServer(routes(networks, addresses, labels, log), (error) =>
+  const locked = (): string | undefined => agent.store.lockReason();
+  const server = new ApiServer(routes(networks, addresses, labels, locked, log), (error) =>
     log.error({ error }, "a call of Docker's failed"),
   );
   try {
@@ -109,6 +125,7 @@ function routes(
   networks: DockerNetworks,
   addresses: DockerIpam,
   labels: ContainerLabels,
+  locked: () => string | undefined,
   log: Log,
 ): ApiRoutes {
   const methods: Readonly<Record<string, (body: unknown) => object | Promise<object>>> = {
@@ -142,6 +159,8 @@ function routes(
       async ({ body }) => {
         labels.noteAlive();
         try {
+          const reason = CHANGES.has(name) ? locked() : undefined;
+          if (reason !== undefined) throw problem('unavailable', `${reason}; try again when it is unlocked`);
           const json = await method(body);
           log.debug({ method: name, request: body, answer: json }, 'answered Docker');
           return { json };
@@ -193,6 +212,7 @@ async function sweep(
   agent: Agent,
   log: Log,
 ): Promise<number | undefined> {
+  if (agent.store.lockReason() !== undefined) return GRACE_MS;
   let isUndecided = false;
   const known = new Set(
     found.flatMap(({ Containers }) => Object.values(Containers).map(({ EndpointID }) => EndpointID)),

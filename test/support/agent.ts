@@ -14,7 +14,8 @@ import { eventually } from './eventually.ts';
 import { type CommandResult, connect, createNetns, type Netns } from './netns.ts';
 import { removeRuntimeLeftovers } from './runtime-leftovers.ts';
 
-const LAUNCHER = fileURLToPath(new URL('../../src/cli/ocicat.sh', import.meta.url));
+/** The shipped launcher of the command line. */
+export const LAUNCHER = fileURLToPath(new URL('../../src/cli/ocicat.sh', import.meta.url));
 const FOLDER = /^ocit-agent-(\d+)-\d+$/;
 const READY_TIMEOUT_MS = 20_000;
 const COMMAND_TIMEOUT_MS = 60_000;
