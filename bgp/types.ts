@@ -98,13 +98,13 @@ export interface PeerConfig {
   readonly enforceFirstAs?: boolean;
   /** RFC 8326: everything that the peer gets is tagged 65535:0 (and has LOCAL_PREF 0 on iBGP), so that it looks for other ways */
   readonly gracefulShutdown?: boolean;
-}
-
   /**
    * RFC 5880: watches the peer; when BFD goes down the BGP session ends at once with 6/10 (RFC 9384). Single hop (RFC 5881), or `multihop` (RFC 5883),
    * where `minTtl` (1..255) says how far packets may have come. A peer without BFD is used all the same
    */
   readonly bfd?: BfdTimers & { readonly multihop: boolean; readonly minTtl?: number };
+}
+
 /**
  * Peers that need not be configured one by one: whoever dials us from the prefix becomes a passive peer, until its session is gone for good.
  * Its name is its address.
@@ -287,6 +287,6 @@ export interface PeerStatus {
   /** RFC 8212: 'missing' when an eBGP peer has no policy and so exchanges nothing */
   readonly importPolicy: string;
   readonly exportPolicy: string;
-}
   /** undefined: BFD is not configured, or not loaded yet */
   readonly bfd?: BfdStatus;
+}

@@ -101,13 +101,6 @@ function checkPeer(peer: PeerConfig): void {
   const internal = peer.localAs === peer.peerAs;
   check('routeReflectorClient', peer.routeReflectorClient !== true || internal, 'of an iBGP peer');
   check('role', peer.role === undefined || !internal, 'of an eBGP peer (RFC 9234 4)');
-  check(
-    'localAddress',
-    peer.localAddress === undefined || peer.localAddress.family === peer.address.family,
-    'of the family of the peer address',
-  );
-}
-
   const { bfd } = peer;
   const interval = (ms: number): boolean => integer(ms, 10, 60_000);
   check(
@@ -117,6 +110,13 @@ function checkPeer(peer: PeerConfig): void {
   );
   check('bfd', bfd === undefined || integer(bfd.multiplier, 1, 255), 'a multiplier of 1..255 (RFC 5880 4.1)');
   check('bfd', bfd?.minTtl === undefined || integer(bfd.minTtl, 1, 255), 'a minTtl of 1..255');
+  check(
+    'localAddress',
+    peer.localAddress === undefined || peer.localAddress.family === peer.address.family,
+    'of the family of the peer address',
+  );
+}
+
 type Check = (field: keyof PeerConfig, ok: boolean, expected: string) => void;
 
 function checkLimits(
