@@ -28,6 +28,8 @@ export interface PeerConfig {
   readonly adminDown: boolean;
   /** 0 or 3..65535 */
   readonly holdTimeSec: number;
+  /** time between KEEPALIVEs at most, from 1 to a third of the hold time; default: a third of the hold time agreed upon */
+  readonly keepaliveTimeSec?: number;
   /** base of the connect-retry back-off, in seconds, and its cap */
   readonly connectRetrySec: number;
   readonly connectRetryMaxSec: number;

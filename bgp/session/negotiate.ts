@@ -21,6 +21,8 @@ export interface SessionConfig {
   readonly passive: boolean;
   /** 0 or 3..65535 */
   readonly holdTimeSec: number;
+  /** time between KEEPALIVEs at most */
+  readonly keepaliveTimeSec?: number | undefined;
   readonly connectRetrySec: number;
   readonly connectRetryMaxSec: number;
   readonly families: readonly Family[];
@@ -196,7 +198,7 @@ export function negotiate(
   return {
     peerRouterId: received.routerId,
     holdTimeSec,
-    keepaliveTimeSec: Math.floor(holdTimeSec / 3),
+    keepaliveTimeSec: Math.min(Math.floor(holdTimeSec / 3), config.keepaliveTimeSec ?? holdTimeSec),
     context: {
       peerKind: config.localAs === config.peerAs ? 'ibgp' : 'ebgp',
       localAs: config.localAs,

@@ -64,6 +64,13 @@ function checkPeer(peer: PeerConfig): void {
     peer.holdTimeSec === 0 || integer(peer.holdTimeSec, 3, 65535),
     '0 or 3..65535 (RFC 4271 4.2)',
   );
+  check(
+    'keepaliveTimeSec',
+    peer.keepaliveTimeSec === undefined ||
+      peer.holdTimeSec === 0 ||
+      integer(peer.keepaliveTimeSec, 1, Math.floor(peer.holdTimeSec / 3)),
+    'from 1 s to a third of the hold time (RFC 4271 4.4)',
+  );
   check('connectRetrySec', peer.connectRetrySec > 0, 'more than 0');
   check('connectRetryMaxSec', peer.connectRetryMaxSec >= peer.connectRetrySec, 'at least connectRetrySec');
   check('ttl', integer(peer.ttl, 1, 255), '1..255');
@@ -164,6 +171,7 @@ export function sessionConfig(
     routerId,
     passive: peer.passive,
     holdTimeSec: peer.holdTimeSec,
+    keepaliveTimeSec: peer.keepaliveTimeSec,
     connectRetrySec: peer.connectRetrySec,
     connectRetryMaxSec: peer.connectRetryMaxSec,
     families: peer.families,
@@ -178,6 +186,7 @@ const RESETTING = [
   'localAs',
   'localAddress',
   'holdTimeSec',
+  'keepaliveTimeSec',
   'ttl',
   'minTtl',
   'families',

@@ -342,6 +342,8 @@ export class Agent {
         resource?.kind === 'WorkloadEndpoint' ? resource : undefined,
         previous?.kind === 'WorkloadEndpoint' ? previous : undefined,
       );
+    } else if (key.kind === 'BGPFilter') {
+      this.bgp.update();
     } else if (key.kind === 'Node' || key.kind === 'BGPConfiguration' || key.kind === 'BGPPeer') {
       this.#refresh.trigger();
     } else if (key.kind === 'IPPool') {

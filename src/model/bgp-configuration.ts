@@ -68,6 +68,11 @@ const IGNORED_INTERFACE = /^[a-zA-Z0-9_.*-]{1,15}$/;
 /** The name of the resource that holds the cluster's settings. */
 export const DEFAULT_BGP_CONFIGURATION = 'default';
 
+/** The name of the resource that holds one node's settings; they stand in place of the cluster's, field by field. */
+export function nodeBgpConfigurationName(node: string): string {
+  return `node.${node}`;
+}
+
 export const bgpConfigurationSpec = object<BgpConfigurationSpec>(
   {
     logSeverityScreen: optional(

@@ -5,7 +5,7 @@
  * `apply` refuses the resource and names the field. `ignored`: changes nothing here; `apply` takes it and warns.
  */
 
-import { DEFAULT_BGP_CONFIGURATION } from './bgp-configuration.ts';
+import { bgpProblems, bgpWarnings } from './bgp-support.ts';
 import {
   DEFAULT_IPAM_CONFIGURATION,
   type IpamConfiguration,
@@ -52,7 +52,6 @@ const POLICY_ROWS: readonly Row[] = [
 
 const TABLE: Readonly<Record<Kind, readonly Row[]>> = {
   Node: [
-    refused('spec.bgp.routeReflectorClusterID'),
     refused('spec.wireguard'),
     ignored('spec.orchRefs', 'only orchestrators read it'),
     ignored('spec.addresses', 'only orchestrators read it'),
@@ -64,35 +63,21 @@ const TABLE: Readonly<Record<Kind, readonly Row[]>> = {
     refused('spec.serviceExternalIPs'),
     refused('spec.serviceClusterIPs'),
     refused('spec.serviceLoadBalancerAggregation', 'Enabled'),
-    refused('spec.communities'),
-    refused('spec.prefixAdvertisements'),
-    refused('spec.nodeMeshPassword'),
-    refused('spec.nodeMeshMaxRestartTime'),
-    refused('spec.bindMode', 'None'),
-    refused('spec.ignoredInterfaces'),
     refused('spec.localWorkloadPeeringIPV4'),
     refused('spec.localWorkloadPeeringIPV6'),
-    refused('spec.programClusterRoutes'),
-    refused('spec.ipv4NormalRoutePriority'),
-    refused('spec.ipv6NormalRoutePriority'),
+    ignored('spec.programClusterRoutes', 'one process programs all routes here', 'EnabledNoEncapOnly'),
+    refused('spec.ipv4NormalRoutePriority', 1024),
+    refused('spec.ipv6NormalRoutePriority', 1024),
   ],
   BGPPeer: [
-    refused('spec.localASNumber'),
-    refused('spec.peerSelector'),
-    refused('spec.keepOriginalNextHop', false),
-    refused('spec.nextHopMode', 'Auto'),
-    refused('spec.password'),
-    refused('spec.sourceAddress', 'UseNodeIP'),
-    refused('spec.maxRestartTime'),
-    refused('spec.keepaliveTime'),
-    refused('spec.numAllowedLocalASNumbers', 0),
-    refused('spec.ttlSecurity'),
-    refused('spec.reachableBy'),
-    refused('spec.filters'),
-    refused('spec.localWorkloadSelector'),
-    refused('spec.reversePeering', 'Auto'),
+    {
+      path: 'spec.localWorkloadSelector',
+      level: 'refused',
+      reason:
+        'sessions with containers of this host are not made by this version: peer with an address (peerIP) or with nodes (peerSelector)',
+    },
   ],
-  BGPFilter: [{ path: 'spec', level: 'refused', reason: 'this version does not apply BGPFilters yet' }],
+  BGPFilter: [],
   IPPool: [],
   IPReservation: [],
   IPAMConfiguration: [ignored('spec.kubeVirtVMAddressPersistence', 'there are no KubeVirt machines here')],
@@ -133,7 +118,7 @@ export interface Support {
 export function checkSupport(resource: Resource): Support {
   const out: { refused: Problem[]; ignored: Problem[] } = {
     refused: [...writeProblems(resource)],
-    ignored: [],
+    ignored: [...bgpWarnings(resource)],
   };
   for (const row of TABLE[resource.kind]) {
     for (const { path, value } of find(resource, row.path.split('.'), '')) {
@@ -165,23 +150,10 @@ function writeProblems(resource: Resource): readonly Problem[] {
   const name = resource.metadata.name;
   switch (resource.kind) {
     case 'BGPConfiguration':
-      return name === DEFAULT_BGP_CONFIGURATION
-        ? []
-        : [
-            {
-              path: 'metadata.name',
-              reason: `only the configuration named ${DEFAULT_BGP_CONFIGURATION} is supported by this version`,
-            },
-          ];
+    case 'BGPPeer':
+      return bgpProblems(resource);
     case 'IPAMConfiguration':
       return ipamConfigurationProblems(resource);
-    case 'BGPPeer':
-      if (resource.spec.peerIP === undefined) {
-        return [{ path: 'spec.peerIP', reason: 'missing: the address of the peer' }];
-      }
-      return (resource.spec.asNumber ?? 0) === 0
-        ? [{ path: 'spec.asNumber', reason: 'missing: the AS number of the peer' }]
-        : [];
     case 'Profile':
       return name === DEFAULT_ALLOW_PROFILE
         ? [{ path: 'metadata.name', reason: 'this profile is built in and cannot be changed' }]

@@ -2,17 +2,23 @@
  * Owns the speaker: makes it from Node and BGPConfiguration, gives it the peers of this node, lets the kernel's next hops and the Loc-RIB
  * meet, and makes it anew only when its identity or port changes.
  */
-import { builtinExport, builtinImport } from '../../../bgp/policy/builtin.ts';
 import type { SpeakerEvent } from '../../../bgp/speaker/events.ts';
 import { Speaker } from '../../../bgp/speaker.ts';
 import type { FibProgrammer } from '../../../fib/programmer.ts';
 import type { Link } from '../../../fib/routes/link-table.ts';
 import type { Finding } from '../../api/views.ts';
-import type { Address, Family } from '../../net/address.ts';
+import {
+  type Address,
+  addressToUint32,
+  type Family,
+  formatAddress,
+  parseAddress,
+} from '../../net/address.ts';
 import {
   formatPrefix,
   hostPrefix,
   type Prefix,
+  parsePrefix,
   prefixContainsAddress,
   prefixesEqual,
   prefixOf,
@@ -22,8 +28,12 @@ import { LearnedRoutes } from '../learned-routes.ts';
 import type { Log } from '../log.ts';
 import type { IdentityResult } from '../node-identity.ts';
 import type { ResourceCache } from '../resources/cache.ts';
+import { configurationOf, taggedPrefixes } from './configuration.ts';
+import { exportedRules, matchesGlob } from './filters.ts';
 import type { Originator } from './originator.ts';
-import { DEFAULT_BGP_PORT, type NodePeer, selectPeers } from './peers.ts';
+import { PasswordFiles } from './password-files.ts';
+import { DEFAULT_BGP_PORT, type NodePeer, type PeerInputs, selectPeers } from './peers.ts';
+import { ReachableBy } from './reachable-by.ts';
 import { logSpeakerEvent } from './speaker-log.ts';
 
 /** Equal-cost paths used together; as many as a kernel route takes without thinking about it. */
@@ -51,6 +61,9 @@ interface Fixed {
   readonly routerId: number;
   readonly localAs: number;
   readonly port: number;
+  /** spec.bindMode NodeIP: the node's addresses, as text; undefined: all of the host */
+  readonly addresses: readonly string[] | undefined;
+  readonly clusterId: number | undefined;
 }
 
 /** The BGP half of the agent. */
@@ -67,9 +80,13 @@ export class BgpController {
   #connected: Prefix[] = [];
   /** what the kernel held before we wrote anything */
   #preserved: Readonly<Record<Family, boolean>> = { ipv4: false, ipv6: false };
+  readonly #passwords: PasswordFiles;
+  readonly #reachableBy: ReachableBy;
 
   constructor(options: BgpControllerOptions) {
     this.#options = options;
+    this.#passwords = new PasswordFiles(() => this.update());
+    this.#reachableBy = new ReachableBy(options.fib.routes);
     this.#task = new CoalescedTask(
       () => this.#reconcile(),
       (error) => options.log.error({ error }, 'BGP could not be configured'),
@@ -107,6 +124,13 @@ export class BgpController {
   /** What an operator should know of peers and listening. */
   findings(): Finding[] {
     const findings = [...this.#findings];
+    for (const problem of this.#passwords.problems()) {
+      findings.push({
+        severity: 'warning',
+        code: 'password-unavailable',
+        message: `${problem}; the key that was read before stays in force`,
+      });
+    }
     if (this.#listenError !== undefined) {
       findings.push({ severity: 'error', code: 'bgp-not-listening', message: this.#listenError });
     }
@@ -115,41 +139,96 @@ export class BgpController {
 
   /** Leaves without a NOTIFICATION, so that helpers keep our routes; the kernel stays as it is. */
   async stop(): Promise<void> {
+    this.#passwords.close();
     await this.#task.close();
     await this.#speaker?.stop({ mode: 'keep-forwarding' });
     this.#learned?.close();
   }
 
   async #reconcile(): Promise<{ afterMs?: number }> {
-    const { cache, identity, fib } = this.#options;
-    const configuration = cache.get('BGPConfiguration', 'default');
-    const { identity: node, routerId } = identity();
-    const connected = connectedSubnets(fib.kernel.links.all(), this.#options.linkPrefix);
-    this.#rememberConnected(connected);
+    const { originator } = this.#options;
+    const inputs = this.#inputs();
+    const files = new Set<string>();
     const selection = selectPeers({
-      node,
-      nodes: cache.list('Node'),
-      configuration,
-      peers: cache.list('BGPPeer'),
-      connected: this.#connected,
-      importPolicy: builtinImport({
-        ownBlocks: this.#options.blocks(),
-        lent: this.#options.lent().map(hostPrefix),
-        routedOtherwise: this.#options.routedOtherwise(),
-        connectedSubnets: connected,
-      }),
-      exportPolicy: builtinExport(),
+      ...inputs,
+      password: (file) => {
+        files.add(file);
+        return inputs.password(file);
+      },
     });
-    this.#findings = selection.findings;
-    const fixed = {
-      routerId,
-      localAs: node.asNumber,
-      port: configuration?.spec.listenPort || DEFAULT_BGP_PORT,
-    };
+    this.#passwords.retain(files);
+    this.#findings = [
+      ...selection.findings,
+      ...this.#reachableBy.set(selection.peers, this.#options.fib.kernel.links.all()),
+    ];
+    const fixed = this.#fixedOf(inputs);
+    originator.setTags(taggedPrefixes(inputs.configuration));
     if (this.#speaker === undefined || !sameFixed(fixed, this.#fixed)) await this.#replaceSpeaker(fixed);
     this.#peers = selection.peers;
     this.#speaker?.setPeers(selection.peers.map(({ config }) => config));
     return {};
+  }
+
+  #inputs(): PeerInputs {
+    const { cache, identity, fib, linkPrefix } = this.#options;
+    const { identity: node } = identity();
+    const nodes = cache.list('Node');
+    const configuration = configurationOf(cache.list('BGPConfiguration'), node.name);
+    const ignored = configuration?.spec.ignoredInterfaces ?? [];
+    const links = fib.kernel.links
+      .all()
+      .filter(({ name }) => !ignored.some((pattern) => matchesGlob(pattern, name)));
+    const connected = connectedSubnets(links, linkPrefix);
+    this.#rememberConnected(connected);
+    const isReflector = clusterIdOf(nodes, node.name) !== undefined;
+    return {
+      node,
+      nodes,
+      configuration,
+      peers: cache.list('BGPPeer'),
+      connected: this.#connected,
+      policy: {
+        guards: {
+          ownBlocks: this.#options.blocks(),
+          lent: this.#options.lent().map(hostPrefix),
+          routedOtherwise: this.#options.routedOtherwise(),
+          connectedSubnets: connected,
+        },
+        filters: cache.list('BGPFilter'),
+        exported: exportedRules(isReflector ? this.#reflected() : []),
+      },
+      interfaceTo: (address) =>
+        links.find((link) =>
+          connectedSubnets([link], linkPrefix).some((subnet) => prefixContainsAddress(subnet, address)),
+        )?.name,
+      password: this.#passwords.get,
+    };
+  }
+
+  /** What a route reflector passes on: what nodes announce, which is inside the pools and the advertised prefixes. */
+  #reflected(): Prefix[] {
+    const { cache } = this.#options;
+    const texts = [
+      ...cache.list('IPPool').flatMap(({ spec }) => (spec.disableBGPExport === true ? [] : [spec.cidr])),
+      ...cache
+        .list('BGPConfiguration')
+        .flatMap(({ spec }) => spec.prefixAdvertisements?.map(({ cidr }) => cidr) ?? []),
+    ];
+    return texts.flatMap((text) => parsePrefix(text) ?? []);
+  }
+
+  #fixedOf({ node, nodes, configuration }: PeerInputs): Fixed {
+    const own = [node.addresses.ipv4, node.addresses.ipv6].flatMap((each) =>
+      each === undefined ? [] : [formatAddress(each.address)],
+    );
+    const clusterId = clusterIdOf(nodes, node.name);
+    return {
+      routerId: this.#options.identity().routerId,
+      localAs: node.asNumber,
+      port: configuration?.spec.listenPort || DEFAULT_BGP_PORT,
+      addresses: configuration?.spec.bindMode === 'NodeIP' ? own : undefined,
+      clusterId,
+    };
   }
 
   #rememberConnected(now: readonly Prefix[]): void {
@@ -163,7 +242,8 @@ export class BgpController {
   async #replaceSpeaker(fixed: Fixed): Promise<void> {
     const { log, fib, originator } = this.#options;
     if (this.#speaker !== undefined) {
-      log.warn({ from: this.#fixed, to: fixed }, 'router id, AS or port changed: all BGP sessions are reset');
+      const changes = this.#fixed === undefined ? [] : fixedChanges(this.#fixed, fixed);
+      log.warn({ from: this.#fixed, to: fixed }, `${changes.join(', ')} changed: all BGP sessions are reset`);
       originator.attach(undefined);
       await this.#speaker.stop({ mode: 'shutdown', text: 'configuration changed' });
       while (this.#speaker.rib.work(() => false));
@@ -175,7 +255,13 @@ export class BgpController {
     const speaker = new Speaker({
       routerId: fixed.routerId,
       localAs: fixed.localAs,
-      listen: { port: fixed.port },
+      listen: {
+        port: fixed.port,
+        ...(fixed.addresses !== undefined && {
+          addresses: fixed.addresses.flatMap((text) => parseAddress(text) ?? []),
+        }),
+      },
+      ...(fixed.clusterId !== undefined && { clusterId: fixed.clusterId }),
       nextHopTracking: true,
       gracefulRestart: {
         forwardingPreserved: isFirst ? this.#preserved : { ipv4: false, ipv6: false },
@@ -214,5 +300,24 @@ export function connectedSubnets(links: readonly Link[], linkPrefix: string): Pr
 }
 
 function sameFixed(a: Fixed, b: Fixed | undefined): boolean {
-  return b !== undefined && a.routerId === b.routerId && a.localAs === b.localAs && a.port === b.port;
+  return b !== undefined && fixedChanges(b, a).length === 0;
+}
+
+/** What differs, in words. */
+function fixedChanges(from: Fixed, to: Fixed): string[] {
+  const differs: readonly [string, boolean][] = [
+    ['router id', from.routerId !== to.routerId],
+    ['AS', from.localAs !== to.localAs],
+    ['port', from.port !== to.port],
+    ['listening addresses', from.addresses?.join() !== to.addresses?.join()],
+    ['route reflector cluster id', from.clusterId !== to.clusterId],
+  ];
+  return differs.flatMap(([name, changed]) => (changed ? [name] : []));
+}
+
+/** The cluster of a node that is a route reflector, unsigned 32-bit. */
+function clusterIdOf(nodes: PeerInputs['nodes'], name: string): number | undefined {
+  const text = nodes.find(({ metadata }) => metadata.name === name)?.spec.bgp?.routeReflectorClusterID;
+  const address = text === undefined ? undefined : parseAddress(text);
+  return address && addressToUint32(address);
 }

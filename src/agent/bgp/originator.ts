@@ -6,6 +6,7 @@ import type { Speaker } from '../../../bgp/speaker.ts';
 import type { FibProgrammer } from '../../../fib/programmer.ts';
 import { type Address, addressBits } from '../../net/address.ts';
 import { formatPrefix, hostPrefix, type Prefix, prefixContains } from '../../net/prefix.ts';
+import { originAttributes, type TaggedPrefix } from './configuration.ts';
 
 export interface OriginatorOptions {
   readonly fib: FibProgrammer;
@@ -23,6 +24,9 @@ export class Originator {
   readonly #originated = new Map<string, Prefix>();
   readonly #blackholes = new Map<string, Prefix>();
   #speaker: Speaker | undefined;
+  #tags: readonly TaggedPrefix[] = [];
+  /** attributes with which each prefix was originated, to see changes */
+  readonly #attributes = new Map<string, string>();
 
   constructor(options: OriginatorOptions) {
     this.#options = options;
@@ -32,6 +36,12 @@ export class Originator {
   attach(speaker: Speaker | undefined): void {
     this.#speaker = speaker;
     this.#originated.clear();
+    this.update();
+  }
+
+  /** Communities of what is originated. */
+  setTags(tags: readonly TaggedPrefix[]): void {
+    this.#tags = tags;
     this.update();
   }
 
@@ -66,11 +76,15 @@ export class Originator {
       if (wanted.has(key)) continue;
       speaker.withdraw(prefix);
       this.#originated.delete(key);
+      this.#attributes.delete(key);
     }
     for (const [key, prefix] of wanted) {
-      if (this.#originated.has(key)) continue;
-      speaker.originate(prefix);
+      const attributes = originAttributes(prefix, this.#tags);
+      const text = JSON.stringify(attributes);
+      if (this.#originated.has(key) && this.#attributes.get(key) === text) continue;
+      speaker.originate(prefix, attributes);
       this.#originated.set(key, prefix);
+      this.#attributes.set(key, text);
     }
   }
 

@@ -1,18 +1,18 @@
 /**
  * From resources to the peers of this node. Pure: resources and the host's subnets in, peer configurations and findings out.
  */
-import type { FilterChain } from '../../../bgp/policy/types.ts';
+import { checkPeers, PeerConfigError } from '../../../bgp/speaker/config.ts';
 import type { PeerConfig } from '../../../bgp/types.ts';
 import type { Finding } from '../../api/views.ts';
+import { type BgpSettings, readBgpSettings } from '../../model/bgp-annotations.ts';
 import type { BgpConfiguration } from '../../model/bgp-configuration.ts';
-import { type BgpPeer, parsePeerIp } from '../../model/bgp-peer.ts';
+import { type BgpPeer, type BgpPeerSpec, parsePeerIp } from '../../model/bgp-peer.ts';
 import type { Node } from '../../model/node.ts';
 import {
   type Address,
   addressesEqual,
   compareAddresses,
   type Family,
-  formatAddress,
   parseAddress,
 } from '../../net/address.ts';
 import {
@@ -21,18 +21,13 @@ import {
   parseInterfaceAddress,
   prefixContainsAddress,
 } from '../../net/prefix.ts';
+import { hasExportInterface, type PolicySources, sessionPolicies } from './filters.ts';
+import { makePeerConfig, type PeerBase } from './peer-config.ts';
 import { matchesSelector } from './selector-match.ts';
 
 /** Calico's default AS number. */
 export const DEFAULT_AS = 64512;
 export const DEFAULT_BGP_PORT = 179;
-
-// Containers need a quick return after a ToR reboot: short retry, hold time as GoBGP and holo ship it.
-const HOLD_TIME_SEC = 90;
-const CONNECT_RETRY_SEC = 2;
-const CONNECT_RETRY_MAX_SEC = 30;
-const RESTART_TIME_SEC = 120;
-const MULTIHOP_TTL = 64;
 
 /** The node's own BGP identity, from its Node resource and BGPConfiguration. */
 export interface NodeIdentity {
@@ -42,16 +37,21 @@ export interface NodeIdentity {
   readonly addresses: Readonly<Partial<Record<Family, InterfaceAddress>>>;
 }
 
+/** A TCP MD5 key out of a file of the host, or why there is none. */
+export type PasswordResult = { readonly password: string } | { readonly problem: string };
+
 export interface PeerInputs {
   readonly node: NodeIdentity;
-  /** all Node resources, for the node-to-node mesh */
+  /** all Node resources, for the node-to-node mesh, `peerSelector` and route reflection */
   readonly nodes: readonly Node[];
   readonly configuration: BgpConfiguration | undefined;
   readonly peers: readonly BgpPeer[];
   /** subnets of this host's links */
   readonly connected: readonly Prefix[];
-  readonly importPolicy: FilterChain;
-  readonly exportPolicy: FilterChain;
+  readonly policy: PolicySources;
+  /** the link that leads to an address on a connected subnet */
+  readonly interfaceTo: (address: Address) => string | undefined;
+  readonly password: (file: string) => PasswordResult;
 }
 
 /** A configured peer and the resource that asked for it. */
@@ -59,6 +59,8 @@ export interface NodePeer {
   readonly config: PeerConfig;
   /** `BGPPeer tor1`, `mesh h2` */
   readonly resource: string;
+  /** spec.reachableBy: the gateway on the way to the peer */
+  readonly reachableBy?: Address;
 }
 
 export interface PeerSelection {
@@ -73,130 +75,260 @@ export function effectiveAs(node: Node | undefined, configuration: BgpConfigurat
 
 /** The peers of this node, in order of address; two resources that name one address are a finding and the first by name holds. */
 export function selectPeers(inputs: PeerInputs): PeerSelection {
-  const findings: Finding[] = [];
-  const byAddress = new Map<string, NodePeer>();
-  const add = (peer: NodePeer): void => {
-    const key = formatAddress(peer.config.address);
-    const earlier = byAddress.get(key);
-    if (earlier === undefined) byAddress.set(key, peer);
-    else {
-      findings.push({
-        severity: 'warning',
-        code: 'peer-duplicate',
-        message: `${earlier.resource} and ${peer.resource} both name ${key}; ${earlier.resource} is in force`,
-        remedy: `remove one of them`,
-      });
-    }
-  };
-  for (const peer of [...inputs.peers].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))) {
-    if (!appliesTo(peer, inputs.node)) continue;
-    const made = fromResource(peer, inputs);
-    if ('finding' in made) findings.push(made.finding);
-    else add(made.peer);
+  return new Selection(inputs).run();
+}
+
+/** Who is to be peered with, before how. */
+interface Target {
+  readonly address: Address;
+  readonly port: number;
+  readonly peerAs: number;
+  readonly passive: boolean;
+  readonly resource: string;
+  readonly spec: BgpPeerSpec;
+  readonly settings: BgpSettings;
+  /** the node that the peer is, where it is one */
+  readonly peerNode: Node | undefined;
+}
+
+class Selection {
+  readonly #in: PeerInputs;
+  readonly #findings: Finding[] = [];
+  readonly #byAddress = new Map<string, NodePeer>();
+  readonly #clusterId: string | undefined;
+
+  constructor(inputs: PeerInputs) {
+    this.#in = inputs;
+    this.#clusterId = nodeNamed(inputs.nodes, inputs.node.name)?.spec.bgp?.routeReflectorClusterID;
   }
-  if (inputs.configuration?.spec.nodeToNodeMeshEnabled !== false)
-    for (const peer of meshPeers(inputs)) add(peer);
-  return {
-    peers: [...byAddress.values()].sort((a, b) => compareAddresses(a.config.address, b.config.address)),
-    findings,
-  };
-}
 
-function appliesTo(peer: BgpPeer, node: NodeIdentity): boolean {
-  if (peer.spec.node !== undefined) return peer.spec.node === node.name;
-  return peer.spec.nodeSelector === undefined || matchesSelector(peer.spec.nodeSelector, node.labels);
-}
-
-function fromResource(peer: BgpPeer, inputs: PeerInputs): { peer: NodePeer } | { finding: Finding } {
-  const name = peer.metadata.name;
-  const target = peer.spec.peerIP === undefined ? undefined : parsePeerIp(peer.spec.peerIP);
-  if (target === undefined || peer.spec.asNumber === undefined) {
+  run(): PeerSelection {
+    for (const peer of [...this.#in.peers].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))) {
+      for (const target of this.#fromResource(peer)) this.#add(target, true);
+    }
+    for (const target of this.#mesh()) this.#add(target, false);
     return {
-      finding: {
+      peers: [...this.#byAddress.values()].sort((a, b) =>
+        compareAddresses(a.config.address, b.config.address),
+      ),
+      findings: this.#findings,
+    };
+  }
+
+  #add(target: Target, report: boolean): void {
+    const peer = this.#configure(target);
+    const { name } = peer.config;
+    const problem = problemOf(peer.config);
+    if (problem !== undefined) {
+      this.#findings.push({
+        severity: 'error',
+        code: 'peer-invalid',
+        message: `${peer.resource} cannot be used: ${problem}`,
+        remedy: `mend ${peer.resource}`,
+      });
+      return;
+    }
+    const earlier = this.#byAddress.get(name);
+    if (earlier === undefined) {
+      this.#byAddress.set(name, peer);
+      return;
+    }
+    // A node that is named by a peer resource as well as by the mesh or by two selectors is one peer all the same.
+    if (!report || target.spec.peerIP === undefined) return;
+    this.#warn(
+      'peer-duplicate',
+      `${earlier.resource} and ${peer.resource} both name ${name}; ${earlier.resource} is in force`,
+      'remove one of them',
+    );
+  }
+
+  *#fromResource(peer: BgpPeer): Generator<Target> {
+    const { spec, metadata } = peer;
+    const { name } = metadata;
+    const { settings, problems } = readBgpSettings(metadata.annotations);
+    for (const { path, reason } of problems)
+      this.#warn('peer-setting', `BGPPeer ${name}: ${path} ${reason}`, `mend it in BGPPeer ${name}`);
+    const common = { resource: `BGPPeer ${name}`, spec, settings, passive: false };
+    if (spec.peerSelector !== undefined) {
+      yield* this.#selected(peer, spec.peerSelector, common);
+      return;
+    }
+    if (!this.#appliesTo(spec, this.#in.node)) return;
+    const target = spec.peerIP === undefined ? undefined : parsePeerIp(spec.peerIP);
+    if (target === undefined || spec.asNumber === undefined) {
+      this.#findings.push({
         severity: 'error',
         code: 'peer-incomplete',
         message: `BGPPeer ${name} has no ${target === undefined ? 'spec.peerIP' : 'spec.asNumber'}`,
         remedy: `set it and apply BGPPeer ${name} again`,
-      },
+      });
+      return;
+    }
+    if (this.#isOwn(target.address)) {
+      this.#warn(
+        'peer-is-self',
+        `BGPPeer ${name} names this node's own address; it is not used here`,
+        `give BGPPeer ${name} a spec.node or spec.nodeSelector that leaves ${this.#in.node.name} out`,
+      );
+      return;
+    }
+    yield {
+      ...common,
+      address: target.address,
+      port: target.port ?? DEFAULT_BGP_PORT,
+      peerAs: spec.asNumber,
+      peerNode: this.#in.nodes.find((node) =>
+        nodeAddresses(node).some((address) => addressesEqual(address, target.address)),
+      ),
     };
   }
-  if (
-    Object.values(inputs.node.addresses).some(
-      (own) => own !== undefined && addressesEqual(own.address, target.address),
-    )
-  ) {
-    return {
-      finding: {
-        severity: 'warning',
-        code: 'peer-is-self',
-        message: `BGPPeer ${name} names this node's own address; it is not used here`,
-        remedy: `give BGPPeer ${name} a spec.node or spec.nodeSelector that leaves ${inputs.node.name} out`,
-      },
-    };
-  }
-  const config = makeConfig(
-    inputs,
-    target.address,
-    target.port ?? DEFAULT_BGP_PORT,
-    peer.spec.asNumber,
-    false,
-  );
-  return { peer: { config, resource: `BGPPeer ${name}` } };
-}
 
-// Of a mesh pair only the lower address dials, as Calico does it, so that the two never collide.
-function meshPeers(inputs: PeerInputs): NodePeer[] {
-  const peers: NodePeer[] = [];
-  for (const other of inputs.nodes) {
-    if (other.metadata.name === inputs.node.name) continue;
-    const peerAs = effectiveAs(other, inputs.configuration);
-    for (const [family, text] of [
-      ['ipv4', other.spec.bgp?.ipv4Address],
-      ['ipv6', other.spec.bgp?.ipv6Address],
-    ] as const) {
-      const own = inputs.node.addresses[family];
-      const address =
-        text === undefined ? undefined : (parseInterfaceAddress(text)?.address ?? parseAddress(text));
-      if (own === undefined || address === undefined) continue;
-      const passive = compareAddresses(own.address, address) > 0;
-      const port = inputs.configuration?.spec.listenPort || DEFAULT_BGP_PORT;
-      const config = makeConfig(inputs, address, port, peerAs, passive);
-      peers.push({ config, resource: `mesh ${other.metadata.name}` });
+  // Calico makes the session on both sides: a node that the selector chooses peers back with those that the resource is for.
+  *#selected(
+    { spec }: BgpPeer,
+    peerSelector: string,
+    common: Pick<Target, 'resource' | 'spec' | 'settings' | 'passive'>,
+  ): Generator<Target> {
+    const { node, nodes } = this.#in;
+    const forward = this.#appliesTo(spec, node);
+    const backward = spec.reversePeering !== 'Manual' && matchesSelector(peerSelector, node.labels);
+    for (const other of nodes) {
+      if (other.metadata.name === node.name) continue;
+      const labels = other.metadata.labels ?? {};
+      const wanted =
+        (forward && matchesSelector(peerSelector, labels)) ||
+        (backward && this.#appliesTo(spec, { name: other.metadata.name, labels }));
+      if (wanted) yield* this.#nodeTargets(other, common);
     }
   }
-  return peers;
+
+  // Route reflectors and nodes that speak for themselves through one are outside the mesh.
+  *#mesh(): Generator<Target> {
+    const { configuration, nodes, node } = this.#in;
+    if (configuration?.spec.nodeToNodeMeshEnabled === false || this.#clusterId !== undefined) return;
+    const maxRestartTime = configuration?.spec.nodeMeshMaxRestartTime;
+    const { settings } = readBgpSettings(configuration?.metadata.annotations);
+    for (const other of nodes) {
+      if (other.metadata.name === node.name || other.spec.bgp?.routeReflectorClusterID !== undefined)
+        continue;
+      yield* this.#nodeTargets(other, {
+        resource: `mesh ${other.metadata.name}`,
+        spec: maxRestartTime === undefined ? {} : { maxRestartTime },
+        settings,
+      });
+    }
+  }
+
+  // Of a pair of nodes only the lower address dials, as Calico does it, so that the two never collide.
+  *#nodeTargets(other: Node, common: Pick<Target, 'resource' | 'spec' | 'settings'>): Generator<Target> {
+    const { configuration, node } = this.#in;
+    for (const address of nodeAddresses(other)) {
+      const own = node.addresses[address.family];
+      if (own === undefined) continue;
+      yield {
+        ...common,
+        address,
+        port: configuration?.spec.listenPort || DEFAULT_BGP_PORT,
+        peerAs: effectiveAs(other, configuration),
+        passive: compareAddresses(own.address, address) > 0,
+        peerNode: other,
+      };
+    }
+  }
+
+  #configure(target: Target): NodePeer {
+    const { node } = this.#in;
+    const { spec, address, resource } = target;
+    const policies = sessionPolicies(this.#in.policy, spec.filters ?? [], this.#in.interfaceTo(address));
+    for (const name of policies.missing) {
+      this.#warn(
+        'filter-missing',
+        `${resource} names BGPFilter ${name}, which does not exist`,
+        `apply BGPFilter ${name}, or take it out of spec.filters`,
+      );
+    }
+    for (const filter of this.#in.policy.filters) {
+      if (!(spec.filters ?? []).includes(filter.metadata.name) || !hasExportInterface(filter)) continue;
+      this.#warn(
+        'filter-interface',
+        `BGPFilter ${filter.metadata.name}: export rules with an interface match nothing: what this node sends has none`,
+        'match by cidr or source instead',
+      );
+    }
+    const base: PeerBase = {
+      address,
+      port: target.port,
+      peerAs: target.peerAs,
+      passive: target.passive,
+      connected: this.#in.connected.some((subnet) => prefixContainsAddress(subnet, address)),
+      nodeAs: node.asNumber,
+      nodeAddress: node.addresses[address.family]?.address,
+      reflects:
+        this.#clusterId !== undefined &&
+        target.peerNode?.spec.bgp?.routeReflectorClusterID !== this.#clusterId,
+      spec,
+      settings: target.settings,
+      policies,
+      password: this.#password(target),
+    };
+    const gateway = spec.reachableBy === undefined ? undefined : parseAddress(spec.reachableBy);
+    return {
+      config: makePeerConfig(base),
+      resource,
+      ...(gateway !== undefined && { reachableBy: gateway }),
+    };
+  }
+
+  #password({ settings, resource }: Target): PeerBase['password'] {
+    const file = settings['password-file'];
+    if (file === undefined) return undefined;
+    const result = this.#in.password(file);
+    if ('password' in result) return { key: result.password };
+    this.#findings.push({
+      severity: 'error',
+      code: 'password-unavailable',
+      message: `${resource}: ${result.problem}; the session stays down`,
+      remedy: `install -m 600 -o root /dev/stdin ${file}`,
+    });
+    return 'unavailable';
+  }
+
+  #appliesTo(spec: BgpPeerSpec, node: Pick<NodeIdentity, 'name' | 'labels'>): boolean {
+    if (spec.node !== undefined) return spec.node === node.name;
+    return spec.nodeSelector === undefined || matchesSelector(spec.nodeSelector, node.labels);
+  }
+
+  #isOwn(address: Address): boolean {
+    return Object.values(this.#in.node.addresses).some(
+      (own) => own !== undefined && addressesEqual(own.address, address),
+    );
+  }
+
+  #warn(code: string, message: string, remedy: string): void {
+    if (this.#findings.some((finding) => finding.message === message)) return;
+    this.#findings.push({ severity: 'warning', code, message, remedy });
+  }
 }
 
-function makeConfig(
-  inputs: PeerInputs,
-  address: Address,
-  port: number,
-  peerAs: number,
-  passive: boolean,
-): PeerConfig {
-  const { node } = inputs;
-  const connected = inputs.connected.some((subnet) => prefixContainsAddress(subnet, address));
-  const external = peerAs !== node.asNumber;
-  const own = node.addresses[address.family];
-  return {
-    name: formatAddress(address),
-    address,
-    port,
-    peerAs,
-    localAs: node.asNumber,
-    // A connected peer knows us by our address on its subnet, which the kernel picks; any other by the node's address.
-    ...(!connected && own !== undefined ? { localAddress: own.address } : {}),
-    passive,
-    adminDown: false,
-    holdTimeSec: HOLD_TIME_SEC,
-    connectRetrySec: CONNECT_RETRY_SEC,
-    connectRetryMaxSec: CONNECT_RETRY_MAX_SEC,
-    ttl: external && connected ? 1 : MULTIHOP_TTL,
-    families: [address.family],
-    gracefulRestart: { restartTimeSec: RESTART_TIME_SEC, maxHelperTimeSec: RESTART_TIME_SEC },
-    importPolicy: inputs.importPolicy,
-    exportPolicy: inputs.exportPolicy,
-    nextHop: 'auto',
-    allowOwnAs: 0,
-  };
+// One peer that the speaker refuses must not keep the others from being set.
+function problemOf(config: PeerConfig): string | undefined {
+  try {
+    checkPeers([config]);
+    return undefined;
+  } catch (error) {
+    if (error instanceof PeerConfigError) return error.message;
+    throw error;
+  }
+}
+
+function nodeNamed(nodes: readonly Node[], name: string): Node | undefined {
+  return nodes.find(({ metadata }) => metadata.name === name);
+}
+
+function nodeAddresses({ spec }: Node): Address[] {
+  return [spec.bgp?.ipv4Address, spec.bgp?.ipv6Address].flatMap((text) => {
+    const address =
+      text === undefined ? undefined : (parseInterfaceAddress(text)?.address ?? parseAddress(text));
+    return address === undefined ? [] : [address];
+  });
 }

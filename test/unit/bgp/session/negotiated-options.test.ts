@@ -62,6 +62,12 @@ describe('negotiated options', () => {
     assert.ok(run(sessionIn('OpenSent', own), EVENTS.BGPOpen, 1).texts.includes('close#1 2/2'));
   });
 
+  it('a keepalive time of our own holds unless a third of the hold time is less', () => {
+    const every = (keepaliveTimeSec: number): number | undefined =>
+      negotiate({ ...CONFIG, keepaliveTimeSec }, buildOpen(CONFIG, FRESH), peerOpen())?.keepaliveTimeSec;
+    assert.deepEqual([every(5), every(30), every(80)], [5, 30, 30]);
+  });
+
   it('roles that do not go together are 2/11 (RFC 9234 4.2)', () => {
     const config: SessionConfig = { ...CONFIG, role: { local: 3, strict: true } };
     const event = (role: number | undefined): SessionEvent => ({

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import type { FilterChain } from '../../../../../bgp/policy/types.ts';
+import { checkPeers } from '../../../../../bgp/speaker/config.ts';
+import type { PeerConfig } from '../../../../../bgp/types.ts';
+import { exportedRules } from '../../../../../src/agent/bgp/filters.ts';
 import { type PeerInputs, selectPeers } from '../../../../../src/agent/bgp/peers.ts';
 import type { BgpPeer, BgpPeerSpec } from '../../../../../src/model/bgp-peer.ts';
 import { API_VERSION } from '../../../../../src/model/kinds.ts';
 import type { Node } from '../../../../../src/model/node.ts';
 import { parseInterfaceAddress, parsePrefix } from '../../../../../src/net/prefix.ts';
-
-const CHAIN: FilterChain = { name: 'builtin', rules: [], fallThrough: 'reject' };
 
 function peer(name: string, spec: BgpPeerSpec): BgpPeer {
   return { apiVersion: API_VERSION, kind: 'BGPPeer', metadata: { name }, spec };
@@ -31,8 +31,13 @@ function inputs(change: Partial<PeerInputs> = {}): PeerInputs {
     configuration: undefined,
     peers: [],
     connected: [subnet],
-    importPolicy: CHAIN,
-    exportPolicy: CHAIN,
+    policy: {
+      guards: { ownBlocks: [], connectedSubnets: [subnet] },
+      filters: [],
+      exported: exportedRules([]),
+    },
+    interfaceTo: () => undefined,
+    password: () => ({ problem: 'there is no file' }),
     ...change,
   };
 }
@@ -124,5 +129,163 @@ describe('src/agent/bgp/peers', () => {
       spec: { nodeToNodeMeshEnabled: false },
     } as const;
     assert.deepEqual(names({ nodes: [node('h0', '192.0.2.1/24', 65101)], configuration }), []);
+  });
+
+  const one = (
+    spec: BgpPeerSpec,
+    annotations: Record<string, string> = {},
+    change: Partial<PeerInputs> = {},
+  ): { config: PeerConfig; codes: string[] } => {
+    const resource = { ...peer('p', { peerIP: '192.0.2.1', asNumber: 65001, ...spec }) };
+    const { peers, findings } = selectPeers(
+      inputs({ peers: [{ ...resource, metadata: { name: 'p', annotations } }], ...change }),
+    );
+    assert.ok(peers[0]);
+    return { config: peers[0].config, codes: findings.map(({ code }) => code) };
+  };
+
+  it('carries out the fields of a BGPPeer', () => {
+    const own = parseInterfaceAddress('192.0.2.2/24')?.address;
+    assert.ok(own);
+    const fields: readonly [BgpPeerSpec, Partial<PeerConfig>][] = [
+      [{ ttlSecurity: 2 }, { ttl: 255, minTtl: 254 }],
+      [{ ttlSecurity: 0 }, { ttl: 1 }],
+      [{ numAllowedLocalASNumbers: 2 }, { allowOwnAs: 2 }],
+      [{ nextHopMode: 'Self' }, { nextHop: 'self' }],
+      [{ nextHopMode: 'Keep' }, { nextHop: 'keep' }],
+      [{ keepOriginalNextHop: true }, { nextHop: 'keep' }],
+      [{ keepOriginalNextHop: true, asNumber: 65101 }, { nextHop: 'auto' }],
+      [{ maxRestartTime: '60s' }, { gracefulRestart: { restartTimeSec: 60, maxHelperTimeSec: 60 } }],
+      [{ keepaliveTime: '10s' }, { keepaliveTimeSec: 10 }],
+      [{ localASNumber: 65500 }, { localAs: 65500, localAsOptions: { noPrepend: true, replaceAs: true } }],
+      [{ sourceAddress: 'UseNodeIP' }, { localAddress: own }],
+    ];
+    for (const [spec, expected] of fields) {
+      const { config, codes } = one(spec);
+      assert.deepEqual({ ...config, ...expected }, config, JSON.stringify(spec));
+      assert.deepEqual(codes, []);
+    }
+    assert.equal(one({ peerIP: '198.51.100.1', sourceAddress: 'None' }).config.localAddress, undefined);
+  });
+
+  it('carries out ocicat.dev annotations', () => {
+    const { config } = one(
+      {},
+      {
+        'ocicat.dev/families': 'ipv4-unicast,ipv6-unicast',
+        'ocicat.dev/hold-time': '9',
+        'ocicat.dev/max-prefix-ipv4': '100',
+        'ocicat.dev/max-prefix-action': 'warn',
+        'ocicat.dev/add-path': 'send',
+        'ocicat.dev/role': 'customer',
+        'ocicat.dev/graceful-restart': 'off',
+        'ocicat.dev/shutdown': 'true',
+      },
+    );
+    assert.deepEqual(config.families, ['ipv4', 'ipv6']);
+    assert.equal(config.holdTimeSec, 9);
+    assert.deepEqual(config.maxPrefixes?.ipv4, {
+      limit: 100,
+      count: 'received',
+      warnPercent: 75,
+      action: { kind: 'warn' },
+    });
+    assert.equal(config.maxPrefixes?.ipv6, undefined);
+    assert.deepEqual(config.addPath, { send: ['ipv4', 'ipv6'] });
+    assert.deepEqual(config.role, { local: 'customer', strict: false });
+    assert.deepEqual([config.gracefulRestart, config.adminDown], [undefined, true]);
+    checkPeers([config]);
+  });
+
+  it('a peer whose key cannot be read stays down and says so; with the key it has it', () => {
+    const file = { 'ocicat.dev/password-file': '/etc/ocicat/key' };
+    const without = one({}, file);
+    assert.deepEqual(
+      [without.config.adminDown, without.config.password, without.codes],
+      [true, undefined, ['password-unavailable']],
+    );
+    const { config } = one({}, file, { password: () => ({ password: 'secret' }) });
+    assert.deepEqual([config.adminDown, config.password], [false, 'secret']);
+  });
+
+  it('leaves out what the speaker cannot use, with the reason, and keeps the rest', () => {
+    const { peers, findings } = selectPeers(
+      inputs({
+        peers: [
+          peer('bad', { peerIP: 'fe80::1', asNumber: 65001 }),
+          peer('good', { peerIP: '192.0.2.1', asNumber: 65001 }),
+        ],
+      }),
+    );
+    assert.deepEqual(
+      [peers.map(({ config }) => config.name), findings.map(({ code }) => code)],
+      [['192.0.2.1'], ['peer-invalid']],
+    );
+    assert.match(findings[0]?.message ?? '', /BGPPeer bad cannot be used: .*interface/);
+  });
+
+  it('names a filter that does not exist', () => {
+    assert.deepEqual(one({ filters: ['gone'] }).codes, ['filter-missing']);
+  });
+
+  describe('nodes among themselves', () => {
+    const labelled = (each: Node, labels: Record<string, string>, cluster?: string): Node => ({
+      ...each,
+      metadata: { ...each.metadata, labels },
+      spec: {
+        bgp: { ...each.spec.bgp, ...(cluster !== undefined && { routeReflectorClusterID: cluster }) },
+      },
+    });
+    const self = (cluster?: string): Node =>
+      labelled(node('h1', '192.0.2.2/24', 65101), { rack: 'r1' }, cluster);
+    const reflector = labelled(node('rr', '192.0.2.100/24', 65101), { rr: 'yes' }, '1.0.0.1');
+    const plain = labelled(node('h3', '192.0.2.3/24', 65101), { rack: 'r1' });
+    const toReflectors = peer('to-rr', { nodeSelector: '!has(rr)', peerSelector: 'has(rr)' });
+    const seen = (change: Partial<PeerInputs>): unknown[] =>
+      selectPeers(inputs(change)).peers.map(({ config, resource }) => [
+        config.name,
+        resource,
+        config.routeReflectorClient ?? false,
+      ]);
+
+    it('a node peers with the reflectors that it selects; these are outside the mesh', () => {
+      assert.deepEqual(seen({ nodes: [self(), reflector, plain], peers: [toReflectors] }), [
+        ['192.0.2.3', 'mesh h3', false],
+        ['192.0.2.100', 'BGPPeer to-rr', false],
+      ]);
+    });
+
+    it('a reflector peers back with its clients, not with another of its cluster as one', () => {
+      const change = {
+        node: { ...inputs().node, labels: { rr: 'yes' } },
+        nodes: [self('1.0.0.1'), reflector, plain],
+        peers: [toReflectors, peer('among', { nodeSelector: 'has(rr)', peerSelector: 'has(rr)' })],
+      };
+      assert.deepEqual(seen(change), [
+        ['192.0.2.3', 'BGPPeer to-rr', true],
+        ['192.0.2.100', 'BGPPeer among', false],
+      ]);
+    });
+
+    it('reversePeering Manual leaves the way back out', () => {
+      const manual = peer('to-rr', { ...toReflectors.spec, reversePeering: 'Manual' });
+      const change = {
+        node: { ...inputs().node, labels: { rr: 'yes' } },
+        nodes: [self('1.0.0.1'), plain],
+        peers: [manual],
+      };
+      assert.deepEqual(seen(change), []);
+    });
+
+    it('annotations and restart time of BGPConfiguration hold for the mesh', () => {
+      const configuration = {
+        apiVersion: API_VERSION,
+        kind: 'BGPConfiguration',
+        metadata: { name: 'default', annotations: { 'ocicat.dev/hold-time': '30' } },
+        spec: { nodeMeshMaxRestartTime: '45s' },
+      } as const;
+      const { config } = selectPeers(inputs({ nodes: [plain], configuration })).peers[0] ?? {};
+      assert.deepEqual([config?.holdTimeSec, config?.gracefulRestart?.restartTimeSec], [30, 45]);
+    });
   });
 });

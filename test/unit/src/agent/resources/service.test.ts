@@ -85,8 +85,11 @@ describe('src/agent/resources/service on a real file store', () => {
 
   it('refuses by name what is valid Calico but not supported yet', async () => {
     const peer =
-      'apiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata: {name: p}\nspec: {peerIP: 10.0.0.1, asNumber: 65001, ttlSecurity: 1}\n';
-    assert.match((await faultsOf(apply(peer)))[0] ?? '', /spec\.ttlSecurity:not supported/);
+      'apiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata: {name: p}\nspec: {localWorkloadSelector: all(), asNumber: 65001}\n';
+    assert.match(
+      (await faultsOf(apply(peer)))[0] ?? '',
+      /spec\.localWorkloadSelector:sessions with containers/,
+    );
   });
 
   it('deletes, and says what was not there', async () => {

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { API_VERSION } from '../../../../src/model/kinds.ts';
+import { checkSupport } from '../../../../src/model/support.ts';
+import type { Resource } from '../../../../src/model/types.ts';
+
+const peer = (spec: object, annotations: Record<string, string> = {}): Resource => ({
+  apiVersion: API_VERSION,
+  kind: 'BGPPeer',
+  metadata: { name: 'p', annotations },
+  spec,
+});
+const configuration = (name: string, spec: object): Resource => ({
+  apiVersion: API_VERSION,
+  kind: 'BGPConfiguration',
+  metadata: { name },
+  spec,
+});
+
+describe('src/model/bgp-support', () => {
+  const taken: readonly Resource[] = [
+    peer({
+      peerIP: '192.0.2.1',
+      asNumber: 65001,
+      localASNumber: 65002,
+      nextHopMode: 'Self',
+      sourceAddress: 'None',
+      maxRestartTime: '60s',
+      keepaliveTime: '10s',
+      numAllowedLocalASNumbers: 2,
+      ttlSecurity: 1,
+      reachableBy: '192.0.2.7',
+      filters: ['f'],
+    }),
+    peer({ peerSelector: 'has(rr)', nodeSelector: 'all()', reversePeering: 'Manual' }),
+    peer(
+      { peerIP: '192.0.2.1', asNumber: 1, password: { secretKeyRef: { name: 's', key: 'k' } } },
+      { 'ocicat.dev/password-file': '/etc/key' },
+    ),
+    configuration('default', {
+      communities: [{ name: 'c', value: '1:2' }],
+      prefixAdvertisements: [{ cidr: '10.0.0.0/8', communities: ['c'] }],
+      bindMode: 'NodeIP',
+      ignoredInterfaces: ['docker*'],
+      nodeMeshMaxRestartTime: '2m',
+    }),
+    configuration('node.h1', { listenPort: 1179, prefixAdvertisements: [] }),
+  ];
+  for (const resource of taken) {
+    it(`takes ${JSON.stringify(resource.spec)}`, () => assert.deepEqual(checkSupport(resource).refused, []));
+  }
+
+  const refused: readonly [Resource, string, RegExp][] = [
+    [peer({}), 'spec.peerIP', /missing/],
+    [peer({ peerIP: '192.0.2.1' }), 'spec.asNumber', /missing/],
+    [peer({ localWorkloadSelector: 'all()', asNumber: 1 }), 'spec.localWorkloadSelector', /containers/],
+    [
+      peer({ peerIP: '192.0.2.1', asNumber: 1, password: { secretKeyRef: { name: 's', key: 'k' } } }),
+      'spec.password',
+      /ocicat\.dev\/password-file/,
+    ],
+    [peer({ peerIP: '192.0.2.1', asNumber: 1, maxRestartTime: '2h' }), 'spec.maxRestartTime', /4095 s/],
+    [
+      peer({ peerIP: '192.0.2.1', asNumber: 1 }, { 'ocicat.dev/hold-time': '1' }),
+      'metadata.annotations["ocicat.dev/hold-time"]',
+      /3 to 65535/,
+    ],
+    [configuration('other', {}), 'metadata.name', /default, or node\.NAME/],
+    [configuration('node.h1', { asNumber: 1 }), 'spec.asNumber', /concerns all nodes/],
+  ];
+  for (const [resource, path, reason] of refused) {
+    it(`refuses ${resource.metadata.name} ${JSON.stringify(resource.spec)}: ${path}`, () => {
+      const problems = checkSupport(resource).refused;
+      assert.deepEqual(
+        problems.map((problem) => problem.path),
+        [path],
+      );
+      assert.match(problems[0]?.reason ?? '', reason);
+    });
+  }
+
+  it('warns of an ocicat.dev annotation that means nothing', () => {
+    const { ignored, refused: none } = checkSupport(
+      peer({ peerIP: '192.0.2.1', asNumber: 1 }, { 'ocicat.dev/hold-tme': '9' }),
+    );
+    assert.deepEqual(none, []);
+    assert.match(ignored[0]?.reason ?? '', /hold-time meant/);
+  });
+});
