@@ -112,7 +112,11 @@ export function familyOfCidr(cidr: string): Family {
   return cidr.includes(':') ? 'ipv6' : 'ipv4';
 }
 
-const unsigned = z.union([z.bigint(), z.int().nonnegative().transform(BigInt)]);
+// Any way to write a whole number, so that `isSoundIpamDocument` never takes what this refuses.
+const unsigned = z.union([
+  z.bigint().nonnegative(),
+  z.number().nonnegative().refine(Number.isInteger, 'must be a whole number').transform(BigInt),
+]);
 
 const attribute = z.looseObject({
   handle_id: z.string().nullable().default(null),

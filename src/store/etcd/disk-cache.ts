@@ -4,7 +4,7 @@
  * every line bears its revision.
  */
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
-import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorCode, syncFolder } from '../file/atomic-files.ts';
 import type { RawEntry } from './raw.ts';
@@ -55,22 +55,36 @@ export class DiskCache {
     this.#options = options;
   }
 
-  /** Reads the copy; undefined when there is none that can be read. Call before anything else. Never rejects. */
-  async load(): Promise<CachedState | undefined> {
+  /** Looks whether there is a copy, without reading it. Call before anything else. Never rejects. */
+  async find(): Promise<boolean> {
     const { folder } = this.#options;
     try {
+      const names = await readdir(folder);
+      this.#generation = Math.max(0, ...names.filter((name) => CHANGES.test(name)).map(generationOf));
+      if (names.includes(STATE)) this.#stateOctets = (await stat(join(folder, STATE))).size;
+      return names.some((name) => name === STATE || CHANGES.test(name));
+    } catch (error) {
+      this.#options.onTrouble(troubleText('the last known state cannot be read', error));
+      return false;
+    }
+  }
+
+  /** Reads the copy; undefined when there is none that can be read, or it is being written anew. Never rejects. */
+  async load(): Promise<CachedState | undefined> {
+    const { folder } = this.#options;
+    const generation = this.#generation;
+    try {
       const names = (await readdir(folder)).filter((name) => CHANGES.test(name)).sort(byGeneration);
-      this.#generation = Math.max(0, ...names.map(generationOf));
       const state = new CachedEntries();
       const text = await readFile(join(folder, STATE), 'utf8').catch((error: unknown) => {
         if (errorCode(error) === 'ENOENT') return '';
         throw error;
       });
-      this.#stateOctets = text.length;
       state.read(text);
       for (const name of names) state.read(await readFile(join(folder, name), 'utf8'));
-      return state.result();
+      return this.#generation === generation ? state.result() : undefined;
     } catch (error) {
+      if (this.#generation !== generation) return undefined;
       this.#options.onTrouble(troubleText('the last known state cannot be read', error));
       return undefined;
     }

@@ -32,7 +32,7 @@ import type {
   Subscription,
 } from '../types.ts';
 import { Cluster, explain, isNoSpace } from './cluster.ts';
-import { type CachedState, DiskCache } from './disk-cache.ts';
+import { DiskCache } from './disk-cache.ts';
 import type { EtcdEndpoints } from './endpoints.ts';
 import { EtcdIpam, type KeyWriter, revisionNumber } from './etcd-ipam.ts';
 import { DEFAULT_TIMES, Follower, type FollowerTimes } from './follower.ts';
@@ -95,8 +95,6 @@ export class EtcdStore implements Store {
   readonly #readable = Promise.withResolvers<void>();
   readonly #writes = new Set<Promise<unknown>>();
   #isReadable = false;
-  /** what comes from the disk need not go there */
-  #isSeeding = false;
   #isClosed = false;
   #seededAt: string | undefined;
   #unreachable: string | undefined = 'etcd has not answered yet';
@@ -112,8 +110,9 @@ export class EtcdStore implements Store {
     this.#resources = new ResourceMirror(this.#hub, options.admit ?? (() => []));
     this.#documents = new IpamMirror(this.#hub);
     this.#mirror = new Mirror({
-      put: (entry) => {
-        if (!this.#isSeeding) this.#cache.put(entry);
+      put: (entry, isBulk) => {
+        // What comes in bulk is on the disk already, or goes there as a whole.
+        if (!isBulk) this.#cache.put(entry);
         (entry.key.startsWith(IPAM_PREFIX) ? this.#documents : this.#resources).put(entry);
       },
       remove: (key, revision) => {
@@ -126,6 +125,7 @@ export class EtcdStore implements Store {
       this.#mirror,
       {
         onProgress: () => this.#markReadable(),
+        onListed: () => this.#cache.rewrite(),
         onReachable: () => this.#setUnreachable(undefined),
         onUnreachable: (reason) => this.#setUnreachable(reason),
       },
@@ -164,9 +164,9 @@ export class EtcdStore implements Store {
   /** Begins to follow etcd. Called once, by `openEtcdStore`. */
   async start(): Promise<void> {
     this.#announce();
-    const cached = await this.#cache.load();
+    const isCached = await this.#cache.find();
     this.#follower.start();
-    if (cached !== undefined) this.#seedLater(cached, this.#startGraceMs);
+    if (isCached) this.#seedTimer = setTimeout(() => void this.#seed(), this.#startGraceMs);
   }
 
   lockReason(): string | undefined {
@@ -369,20 +369,14 @@ export class EtcdStore implements Store {
     this.#readable.resolve();
   }
 
-  #seedLater(cached: CachedState, afterMs: number): void {
-    this.#seedTimer = setTimeout(() => {
-      void this.#seed(cached);
-    }, afterMs);
-  }
-
-  async #seed(cached: CachedState): Promise<void> {
+  async #seed(): Promise<void> {
     if (this.#isClosed || this.#mirror.isListed) return;
+    const cached = await this.#cache.load();
+    if (cached === undefined || this.#isClosed || this.#mirror.isListed) return;
     const { clusterId } = this.#follower;
     if (clusterId !== undefined && clusterId !== cached.clusterId) return;
     this.#follower.noteSeed(cached.clusterId, cached.revision);
-    this.#isSeeding = true;
-    const isTaken = await this.#mirror.seed({ entries: cached.entries, revision: cached.revision });
-    this.#isSeeding = false;
+    const isTaken = await this.#mirror.seed(cached);
     if (!isTaken || this.#isClosed) return;
     this.#seededAt = new Date().toISOString();
     this.#announce();

@@ -5,14 +5,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Backoff } from './backoff.ts';
 import { type Cluster, explain, isCompacted } from './cluster.ts';
-import { listAll } from './listing.ts';
-import type { Mirror } from './mirror.ts';
+import { listPages } from './listing.ts';
+import type { ListTaking, Mirror } from './mirror.ts';
 import { type RawChange, type WatchEnd, WatchStream } from './watch-stream.ts';
 
 /** Told about the state of the connection. */
 export interface FollowerListener {
   /** a list was taken over, or changes were delivered */
   onProgress(revision: number): void;
+  /** the first list of this run was taken over */
+  onListed(): void;
   onReachable(): void;
   /** etcd could not be read for a while */
   onUnreachable(reason: string): void;
@@ -90,7 +92,7 @@ export class Follower {
       const startedAt = performance.now();
       try {
         if (this.#next === 0) await this.#list();
-        if (!this.#isClosed) await this.#watch();
+        if (!this.#isClosed && this.#next !== 0) await this.#watch();
       } catch (error) {
         if (this.#isClosed) return;
         if (isCompacted(error)) this.#next = 0;
@@ -103,14 +105,25 @@ export class Follower {
   }
 
   async #list(): Promise<void> {
-    const { clusterId, ...listing } = await listAll(this.#cluster);
-    this.#noteCluster(clusterId);
-    const { revision } = listing;
-    await this.#mirror.replace(listing, this.#isOtherHistory || revision < this.#seededUpTo);
+    let taking: ListTaking | undefined;
+    let revision = 0;
+    for await (const page of listPages(this.#cluster)) {
+      if (this.#isClosed) return;
+      revision = page.revision;
+      this.#noteCluster(page.clusterId);
+      taking ??= this.#mirror.beginList(revision, this.#isOtherHistory || revision < this.#seededUpTo);
+      await taking.take(page.entries);
+    }
+    this.#isOtherHistory ||= revision < this.#seededUpTo;
+    // What the last run left came in meanwhile, and it is of another history than this list.
+    if (taking === undefined || (this.#isOtherHistory && !taking.isOtherHistory)) return;
+    const isFirst = !this.#mirror.isListed;
+    taking.finish();
     this.#isOtherHistory = false;
     this.#seededUpTo = 0;
     this.#next = revision + 1;
     this.#reached();
+    if (isFirst) this.#listener.onListed();
     this.#listener.onProgress(revision);
   }
 

@@ -16,6 +16,7 @@ import {
   parseIpamDocument,
   parseIpamJson,
 } from '../ipam-documents.ts';
+import { isSoundIpamDocument } from '../ipam-shape.ts';
 import type { IpamEntry, IpamEvent, IpamFilter } from '../ipam-store.ts';
 import type { Subscription } from '../types.ts';
 import { parseIpamKey } from './keys.ts';
@@ -107,9 +108,9 @@ export class IpamMirror implements KeySink {
 
   #put<K extends IpamKind>(kind: K, name: string, raw: RawEntry): void {
     const map = this.#mapOf(kind);
-    const parsed = parse(kind, raw.text);
+    const parsed = check(kind, raw.text);
     if (parsed.ok) {
-      const entry = lazyEntry({ kind, name }, raw, parsed.value);
+      const entry = lazyEntry({ kind, name }, raw);
       map.set(name, { raw, entry, damage: '' });
       this.#hub.solve(raw.key);
       this.#emit({ type: 'upsert', entry });
@@ -138,17 +139,13 @@ export class IpamMirror implements KeySink {
 }
 
 /** An entry whose document is read when it is asked for, and kept as long as somebody holds it. */
-function lazyEntry<K extends IpamKind>(
-  key: IpamKey<K>,
-  raw: RawEntry,
-  first: IpamDocuments[K],
-): IpamEntry<K> {
-  let held = new WeakRef(first);
+function lazyEntry<K extends IpamKind>(key: IpamKey<K>, raw: RawEntry): IpamEntry<K> {
+  let held: WeakRef<IpamDocuments[K]> | undefined;
   return {
     key,
     revision: String(raw.modRevision),
     get value(): IpamDocuments[K] {
-      const present = held.deref();
+      const present = held?.deref();
       if (present !== undefined) return present;
       const parsed = parse(key.kind, raw.text);
       if (!parsed.ok) throw new Error(`${formatIpamKey(key)} was readable before: ${parsed.reason}`);
@@ -156,6 +153,17 @@ function lazyEntry<K extends IpamKind>(
       return parsed.value;
     },
   };
+}
+
+/** Whether a document can be read. Most are as they should be, which is told without making much of them. */
+function check(kind: IpamKind, text: string): { readonly ok: true } | ParsedDocument<unknown> {
+  try {
+    // Integers beyond 2^53 lose digits here, which does not matter: only the shape is looked at.
+    if (isSoundIpamDocument(kind, JSON.parse(text))) return { ok: true };
+  } catch {
+    // The reading below says it better.
+  }
+  return parse(kind, text);
 }
 
 function parse<K extends IpamKind>(kind: K, text: string): ParsedDocument<IpamDocuments[K]> {

@@ -1,33 +1,61 @@
 /** Everything that Calico and Ocicat keep in etcd, as of one revision. */
 import type { Cluster } from './cluster.ts';
 import { WATCHED_RANGE } from './keys.ts';
-import type { Listing } from './mirror.ts';
 import type { RawEntry } from './raw.ts';
 import { rawEntry } from './writer.ts';
 
-// A page is decoded in one go: blocks of 4 KiB make this a few milliseconds.
-const PAGE_SIZE = 150;
+/** A part of the list. `revision` and `clusterId` are those of the whole. */
+export interface Page {
+  readonly entries: readonly RawEntry[];
+  readonly revision: number;
+  readonly clusterId: string;
+}
 
-/** Lists in pages, all of the first one's revision. Rejects with `StoreUnavailable`, also when that is compacted meanwhile. */
-export async function listAll(cluster: Cluster): Promise<Listing & { readonly clusterId: string }> {
-  const entries: RawEntry[] = [];
-  let from: string = WATCHED_RANGE.first;
+// A page is decoded in one go: so many octets make that a few milliseconds.
+const PAGE_OCTETS = 1 << 19;
+const FIRST_LIMIT = 150;
+const MAX_LIMIT = 1_000;
+
+/**
+ * Lists in pages, all of the first one's revision, at least one; the next is on its way while one is looked at. Rejects with
+ * `StoreUnavailable`, also when the revision is compacted meanwhile.
+ */
+export async function* listPages(cluster: Cluster): AsyncGenerator<Page, void, void> {
+  const { first, end } = WATCHED_RANGE;
+  let pending: ReturnType<Cluster['range']> | undefined = cluster.range({
+    key: first,
+    end,
+    limit: FIRST_LIMIT,
+  });
   let revision = 0;
   let clusterId = '';
-  for (;;) {
-    const page = await cluster.range({
-      key: from,
-      end: WATCHED_RANGE.end,
-      limit: PAGE_SIZE,
-      ...(revision === 0 ? {} : { revision }),
-    });
+  while (pending !== undefined) {
+    const page: Awaited<typeof pending> = await pending;
+    pending = undefined;
     if (revision === 0) {
       revision = Number(page.header.revision);
       clusterId = page.header.cluster_id;
     }
-    for (const kv of page.kvs) entries.push(rawEntry(kv));
+    let octets = 0;
+    const entries: RawEntry[] = [];
+    for (const kv of page.kvs) {
+      octets += kv.key.length + kv.value.length;
+      entries.push(rawEntry(kv));
+    }
     const last = entries.at(-1);
-    if (!page.more || last === undefined) return { entries, revision, clusterId };
-    from = `${last.key}\0`;
+    if (page.more && last !== undefined) {
+      const limit = Math.max(1, Math.min(MAX_LIMIT, Math.floor((PAGE_OCTETS * entries.length) / octets)));
+      pending = cluster.range({ key: `${last.key}\0`, end, limit, revision });
+      // Whoever stops half-way does not wait for it.
+      pending.catch(() => {});
+    }
+    yield { entries, revision, clusterId };
   }
+}
+
+/** The whole list. Rejects with `StoreUnavailable`. */
+export async function listAll(cluster: Cluster): Promise<readonly RawEntry[]> {
+  const entries: RawEntry[] = [];
+  for await (const page of listPages(cluster)) entries.push(...page.entries);
+  return entries;
 }

@@ -11,7 +11,8 @@ export interface RawEntry {
 
 /** Takes the changes of keys. Called once a version, in the order of the revisions of each key. */
 export interface KeySink {
-  put(entry: RawEntry): void;
+  /** `isBulk`: of the first list of this run, or of what is known from the last one */
+  put(entry: RawEntry, isBulk: boolean): void;
   /** `revision` is that of the version which went */
   remove(key: string, revision: number): void;
 }

@@ -84,7 +84,7 @@ export function openEtcdPlace(options: EtcdEndpoints): Place {
   const cluster = new Cluster(options);
   return {
     name: `etcd ${options.endpoints.join(', ')}`,
-    read: async () => (await listAll(cluster)).entries.map(({ key, text }) => ({ key, text })),
+    read: async () => (await listAll(cluster)).map(({ key, text }) => ({ key, text })),
     reasonsAgainst: (entry) => {
       const meaning = meaningOf(entry);
       return meaning.type === 'invalid' ? meaning.reasons : [];

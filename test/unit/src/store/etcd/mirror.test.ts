@@ -3,7 +3,7 @@ import { appendFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { DiskCache } from '../../../../../src/store/etcd/disk-cache.ts';
-import { Mirror } from '../../../../../src/store/etcd/mirror.ts';
+import { type Listing, Mirror } from '../../../../../src/store/etcd/mirror.ts';
 import type { RawEntry } from '../../../../../src/store/etcd/raw.ts';
 import { eventually } from '../../../../support/eventually.ts';
 import { removeTemporaryFolders, temporaryFolder } from '../../../../support/temporary-folder.ts';
@@ -14,6 +14,18 @@ const entry = (key: string, modRevision: number): RawEntry => ({
   modRevision,
   createRevision: modRevision,
 });
+
+async function replace(
+  mirror: Mirror,
+  { entries, revision }: Listing,
+  isOtherHistory: boolean,
+): Promise<void> {
+  const taking = mirror.beginList(revision, isOtherHistory);
+  // In two parts, as from etcd.
+  await taking.take(entries.slice(0, 1));
+  await taking.take(entries.slice(1));
+  taking.finish();
+}
 
 /** What the sink was told, and what it therefore holds. */
 class Told {
@@ -55,7 +67,8 @@ describe('etcd mirror', () => {
       mirror.put(each);
     mirror.absent('deleted-by-us', 13);
     lines.splice(0);
-    await mirror.replace(
+    await replace(
+      mirror,
       {
         entries: [entry('same', 4), entry('changed', 8), entry('new', 9), entry('deleted-by-us', 6)],
         revision: 10,
@@ -72,7 +85,7 @@ describe('etcd mirror', () => {
       remove: (key) => void held.delete(key),
     });
     for (const each of [entry('a', 100), entry('b', 101)]) mirror.put(each);
-    await mirror.replace({ entries: [entry('a', 2), entry('c', 3)], revision: 4 }, true);
+    await replace(mirror, { entries: [entry('a', 2), entry('c', 3)], revision: 4 }, true);
     assert.deepEqual(Object.fromEntries(held), { a: 2, c: 3 });
     mirror.put(entry('a', 5));
     assert.equal(held.get('a'), 5);
@@ -80,9 +93,23 @@ describe('etcd mirror', () => {
 
   it('a seed gives way to a list that came first', async () => {
     const told = new Told();
-    await told.mirror.replace({ entries: [entry('a', 7)], revision: 8 }, false);
+    await replace(told.mirror, { entries: [entry('a', 7)], revision: 8 }, false);
     assert.equal(await told.mirror.seed({ entries: [entry('a', 3), entry('old', 2)], revision: 3 }), false);
     assert.deepEqual(told.lines, ['+a@7']);
+  });
+
+  it('a seed that comes in the middle of a list neither goes back nor stays', async () => {
+    const told = new Told();
+    const taking = told.mirror.beginList(8, false);
+    await taking.take([entry('a', 7)]);
+    assert.equal(
+      await told.mirror.seed({ entries: [entry('a', 3), entry('b', 2), entry('old', 4)], revision: 4 }),
+      true,
+    );
+    await taking.take([entry('b', 6)]);
+    taking.finish();
+    assert.deepEqual(told.lines, ['+a@7', '+b@2', '+old@4', '+b@6', '-old@4']);
+    assert.deepEqual(Object.fromEntries(told.held), { a: 7, b: 6 });
   });
 
   it('in whatever order words come, the end is the same and no step goes back', () => {
