@@ -66,7 +66,7 @@ describe('containerd with the CNI plugin', function () {
     // These DELs come without namespace and result.
     await first.stopPod(pod);
     await first.removePod(pod);
-    assert.deepEqual(first.node.host.links(), []);
+    await eventually('no link is left', () => first.node.host.links().length === 0);
   });
 
   it('pods of two nodes reach each other', async () => {
@@ -160,6 +160,27 @@ describe('containerd with the CNI plugin', function () {
     await eventually('the network is ready', async () => await first.isNetworkReady());
     const pod = await first.runPod({ name: 'after' });
     assert.ok((await first.podStatus(pod)).isReady);
+  });
+
+  it('ctr run --cni: a container with addresses of ours, reachable, and nothing of it when it ends', async () => {
+    const { host } = first.node;
+    const running = first.runWithCni('by-ctr', '/bin/sh', '-c', 'ip addr show eth0; sleep 600');
+    const view = await eventually('the container is attached', async () => (await host.endpoints())[0]);
+    assert.equal(view.addresses.length, 2);
+    for (const address of view.addresses) {
+      await eventually(
+        `${address} answers`,
+        async () =>
+          (await host.netns.tryRunAsync('ping', '-c1', '-W1', address)).status === 0 &&
+          (address.includes(':') ||
+            (await host.router.tryRunAsync('ping', '-c1', '-W1', address)).status === 0),
+      );
+    }
+    await first.ctr('task', 'kill', '-s', 'SIGKILL', 'by-ctr');
+    const { stdout, stderr } = await running;
+    for (const address of view.addresses) assert.ok(stdout.includes(address), stderr);
+    await eventually('the endpoint is gone', async () => (await host.endpoints()).length === 0);
+    assert.deepEqual(host.links(), []);
   });
 
   it('six pods at once', async () => {

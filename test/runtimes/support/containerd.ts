@@ -12,6 +12,7 @@ import {
 } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { eventually } from '../../support/eventually.ts';
+import type { CommandResult } from '../../support/netns.ts';
 import { type Node, runOn } from './nodes.ts';
 
 /** The image that pods and containers are made of. */
@@ -111,6 +112,18 @@ state = "${this.folder}/state"
     const result = await runOn(this.node, 'ctr', ['-a', this.socket, '-n', 'k8s.io', ...args]);
     assert.equal(result.status, 0, `ctr ${args.join(' ')}: ${result.stderr}`);
     return result.stdout;
+  }
+
+  /**
+   * `ctr run --cni` of the image in the foreground; ends when the container does. ctr runs the plugins itself, and its folders for them are
+   * fixed: in a mount namespace of its own the node's stand in their place.
+   */
+  runWithCni(id: string, ...command: readonly string[]): Promise<CommandResult> {
+    const script = `mount --bind "$1" /etc/cni/net.d && mount -t tmpfs none /opt && mkdir -p /opt/cni/bin && mount --bind "$2" /opt/cni/bin && shift 2 && exec ctr "$@"`;
+    return runOn(this.node, 'unshare', [
+      ...['-m', 'sh', '-c', script, 'sh', this.node.confDir, this.node.binDir],
+      ...['-a', this.socket, '-n', 'k8s.io', 'run', '--rm', '--cni', IMAGE, id, ...command],
+    ]);
   }
 
   async isNetworkReady(): Promise<boolean> {
