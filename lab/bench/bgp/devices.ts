@@ -35,6 +35,7 @@ export interface Device {
 }
 
 const TICKS_PER_SEC = 100;
+const STOP_TIMEOUT_MS = 10_000;
 const FRR = '/usr/lib/frr';
 
 /** Starts a device; it may still be about to listen. Throws if its program is not there. */
@@ -87,7 +88,8 @@ const STARTERS: Readonly<Record<DeviceName, Starter>> = {
   ocicat: (folder, options) => {
     const file = join(folder, 'speak.yaml');
     writeFileSync(file, ocicatConfig(options));
-    return [[LAUNCHER, 'bgp', 'speak', '--config', file, '--socket', join(folder, 'speak.sock')]];
+    const quiet = ['--log-level', 'warn'];
+    return [[LAUNCHER, '--socket', join(folder, 'speak.sock'), 'bgp', 'speak', '--config', file, ...quiet]];
   },
   bird: (folder, { as, routerId, peers }) => {
     const lines = [
@@ -159,7 +161,11 @@ spec: {bgp: {asNumber: ${as}, ipv4Address: ${routerId}/24}}`,
     `apiVersion: projectcalico.org/v3
 kind: BGPFilter
 metadata: {name: all}
-spec: {importV4: [{action: Accept}], exportV4: [{action: Accept}]}`,
+spec: {}`,
+    `apiVersion: ocicat.dev/v1
+kind: StaticRoutes
+metadata: {name: transit}
+spec: {transit: true}`,
     ...peers.map(
       ({ address, as: peerAs }, index) => `apiVersion: projectcalico.org/v3
 kind: BGPPeer
@@ -187,7 +193,11 @@ function peakRssMibOf(pid: number): number {
 function stopped(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
   return new Promise((resolve) => {
-    child.once('exit', () => resolve());
-    child.kill('SIGKILL');
+    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+    child.once('exit', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+    child.kill('SIGTERM');
   });
 }
