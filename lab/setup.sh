@@ -68,6 +68,12 @@ link_node() {
   [ -e node_modules/.bin/node ] || ln -sf "../$node/bin/node" node_modules/.bin/node
 }
 
+# cnitool, which runs plugins by the reference library of CNI, is in no Debian package. Where it cannot be had a file beside it
+# says why, and the tests of it say so in their turn.
+tools=node_modules/.ocicat-tools
+cnitool_module=github.com/containernetworking/cni/cnitool@v1.3.1
+cnitool_wanted() { [ "$want" = test ] && [ ! -x "$tools/cnitool" ]; }
+
 policy=/usr/sbin/policy-rc.d
 saved=$policy.before-ocicat
 marker='ocicat-set-up: no service starts while packages are installed'
@@ -81,7 +87,7 @@ look() { # what there is to do
   node_modules_in_step || need_npm=yes
   unfinished=no
   if policy_is_ours || [ -e "$saved" ] || [ -L "$saved" ]; then unfinished=yes; fi
-  [ -n "$missing" ] || [ "$need_npm" = yes ] || [ "$unfinished" = yes ]
+  [ -n "$missing" ] || [ "$need_npm" = yes ] || [ "$unfinished" = yes ] || cnitool_wanted
 }
 
 look || { link_node; exit 0; }
@@ -251,5 +257,18 @@ if [ "$need_npm" = yes ]; then
   node_modules_in_step || fail "npm ci left node_modules without the pinned Node; is 'optional' omitted in an npm configuration?"
   link_node
   node_modules/.bin/node --version >/dev/null || fail "the pinned Node does not run on this machine (its message is above)"
+fi
+
+# --- cnitool -----------------------------------------------------------------------------------------------------------
+
+if cnitool_wanted; then
+  mkdir -p "$tools"
+  rm -f "$tools/cnitool.missing"
+  if ! command -v go >/dev/null 2>&1; then
+    echo "there is no Go on this machine to build $cnitool_module with" >"$tools/cnitool.missing"
+  elif ! GOBIN="$root/$tools" CGO_ENABLED=0 timeout 300 go install "$cnitool_module" >"$tools/go.log" 2>&1 </dev/null; then
+    { echo "go install $cnitool_module failed:"; tail -n 3 "$tools/go.log"; } >"$tools/cnitool.missing"
+  fi
+  if [ -f "$tools/cnitool.missing" ]; then say "without cnitool: $(cat "$tools/cnitool.missing")"; else say "built cnitool"; fi
 fi
 say "done"
