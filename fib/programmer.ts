@@ -108,6 +108,15 @@ export class FibProgrammer {
   }
 
   /**
+   * Takes an endpoint's routes away and its link down: nothing reaches it or comes from it any more. `links.remove` does the rest. Throws
+   * an EndpointError.
+   */
+  cutEndpoint(id: string, addresses: EndpointSpec['addresses']): boolean {
+    for (const address of addresses) this.routes.removeRoute(hostPrefix(address), 'endpoint');
+    return this.links.cut(id);
+  }
+
+  /**
    * Resolves when every prefix stands in the kernel; rejects after `timeoutMs` with what the kernel says of the first that does not.
    */
   installed(prefixes: readonly Prefix[], timeoutMs: number): Promise<void> {

@@ -35,6 +35,7 @@ import { limitSending } from './bandwidth.ts';
 import { untilOperational } from './carrier.ts';
 import { removeContainerRules, setContainerRoutes } from './container-routes.ts';
 import { createWaitingPair, waitingLinkName } from './handed-link.ts';
+import { LinkRemover } from './link-remover.ts';
 import {
   containerMac,
   containerSysctls,
@@ -105,12 +106,14 @@ export class EndpointLinks {
   readonly #netns: string | undefined;
   readonly #prefix: string;
   readonly #socket: NetlinkSocket;
+  readonly #remover: LinkRemover;
 
   private constructor(options: EndpointLinksOptions) {
     this.#netns = options.netns;
     this.#prefix = options.linkPrefix ?? DEFAULT_LINK_PREFIX;
     hostLinkName('', this.#prefix);
     this.#socket = NetlinkSocket.open({ netns: options.netns });
+    this.#remover = new LinkRemover(options.netns);
   }
 
   /** Throws a NetlinkError, or a RangeError for an impossible prefix. */
@@ -119,6 +122,7 @@ export class EndpointLinks {
   }
 
   close(): void {
+    this.#remover.close();
     this.#socket.close();
   }
 
@@ -221,6 +225,38 @@ export class EndpointLinks {
       this.#socket.request(`delete ${ifname}`, (writer) => writeLinkDeletion(writer, link.ifindex), [ENODEV]);
       return true;
     });
+  }
+
+  /**
+   * Takes the host end down: from the moment it returns nothing reaches the container through it, nor comes from it. 0.2 ms, where the
+   * removal takes the kernel a hundred times as long. Returns whether it is there. Throws an EndpointError when the name is a foreign link's.
+   */
+  cut(id: string): boolean {
+    const ifname = this.nameOf(id);
+    return this.#attempt(ifname, 'cut off', () => {
+      const link = this.#find(ifname);
+      if (link === undefined) return false;
+      if (!isOurs(link)) throw taken(ifname, link);
+      const write = (writer: Parameters<typeof writeLinkChange>[0]): void =>
+        writeLinkChange(writer, link.ifindex, { up: false });
+      this.#socket.request(`set ${ifname} down`, write, [ENODEV]);
+      return true;
+    });
+  }
+
+  /** As `detach`, but the kernel does it on another thread. Resolves when nothing is left; rejects with an EndpointError. */
+  async remove(id: string): Promise<boolean> {
+    const ifname = this.nameOf(id);
+    const link = this.#attempt(ifname, 'detach', () => this.#find(ifname));
+    if (link === undefined) return false;
+    if (!isOurs(link)) throw taken(ifname, link);
+    try {
+      await this.#remover.remove(ifname, link.ifindex);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new EndpointError('kernel', `cannot detach endpoint ${ifname}: ${reason}`, error);
+    }
+    return true;
   }
 
   /** What the attachment lacks, in words; empty: nothing. Changes nothing. */

@@ -17,9 +17,8 @@ const cGetsockname: (fd: number, address: Uint8Array, length: Uint32Array) => nu
 );
 const cSetsockopt: (fd: number, level: number, name: number, value: Uint8Array, length: number) => number =
   libc.func('int setsockopt(int fd, int level, int name, const void *value, uint32_t length)');
-const cSend: (fd: number, data: Uint8Array, length: number, flags: number) => number = libc.func(
-  'int64_t send(int fd, const void *data, uint64_t length, int flags)',
-);
+const cSendFunction = libc.func('int64_t send(int fd, const void *data, uint64_t length, int flags)');
+const cSend: (fd: number, data: Uint8Array, length: number, flags: number) => number = cSendFunction;
 const cRecv: (fd: number, data: Uint8Array, length: number, flags: number) => number = libc.func(
   'int64_t recv(int fd, void *data, uint64_t length, int flags)',
 );
@@ -30,6 +29,7 @@ const cSetns: (fd: number, type: number) => number = libc.func('int setns(int fd
 const cClose: (fd: number) => number = libc.func('int close(int fd)');
 
 const EINTR = 4;
+const EIO = 5;
 const EAGAIN = 11;
 const POLLIN = 1;
 const SOL_SOCKET = 1;
@@ -79,6 +79,20 @@ export function send(fd: number, data: Uint8Array): number {
     const errno = koffi.errno();
     if (errno !== EINTR) return -errno;
   }
+}
+
+/**
+ * send(2) on a thread of libuv's pool, for requests that the kernel takes long over. Resolves to the octets sent, or to minus EIO: the errno
+ * is another thread's. `data` must not change meanwhile.
+ */
+export function sendOnThread(fd: number, data: Uint8Array): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const done = (error: unknown, sent: unknown): void => {
+      if (error) reject(error);
+      else resolve(typeof sent === 'number' && sent >= 0 ? sent : -EIO);
+    };
+    cSendFunction.async(fd, data, data.length, 0, done);
+  });
 }
 
 /** recv(2), repeated when a signal interrupts it. Returns the octets received, or minus the errno. */

@@ -17,6 +17,7 @@ const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 const BUFFER_BYTES = 8 * 1024 * 1024;
 const RECEIVE_BYTES = 1024 * 1024;
+const EBADF = 9;
 const ENOBUFS = 105;
 const ETIMEDOUT = 110;
 const EAGAIN = 11;
@@ -127,6 +128,35 @@ export class NetlinkSocket {
     const verdict = this.tryRequest(write);
     if (verdict.errno !== 0 && !tolerated.includes(verdict.errno)) {
       throw new NetlinkError(what, verdict.errno, verdict.text);
+    }
+  }
+
+  /**
+   * As `request`, with the kernel's work done on another thread: for what takes it long. Nothing else may be asked over this socket before
+   * it has resolved.
+   */
+  async requestOnThread(
+    what: string,
+    write: (writer: MessageWriter) => void,
+    tolerated: readonly number[] = [],
+  ): Promise<void> {
+    this.#writer.reset();
+    write(this.#writer);
+    const bytes = this.#writer.bytes().slice();
+    const sequence = this.#number(bytes, 1);
+    const sent = await libc.sendOnThread(this.#fd, bytes);
+    if (this.#closed) throw new NetlinkError(what, EBADF, 'the socket was closed meanwhile');
+    if (sent < 0) throw new NetlinkError(what, -sent);
+    for (;;) {
+      const cursor = this.#receive();
+      if (cursor === undefined) throw new NetlinkError(what, ENOBUFS, 'the reply was lost');
+      while (cursor.next()) {
+        if (cursor.sequence !== sequence || cursor.type !== NLMSG.ERROR) continue;
+        const verdict = decodeVerdict(cursor, cursor.flags);
+        if (verdict !== undefined && verdict.errno !== 0 && !tolerated.includes(verdict.errno))
+          throw new NetlinkError(what, verdict.errno, verdict.text);
+        return;
+      }
     }
   }
 

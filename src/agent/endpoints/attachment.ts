@@ -11,8 +11,11 @@ import type { Log } from '../log.ts';
 import type { PolicyEnforcer } from '../policy-enforcer.ts';
 import type { LocalEndpoint } from './resource.ts';
 
-/** Where an endpoint stands. `held`: all is prepared, and nothing may flow yet. `gone`: its network namespace is not there. */
-export type AttachmentState = 'pending' | 'held' | 'up' | 'failed' | 'gone';
+/**
+ * Where an endpoint stands. `held`: all is prepared, and nothing may flow yet. `cut`: nothing flows any more, and what is left of it is
+ * being removed. `gone`: its network namespace is not there, or nothing is left of it.
+ */
+export type AttachmentState = 'pending' | 'held' | 'up' | 'cut' | 'failed' | 'gone';
 
 /** What an attachment works with. */
 export interface AttachmentContext {
@@ -38,6 +41,7 @@ export class Attachment {
   #applied: LocalEndpoint | undefined;
   #state: AttachmentState = 'pending';
   #reason: string | undefined;
+  #isCut = false;
   #mtu = 0;
   readonly #settled = new Set<() => void>();
 
@@ -91,7 +95,7 @@ export class Attachment {
         reject(new Error(this.#reason ?? `not done after ${timeoutMs / 1000} s`));
       }, timeoutMs);
       const check = (): void => {
-        if (this.#state === 'pending') return;
+        if (this.#state === 'pending' || this.#state === 'cut') return;
         this.#settled.delete(check);
         clearTimeout(timer);
         const wanted = this.#desired === undefined ? 'gone' : this.#desired.isHeld === true ? 'held' : 'up';
@@ -145,15 +149,29 @@ export class Attachment {
     return {};
   }
 
-  async #detach(): Promise<void> {
-    const { fib, policy } = this.#context;
+  /**
+   * Ends its traffic at once, before the rest of a detachment, whatever is under way: what was not let loose by now will not be. To be
+   * called once it is not wanted any more. Throws an EndpointError.
+   */
+  cut(): void {
+    if (this.#desired !== undefined || this.#isCut) return;
+    const { fib } = this.#context;
     if (this.#applied?.sharesNamespace === true)
       fib.links.detachInside(this.id, this.#applied.netns, this.#applied.containerIfname);
-    fib.removeEndpoint(this.id, this.#applied?.addresses ?? []);
-    const { publishes } = this.#applied ?? {};
-    this.#applied = undefined;
+    fib.cutEndpoint(this.id, this.#applied?.addresses ?? []);
+    this.#isCut = true;
+    this.#become('cut', undefined);
+  }
+
+  async #detach(): Promise<void> {
+    const { fib, policy } = this.#context;
+    this.cut();
+    await fib.links.remove(this.id);
     // Its address is given to another after this: no port of the host may lead there then.
-    if (publishes === true) await policy.idle();
+    if (this.#applied?.publishes === true) await policy.idle();
+    // Wanted again meanwhile: the run that is due makes it anew.
+    if (this.#desired !== undefined) return;
+    this.#applied = undefined;
     this.#become('gone', undefined);
   }
 
@@ -163,6 +181,7 @@ export class Attachment {
     const spec = { ...desired, mtu };
     this.#removeRoutes(desired.addresses);
     this.#applied = desired;
+    this.#isCut = false;
     const prepared = fib.prepareEndpoint(spec);
     await policy.ready(this.#policyId, POLICY_TIMEOUT_MS);
     // The wish may have changed while policy was written; then another run is due and this one must not open the link.

@@ -19,6 +19,7 @@ import { KeyedMutex } from '../../store/keyed-mutex.ts';
 import type { Store } from '../../store/types.ts';
 import type { ResourceCache } from '../resources/cache.ts';
 import { Attachment, type AttachmentContext } from './attachment.ts';
+import { type IndexedEndpoint, LocalIndex } from './local-index.ts';
 import { isPublished } from './ports.ts';
 import {
   addressesOf,
@@ -36,6 +37,7 @@ import {
   orderOf,
   resourceName,
 } from './resource.ts';
+import { Teardowns } from './teardown.ts';
 
 export interface EndpointManagerOptions extends AttachmentContext {
   readonly node: string;
@@ -54,6 +56,9 @@ export interface EndpointManagerOptions extends AttachmentContext {
 export type EndpointTarget = Pick<LocalEndpoint, 'id' | 'handle'>;
 
 const SETTLE_TIMEOUT_MS = 45_000;
+/** An order that finds no address waits so long for those that are on their way back. */
+const TEARDOWN_TIMEOUT_MS = 5_000;
+const CLOSE_TIMEOUT_MS = 5_000;
 const MAX_ATTEMPTS = 10;
 
 /** Owns the attachments of this node. */
@@ -61,11 +66,17 @@ export class EndpointManager {
   readonly #options: EndpointManagerOptions;
   /** by id, `NAMESPACE.NAME`; one stays here until its link is gone */
   readonly #attachments = new Map<string, Attachment>();
+  /** names of their host ends -> id */
+  readonly #links = new Map<string, string>();
+  readonly #index: LocalIndex;
+  readonly #teardowns: Teardowns;
   readonly #mutex = new KeyedMutex();
   #closed = false;
 
   constructor(options: EndpointManagerOptions) {
     this.#options = options;
+    this.#index = new LocalIndex(options.node);
+    this.#teardowns = new Teardowns(options.log);
   }
 
   /**
@@ -99,30 +110,35 @@ export class EndpointManager {
 
   /** A WorkloadEndpoint came, changed or went. */
   onResource(resource: WorkloadEndpoint | undefined, previous: WorkloadEndpoint | undefined): void {
-    const { node } = this.#options;
-    const before = previous && localEndpoint(previous, node);
-    const local = resource && localEndpoint(resource, node);
+    const { now: local, before } = this.#index.change(resource, previous);
     if (before !== undefined && before.id !== local?.id) this.#letGo(before);
     if (resource === undefined || local === undefined) return;
     const policyId = endpointId(resource.metadata.namespace ?? 'default', resource.metadata.name);
     const attachment = this.#attachments.get(local.id) ?? new Attachment(local.id, policyId, this.#options);
     this.#attachments.set(local.id, attachment);
+    this.#links.set(this.#options.fib.links.nameOf(local.id), local.id);
     attachment.want(local);
   }
 
   // Also when somebody deletes the resource by hand: the address goes back once the link is gone, unless the endpoint is there again.
   #letGo({ id, handle }: LocalEndpoint): void {
     this.#attachments.get(id)?.want(undefined);
-    const release = this.#mutex.run(id, async () => {
-      const attachment = this.#attachments.get(id);
-      if (attachment?.desired !== undefined) return;
-      await attachment?.settled(SETTLE_TIMEOUT_MS);
-      this.#attachments.delete(id);
-      await this.#options.ipam.releaseHandle(handle);
-    });
-    release.catch((error) =>
-      this.#options.log.error({ endpoint: id, error }, 'its address is released at the next start'),
-    );
+    this.#teardowns.begin(id, () => this.#mutex.run(id, () => this.#finish(id, handle)));
+  }
+
+  /** The end of a detachment, in this order: link, address, and only then may there be another attachment of the same id. */
+  async #finish(id: string, handle: string): Promise<void> {
+    const attachment = this.#attachments.get(id);
+    if (attachment === undefined || attachment.desired !== undefined) return;
+    await attachment.settled(SETTLE_TIMEOUT_MS);
+    if (attachment.desired !== undefined) return;
+    await this.#options.ipam.releaseHandle(handle);
+    if (attachment.desired === undefined) this.#forget(id);
+  }
+
+  #forget(id: string): void {
+    this.#attachments.delete(id);
+    this.#links.delete(this.#options.fib.links.nameOf(id));
   }
 
   /** Looks at all attachments again, for a change of the MTU. */
@@ -132,9 +148,8 @@ export class EndpointManager {
 
   /** A host end of ours went away or was taken down, or its container took its end down and up again: look at its endpoint, and mend it. */
   onLinkChanged(ifname: string): void {
-    for (const [id, attachment] of this.#attachments) {
-      if (attachment.state === 'up' && this.#options.fib.links.nameOf(id) === ifname) attachment.refresh();
-    }
+    const attachment = this.#attachments.get(this.#links.get(ifname) ?? '');
+    if (attachment?.state === 'up') attachment.refresh();
   }
 
   /** Addresses of endpoints that are attached, for advertisement. */
@@ -220,8 +235,31 @@ export class EndpointManager {
     return await this.#mutex.run(target.id, () => this.#remove(target));
   }
 
+  /**
+   * As `detach`, but resolves as soon as the endpoint is out of the store and its traffic has ended; links, chains and addresses go
+   * after that. An attachment of the same id waits for them, and an address is free only once nothing leads to it any more.
+   */
+  async detachSoon(target: EndpointTarget): Promise<void> {
+    await this.#mutex.run(target.id, async () => {
+      const found = this.#index.withId(target.id);
+      const attachment = this.#attachments.get(target.id);
+      if (found.length === 0 || attachment === undefined) {
+        await this.#remove(target);
+        return;
+      }
+      // The rest, in `#letGo`, waits in line behind this and before any later order.
+      await this.#deleteResources(found);
+      attachment.cut();
+    });
+  }
+
+  /** The endpoint with an id, if it is one of this node. */
+  find(id: string): WorkloadEndpoint | undefined {
+    return this.#index.withId(id)[0]?.resource;
+  }
+
   /** The endpoints of this node with their resources. */
-  locals(): { readonly resource: WorkloadEndpoint; readonly local: LocalEndpoint }[] {
+  locals(): IndexedEndpoint[] {
     return this.#options.cache.list('WorkloadEndpoint').flatMap((resource) => {
       const local = localEndpoint(resource, this.#options.node);
       return local === undefined ? [] : [{ resource, local }];
@@ -245,12 +283,17 @@ export class EndpointManager {
   /** Stops all work; the kernel stays as it is. */
   async close(): Promise<void> {
     this.#closed = true;
+    await this.#teardowns.close(CLOSE_TIMEOUT_MS);
     await Promise.all([...this.#attachments.values()].map((attachment) => attachment.close()));
   }
 
   #refuseOther(order: EndpointOrder, name: string | undefined): void {
     if (this.#closed) throw problem('unavailable', 'the agent is stopping');
-    for (const { resource, local } of this.locals()) {
+    const { cache, node } = this.#options;
+    const named = name === undefined ? undefined : cache.get('WorkloadEndpoint', name, order.namespace);
+    const local = named && localEndpoint(named, node);
+    const sameName = named === undefined || local === undefined ? [] : [{ resource: named, local }];
+    for (const { resource, local } of [...this.#index.withId(order.id), ...sameName]) {
       const isSame =
         resource.metadata.name === name && (resource.metadata.namespace ?? 'default') === order.namespace;
       if ((local.id === order.id) === isSame) continue;
@@ -285,25 +328,39 @@ export class EndpointManager {
     }
     const { handle, namespace, name } = order;
     try {
-      const assigned = await ipam.assign({
-        handle,
-        families,
-        namespace,
-        attributes: {
-          node,
-          namespace,
-          endpoint: name,
-          ocicat: 'attachment',
-          ...(order.pod === undefined ? {} : { pod: order.pod }),
-        },
-        ...(order.addresses.length === 0 ? {} : { addresses: order.addresses }),
-        ...(order.pools === undefined ? {} : { pools: order.pools }),
-      });
+      const assigned = await this.#afterTeardowns(
+        async () =>
+          await ipam.assign({
+            handle,
+            families,
+            namespace,
+            attributes: {
+              node,
+              namespace,
+              endpoint: name,
+              ocicat: 'attachment',
+              ...(order.pod === undefined ? {} : { pod: order.pod }),
+            },
+            ...(order.addresses.length === 0 ? {} : { addresses: order.addresses }),
+            ...(order.pools === undefined ? {} : { pools: order.pools }),
+          }),
+      );
       return assigned.map(({ address }) => address);
     } catch (error) {
       if (error instanceof AddressUnavailable) throw problem('conflict', error.message);
       if (error instanceof IpamError) throw problem('unavailable', error.message);
       throw error;
+    }
+  }
+
+  /** The address that is missing may be that of an endpoint whose detachment was answered, but whose link is not gone yet. */
+  async #afterTeardowns<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof IpamError) || this.#teardowns.count === 0) throw error;
+      await this.#teardowns.settled(TEARDOWN_TIMEOUT_MS);
+      return await work();
     }
   }
 
@@ -344,25 +401,28 @@ export class EndpointManager {
   }
 
   async #remove({ id, handle }: EndpointTarget): Promise<{ existed: boolean; released: string[] }> {
-    const { store, ipam, fib } = this.#options;
+    const { ipam, fib } = this.#options;
     const attachment = this.#attachments.get(id);
-    let existed = false;
-    for (const { resource, local } of this.locals()) {
-      if (local.id !== id) continue;
-      existed = true;
+    const found = this.#index.withId(id);
+    await this.#deleteResources(found);
+    let existed = found.length > 0;
+    if (attachment !== undefined) {
+      attachment.want(undefined);
+      await attachment.settled(SETTLE_TIMEOUT_MS);
+    } else existed = fib.removeEndpoint(id, []) || existed;
+    const released = await ipam.releaseHandle(handle);
+    if (attachment?.desired === undefined) this.#forget(id);
+    return { existed: existed || released.length > 0, released: addressTexts(released) };
+  }
+
+  async #deleteResources(found: readonly IndexedEndpoint[]): Promise<void> {
+    for (const { resource } of found) {
       try {
-        await store.delete(keyOf(resource));
+        await this.#options.store.delete(keyOf(resource));
       } catch (error) {
         if (!(error instanceof NotFound)) throw error;
       }
     }
-    if (attachment !== undefined) {
-      attachment.want(undefined);
-      await attachment.settled(SETTLE_TIMEOUT_MS);
-      this.#attachments.delete(id);
-    } else existed = fib.removeEndpoint(id, []) || existed;
-    const released = await ipam.releaseHandle(handle);
-    return { existed: existed || released.length > 0, released: addressTexts(released) };
   }
 
   #view(resource: WorkloadEndpoint): EndpointView {
