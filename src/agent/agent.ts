@@ -38,6 +38,7 @@ import { OverlayService } from './overlay.ts';
 import { PolicyEnforcer } from './policy-enforcer.ts';
 import { PolicyFeed } from './policy-feed.ts';
 import { ResourceCache } from './resources/cache.ts';
+import type { ResourceSource } from './resources/overlay.ts';
 import { ResourceService } from './resources/service.ts';
 import { openStore } from './store-config.ts';
 import { fileSysctlJournal } from './sysctl-journal.ts';
@@ -87,7 +88,7 @@ export class Agent {
     this.store = store;
     this.fib = fib;
     this.cache = new ResourceCache(store);
-    this.resources = new ResourceService(store, limits);
+    this.resources = new ResourceService(store, limits, (resources) => this.bgp.preview(resources));
     this.policy = new PolicyEnforcer(
       new PolicyProgrammer({ flows: new PublishedFlows() }),
       log.child({ component: 'policy' }),
@@ -112,6 +113,7 @@ export class Agent {
       ipam: this.ipam,
       resources: ipamResources,
       kernel: { links: fib.kernel.links, routes: fib.routes, linkNameOf: (id) => fib.links.nameOf(id) },
+      leakGraceMs: config.ipam.leakGraceSec * 1000,
       log: log.child({ component: 'ipam' }),
     });
     this.endpoints = new EndpointManager({
@@ -151,7 +153,7 @@ export class Agent {
       cache: this.cache,
       fib,
       originator: this.originator,
-      identity: () => this.#identity,
+      identity: (source) => this.#resolveIdentity(source),
       blocks: () => this.ipam.confirmedBlocks(),
       lent: () => this.ipam.lentAddresses(),
       routedOtherwise: () => this.overlay.managed(),
@@ -386,12 +388,12 @@ export class Agent {
     });
   }
 
-  #resolveIdentity(): IdentityResult {
+  #resolveIdentity(source: ResourceSource = this.cache): IdentityResult {
     const name = this.config.nodeName;
     return resolveIdentity(
       name,
-      this.cache.get('Node', name),
-      this.cache.get('BGPConfiguration', 'default'),
+      source.get('Node', name),
+      source.get('BGPConfiguration', 'default'),
       toDetectionLinks(this.fib.kernel.links.all()),
     );
   }

@@ -40,7 +40,11 @@ export function apiRoutes(agent: Agent): ApiRoutes {
       return { json: await agent.endpoints.delete(params['namespace'] ?? '', params['name'] ?? '') };
     },
     'POST /v1/cni': async ({ body, signal }) => ({ json: await agent.cni.handle(body, signal) }),
-    'POST /v1/apply': async ({ body }) => ({ json: await agent.resources.apply(readSources(body)) }),
+    'POST /v1/apply': async ({ body }) => ({
+      json: await agent.resources.apply(readSources(body), {
+        dryRun: isRecord(body) && body['dryRun'] === true,
+      }),
+    }),
     'POST /v1/delete': async ({ body }) => ({
       json: await agent.resources.deleteDocuments(readSources(body)),
     }),

@@ -107,6 +107,19 @@ export interface PeerFamilyView {
   readonly endOfRibSent: boolean;
 }
 
+/** `GET /v1/bgp/summary` */
+export interface BgpSummaryView {
+  readonly routerId: string;
+  readonly asNumber: number;
+  /** where peers can reach us now */
+  readonly listeningPorts: readonly number[];
+  /** RFC 4724: the families whose route selection still waits for End-of-RIB */
+  readonly deferral: readonly Family[];
+  /** prefixes with a path */
+  readonly locRib: Readonly<Record<Family, number>>;
+  readonly peers: readonly PeerView[];
+}
+
 /** `GET /v1/bgp/routes` row: one path */
 export interface PathRow {
   readonly prefix: string;
@@ -122,6 +135,8 @@ export interface PathRow {
   readonly reason?: string;
   /** 'local' or the peer's name */
   readonly from: string;
+  /** RFC 7911 */
+  readonly pathId?: number;
   readonly fromRouterId?: string;
   readonly nextHop?: string;
   readonly linkLocalNextHop?: string;
@@ -195,4 +210,17 @@ export interface AppliedView {
   readonly namespace?: string;
   readonly action: 'created' | 'updated' | 'unchanged' | 'deleted';
   readonly warnings?: readonly string[];
+  /** what all resources of the call together do to BGP sessions of this node; stands with one of them */
+  readonly sessions?: readonly SessionEffect[];
+}
+
+/** What a change does to a BGP session. */
+export interface SessionEffect {
+  readonly peer: string;
+  /** `BGPPeer tor1`, `mesh h2` */
+  readonly resource: string;
+  /** `reset`: ends and comes back; `live`: changes under the session */
+  readonly effect: 'added' | 'removed' | 'reset' | 'live';
+  /** what changes, by the names of peer settings */
+  readonly reasons: readonly string[];
 }

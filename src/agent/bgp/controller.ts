@@ -6,7 +6,8 @@ import type { SpeakerEvent } from '../../../bgp/speaker/events.ts';
 import { Speaker } from '../../../bgp/speaker.ts';
 import type { FibProgrammer } from '../../../fib/programmer.ts';
 import type { Link } from '../../../fib/routes/link-table.ts';
-import type { Finding } from '../../api/views.ts';
+import type { Finding, SessionEffect } from '../../api/views.ts';
+import type { Resource } from '../../model/types.ts';
 import {
   type Address,
   addressToUint32,
@@ -28,11 +29,13 @@ import { LearnedRoutes } from '../learned-routes.ts';
 import type { Log } from '../log.ts';
 import type { IdentityResult } from '../node-identity.ts';
 import type { ResourceCache } from '../resources/cache.ts';
+import { overlay, type ResourceSource } from '../resources/overlay.ts';
 import { configurationOf, taggedPrefixes } from './configuration.ts';
 import { exportedRules, matchesGlob } from './filters.ts';
 import type { Originator } from './originator.ts';
 import { PasswordFiles } from './password-files.ts';
 import { DEFAULT_BGP_PORT, type NodePeer, type PeerInputs, selectPeers } from './peers.ts';
+import { sessionEffects } from './preview.ts';
 import { ReachableBy } from './reachable-by.ts';
 import { logSpeakerEvent } from './speaker-log.ts';
 
@@ -46,7 +49,8 @@ export interface BgpControllerOptions {
   readonly cache: ResourceCache;
   readonly fib: FibProgrammer;
   readonly originator: Originator;
-  readonly identity: () => IdentityResult;
+  /** who this node is, by these resources */
+  readonly identity: (source: ResourceSource) => IdentityResult;
   readonly blocks: () => readonly Prefix[];
   /** addresses of these blocks that other nodes have borrowed */
   readonly lent: () => readonly Address[];
@@ -137,6 +141,18 @@ export class BgpController {
     return findings;
   }
 
+  /** What these resources would do to the sessions, were they applied. */
+  preview(resources: readonly Resource[]): SessionEffect[] {
+    if (this.#speaker === undefined || this.#fixed === undefined) return [];
+    const source = overlay(this.#options.cache, resources);
+    const inputs = this.#inputs(source);
+    return sessionEffects(
+      this.#peers,
+      selectPeers(inputs).peers,
+      fixedChanges(this.#fixed, this.#fixedOf(inputs, source)),
+    );
+  }
+
   /** Leaves without a NOTIFICATION, so that helpers keep our routes; the kernel stays as it is. */
   async stop(): Promise<void> {
     this.#passwords.close();
@@ -147,7 +163,8 @@ export class BgpController {
 
   async #reconcile(): Promise<{ afterMs?: number }> {
     const { originator } = this.#options;
-    const inputs = this.#inputs();
+    const { cache } = this.#options;
+    const inputs = this.#inputs(cache);
     const files = new Set<string>();
     const selection = selectPeers({
       ...inputs,
@@ -161,7 +178,7 @@ export class BgpController {
       ...selection.findings,
       ...this.#reachableBy.set(selection.peers, this.#options.fib.kernel.links.all()),
     ];
-    const fixed = this.#fixedOf(inputs);
+    const fixed = this.#fixedOf(inputs, cache);
     originator.setTags(taggedPrefixes(inputs.configuration));
     if (this.#speaker === undefined || !sameFixed(fixed, this.#fixed)) await this.#replaceSpeaker(fixed);
     this.#peers = selection.peers;
@@ -169,9 +186,9 @@ export class BgpController {
     return {};
   }
 
-  #inputs(): PeerInputs {
-    const { cache, identity, fib, linkPrefix } = this.#options;
-    const { identity: node } = identity();
+  #inputs(cache: ResourceSource): PeerInputs {
+    const { identity, fib, linkPrefix } = this.#options;
+    const { identity: node } = identity(cache);
     const nodes = cache.list('Node');
     const configuration = configurationOf(cache.list('BGPConfiguration'), node.name);
     const ignored = configuration?.spec.ignoredInterfaces ?? [];
@@ -195,7 +212,7 @@ export class BgpController {
           connectedSubnets: connected,
         },
         filters: cache.list('BGPFilter'),
-        exported: exportedRules(isReflector ? this.#reflected() : []),
+        exported: exportedRules(isReflector ? reflectedPrefixes(cache) : []),
       },
       interfaceTo: (address) =>
         links.find((link) =>
@@ -205,25 +222,13 @@ export class BgpController {
     };
   }
 
-  /** What a route reflector passes on: what nodes announce, which is inside the pools and the advertised prefixes. */
-  #reflected(): Prefix[] {
-    const { cache } = this.#options;
-    const texts = [
-      ...cache.list('IPPool').flatMap(({ spec }) => (spec.disableBGPExport === true ? [] : [spec.cidr])),
-      ...cache
-        .list('BGPConfiguration')
-        .flatMap(({ spec }) => spec.prefixAdvertisements?.map(({ cidr }) => cidr) ?? []),
-    ];
-    return texts.flatMap((text) => parsePrefix(text) ?? []);
-  }
-
-  #fixedOf({ node, nodes, configuration }: PeerInputs): Fixed {
+  #fixedOf({ node, nodes, configuration }: PeerInputs, source: ResourceSource): Fixed {
     const own = [node.addresses.ipv4, node.addresses.ipv6].flatMap((each) =>
       each === undefined ? [] : [formatAddress(each.address)],
     );
     const clusterId = clusterIdOf(nodes, node.name);
     return {
-      routerId: this.#options.identity().routerId,
+      routerId: this.#options.identity(source).routerId,
       localAs: node.asNumber,
       port: configuration?.spec.listenPort || DEFAULT_BGP_PORT,
       addresses: configuration?.spec.bindMode === 'NodeIP' ? own : undefined,
@@ -313,6 +318,17 @@ function fixedChanges(from: Fixed, to: Fixed): string[] {
     ['route reflector cluster id', from.clusterId !== to.clusterId],
   ];
   return differs.flatMap(([name, changed]) => (changed ? [name] : []));
+}
+
+/** What a route reflector passes on: what nodes announce, which is inside the pools and the advertised prefixes. */
+function reflectedPrefixes(source: ResourceSource): Prefix[] {
+  const texts = [
+    ...source.list('IPPool').flatMap(({ spec }) => (spec.disableBGPExport === true ? [] : [spec.cidr])),
+    ...source
+      .list('BGPConfiguration')
+      .flatMap(({ spec }) => spec.prefixAdvertisements?.map(({ cidr }) => cidr) ?? []),
+  ];
+  return texts.flatMap((text) => parsePrefix(text) ?? []);
 }
 
 /** The cluster of a node that is a route reflector, unsigned 32-bit. */

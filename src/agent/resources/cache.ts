@@ -100,6 +100,7 @@ export class ResourceCache {
   }
 }
 
-function isOfKind<K extends Kind>(resource: Resource, kind: K): resource is ResourceOfKind<K> {
+/** Whether a resource is of a kind. */
+export function isOfKind<K extends Kind>(resource: Resource, kind: K): resource is ResourceOfKind<K> {
   return resource.kind === kind;
 }

@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { type ProblemDetail, problem } from '../../api/problem.ts';
-import type { AppliedView } from '../../api/views.ts';
+import type { AppliedView, SessionEffect } from '../../api/views.ts';
 import { type ParsedDocument, parseDocuments } from '../../model/documents.ts';
 import { findPoolOverlaps } from '../../model/ip-pool.ts';
 import { KINDS, type Kind, kindByName, kindInfo } from '../../model/kinds.ts';
@@ -29,19 +29,33 @@ export interface SourceText {
 
 const MAX_ATTEMPTS = 10;
 
+/** What valid resources, once applied, do to the BGP sessions of this node. */
+export type SessionPreview = (resources: readonly Resource[]) => readonly SessionEffect[];
+
+/** Kinds on which sessions depend; the first of them in an answer carries what happens to these. */
+const SESSION_KINDS: readonly string[] = ['Node', 'BGPConfiguration', 'BGPPeer', 'BGPFilter', 'IPPool'];
+
 /** Reads and writes resources on behalf of the API. */
 export class ResourceService {
   readonly #store: Store;
   readonly #limits: HostLimits;
+  readonly #preview: SessionPreview;
 
   /** `limits`: what this host cannot carry out is not applied either */
-  constructor(store: Store, limits: HostLimits = () => []) {
+  constructor(store: Store, limits: HostLimits = () => [], preview: SessionPreview = () => []) {
     this.#store = store;
     this.#limits = limits;
+    this.#preview = preview;
   }
 
-  /** Applies all documents or none. Throws `ApiError` (`invalid`) with a detail for each fault. */
-  async apply(sources: readonly SourceText[]): Promise<AppliedView[]> {
+  /**
+   * Applies all documents or none; with `dryRun` none, and the answer is what would be. Throws `ApiError` (`invalid`) with a detail for each
+   * fault.
+   */
+  async apply(
+    sources: readonly SourceText[],
+    options: { readonly dryRun?: boolean } = {},
+  ): Promise<AppliedView[]> {
     const parsed = parseAll(sources);
     const faults = parsed.flatMap((document) => faultsOf(document, this.#limits));
     faults.push(...duplicateFaults(parsed), ...(await this.#overlapFaults(parsed)));
@@ -50,15 +64,19 @@ export class ResourceService {
       throw problem('invalid', `nothing was applied: ${count} in the input`, { details: faults });
     }
     const applied: AppliedView[] = [];
+    let sessions = this.#preview(parsed.flatMap(({ resource }) => resource ?? []));
     for (const document of parsed) {
       if (document.resource === undefined) continue;
+      const carries = sessions.length > 0 && SESSION_KINDS.includes(document.resource.kind);
       const warnings = checkSupport(document.resource).ignored.map(({ path, reason }) => `${path} ${reason}`);
-      const action = await storeCall(() => this.#write(document.resource ?? fail()));
+      const action = await storeCall(() => this.#write(document.resource ?? fail(), options.dryRun === true));
       applied.push({
         ...describe(keyOf(document.resource)),
         action,
         ...(warnings.length > 0 ? { warnings } : {}),
+        ...(carries ? { sessions } : {}),
       });
+      if (carries) sessions = [];
     }
     return applied;
   }
@@ -116,7 +134,7 @@ export class ResourceService {
       .map(({ resource, revision }) => withRevision(resource, revision));
   }
 
-  async #write(resource: Resource): Promise<'created' | 'updated' | 'unchanged'> {
+  async #write(resource: Resource, dryRun: boolean): Promise<'created' | 'updated' | 'unchanged'> {
     const key = keyOf(resource);
     for (let attempt = 1; ; attempt++) {
       try {
@@ -126,12 +144,12 @@ export class ResourceService {
           .problems()
           .find((each) => each.key !== undefined && formatKey(each.key) === formatKey(key));
         if (current === undefined && invalid?.revision === undefined) {
-          await this.#store.create(resource);
+          if (!dryRun) await this.#store.create(resource);
           return 'created';
         }
         if (invalid === undefined && current !== undefined && sameContent(current.resource, resource))
           return 'unchanged';
-        await this.#store.update(resource, invalid?.revision ?? current?.revision ?? fail());
+        if (!dryRun) await this.#store.update(resource, invalid?.revision ?? current?.revision ?? fail());
         return 'updated';
       } catch (error) {
         const raced =

@@ -1,6 +1,6 @@
 /** `ocicat apply|get|delete`: Calico resources. Text goes to the agent as it is, so that its rules decide. */
 import type { Command } from 'commander';
-import type { AppliedView } from '../../api/views.ts';
+import type { AppliedView, SessionEffect } from '../../api/views.ts';
 import { KINDS, kindByName, kindInfo } from '../../model/kinds.ts';
 import { type CommandContext, CommandFailure, EXIT } from '../context.ts';
 import { readInputs } from '../input.ts';
@@ -21,12 +21,16 @@ export function registerResources(program: Command, context: CommandContext): vo
     .command('apply')
     .description('create or change resources from YAML or JSON; all of them or none')
     .option('-f, --filename <path>', 'file, folder or - for standard input (repeatable)', collect, [])
+    .option('--dry-run', 'say what would change, BGP sessions included, and change nothing')
     .addOption(outputOption())
     .addHelpText('after', '\nExit code: 2 when a resource is invalid; then nothing is applied.')
-    .action(async (options: { filename: string[]; output: OutputForm }) => {
+    .action(async (options: { filename: string[]; dryRun?: boolean; output: OutputForm }) => {
       const documents = await readInputs(options.filename);
-      const applied = await context.client().call<AppliedView[]>('POST', '/v1/apply', { documents });
-      await showApplied(context, options.output, applied);
+      const dryRun = options.dryRun === true;
+      const applied = await context
+        .client()
+        .call<AppliedView[]>('POST', '/v1/apply', { documents, ...(dryRun && { dryRun }) });
+      await showApplied(context, options.output, applied, dryRun);
     });
   program
     .command('get')
@@ -96,6 +100,7 @@ async function showApplied(
   context: CommandContext,
   form: OutputForm,
   applied: readonly AppliedView[],
+  dryRun = false,
 ): Promise<void> {
   await emit(context.terminal, form, applied, () =>
     applied
@@ -105,10 +110,20 @@ async function showApplied(
         const warnings = (item.warnings ?? []).map(
           (warning) => `  ${paint('warning:', 'warn', context.terminal.colour)} ${warning}\n`,
         );
-        return `${item.kind} ${name} ${paint(item.action, tone, context.terminal.colour)}\n${warnings.join('')}`;
+        const sessions = (item.sessions ?? []).map((session) => `  ${sessionText(session, context)}\n`);
+        const would = dryRun && item.action !== 'unchanged' ? 'would be ' : '';
+        return `${item.kind} ${name} ${would}${paint(item.action, tone, context.terminal.colour)}\n${warnings.join('')}${sessions.join('')}`;
       })
       .join(''),
   );
+}
+
+/** `BGP session 192.0.2.1 (BGPPeer tor1): reset, for holdTimeSec`. */
+function sessionText({ peer, resource, effect, reasons }: SessionEffect, context: CommandContext): string {
+  const words = { added: 'added', removed: 'removed', reset: 'reset', live: 'changed without a reset' };
+  const tone = effect === 'reset' || effect === 'removed' ? 'warn' : 'dim';
+  const why = reasons.length === 0 ? '' : ` (${reasons.join(', ')})`;
+  return `BGP session ${peer}, ${resource}: ${paint(words[effect], tone, context.terminal.colour)}${why}`;
 }
 
 async function get(

@@ -56,6 +56,31 @@ describe('src/agent/resources/service on a real file store', () => {
     assert.equal(stored.kind === 'IPPool' && stored.spec.cidr, '10.2.0.0/24');
   });
 
+  it('a dry run says what would be, sessions included, and writes nothing', async () => {
+    const peer = (port: number): string =>
+      `apiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata: {name: p}\nspec: {peerIP: '10.0.0.1:${port}', asNumber: 65001}\n`;
+    const sessions = [{ peer: '10.0.0.1', resource: 'BGPPeer p', effect: 'added', reasons: [] }] as const;
+    const told = new ResourceService(
+      store,
+      () => [],
+      () => sessions,
+    );
+    const dry = async (...texts: string[]) =>
+      (await told.apply([{ file: 'in.yaml', text: texts.join('---\n') }], { dryRun: true })).map((view) => [
+        view.kind,
+        view.action,
+        view.sessions,
+      ]);
+    assert.deepEqual(await dry(pool('a', '10.1.0.0/24'), peer(179)), [
+      ['IPPool', 'created', sessions],
+      ['BGPPeer', 'created', undefined],
+    ]);
+    await assert.rejects(service.get('bgppeer', 'p', undefined), /does not exist/);
+    await apply(peer(179));
+    assert.deepEqual(await dry(peer(1179)), [['BGPPeer', 'updated', sessions]]);
+    assert.deepEqual(await dry(peer(179)), [['BGPPeer', 'unchanged', sessions]]);
+  });
+
   it('applies nothing when one document is bad, and names file, document, path', async () => {
     const faults = await faultsOf(apply(pool('a', '10.1.0.0/24'), pool('b', '10.1.0.0/99')));
     assert.equal(faults.length, 1);
