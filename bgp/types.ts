@@ -85,6 +85,8 @@ export interface PeerConfig {
   readonly interface?: string;
   /** eBGP without multihop: connections of a peer that is on no subnet of ours are refused */
   readonly requireConnected?: boolean;
+  /** RFC 7947: this eBGP peer is a client of ours as a route server: AS_PATH, NEXT_HOP and MED of others go to it as they came */
+  readonly routeServerClient?: boolean;
   /** RFC 4456: this iBGP peer is our client */
   readonly routeReflectorClient?: boolean;
   /**

@@ -44,6 +44,8 @@ export interface ExportRules {
   readonly peerKind: 'ebgp' | 'ibgp';
   readonly localAs: number;
   readonly nextHop: 'auto' | 'self' | 'keep';
+  /** RFC 7947 2.2: learned routes keep AS_PATH and MED */
+  readonly transparent: boolean;
   /** next hop 'self' in the form of a key: 0 (impossible), 4, 16 or 32 octets */
   readonly selfNextHop: Uint8Array;
   /** RFC 8950: IPv4 routes may have IPv6 next hops */
@@ -78,6 +80,7 @@ export function exportFingerprint(rules: ExportRules): string {
     rules.peerKind,
     rules.localAs,
     rules.nextHop,
+    rules.transparent,
     rules.selfNextHop.join('.'),
     rules.extendedNextHop,
     shared === undefined
@@ -225,8 +228,10 @@ export class Exporter {
     if (nextHop.length === 0) return NOT_EXPORTED;
     const flags = attributes.flags[attribute] ?? 0;
     const external = rules.peerKind === 'ebgp';
+    const transparent = rules.transparent && !local;
     // RFC 4271 5.1.4: a MED that was received goes no further; one that is set here does.
-    if (external && !local && (flags & HAS_MED) !== 0) key = rewriteKey(key, { med: 'remove' }).slice();
+    if (external && !local && !transparent && (flags & HAS_MED) !== 0)
+      key = rewriteKey(key, { med: 'remove' }).slice();
     const operations = rule < 0 ? undefined : rules.chain?.rules[rule]?.operations;
     if (operations !== undefined) key = applyOperations(key, operations).slice();
     if (rules.shuttingDown) key = this.#shutDown(key);
@@ -237,7 +242,7 @@ export class Exporter {
     const prepend = rules.ownAs === undefined ? [rules.localAs] : [rules.localAs, rules.ownAs];
     const form = attributes.intern(
       external
-        ? rewriteKey(key, { nextHop, prepend, localPref: 'remove', leaveAs: true })
+        ? rewriteKey(key, { nextHop, ...(!transparent && { prepend }), localPref: 'remove', leaveAs: true })
         : rewriteKey(key, hasLocalPref ? { nextHop } : { nextHop, localPref: DEFAULT_LOCAL_PREF }),
     );
     // A form that equals its source lives as long as the source does; a reference of its own would keep both for ever.
