@@ -6,8 +6,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { FAMILIES, type Family } from '../src/net/address.ts';
 import { type CommandRunner, commandRunner, type ToolStarter, toolStarter } from './command.ts';
+import { ipsetTool, type SetDriver } from './ipset/commands.ts';
 import { KernelSets } from './ipset/kernel-sets.ts';
 import { NatSets } from './ipset/nat-sets.ts';
+import { NetlinkSetDriver } from './ipset/netlink-driver.ts';
 import { PolicySets } from './ipset/policy-sets.ts';
 import { chainsInOtherBackend, detectBackend, type IptablesBackend } from './iptables/backend.ts';
 import { probeRandomFully } from './iptables/probe.ts';
@@ -28,6 +30,11 @@ export interface PolicyProgrammerOptions {
    * `run`; where that alone is given, each change is a process of its own
    */
   readonly startTool?: ToolStarter;
+  /**
+   * works on the sets of the namespace where `run` works; closed by `close`. Default: by netlink; where `run` alone is given, by a
+   * process for each change
+   */
+  readonly sets?: SetDriver;
   readonly rules?: Partial<RulesOptions>;
   /** `auto` (default) asks the host's `iptables`; keep the answer that `start` gives and pass it the next time */
   readonly backend?: IptablesBackend | 'auto';
@@ -107,6 +114,7 @@ export class PolicyProgrammer {
   readonly #run: CommandRunner;
   readonly #startTool: ToolStarter | undefined;
   readonly #model: PolicyModel;
+  readonly #setDriver: SetDriver;
   readonly #sets: KernelSets;
   readonly #policySets: PolicySets;
   readonly #nat = new NatModel();
@@ -136,8 +144,10 @@ export class PolicyProgrammer {
     this.#run = options.run ?? commandRunner();
     this.#startTool = options.startTool ?? (options.run === undefined ? toolStarter() : undefined);
     this.#model = new PolicyModel({ ...DEFAULT_RULES_OPTIONS, ...options.rules });
+    const tool = ipsetTool(this.#run);
+    this.#setDriver = options.sets ?? (options.run === undefined ? new NetlinkSetDriver(tool) : tool);
     this.#sets = new KernelSets({
-      run: this.#run,
+      driver: this.#setDriver,
       ...(options.maxSetElem === undefined ? {} : { maxElem: options.maxSetElem }),
     });
     this.#policySets = new PolicySets(this.#sets);
@@ -249,6 +259,7 @@ export class PolicyProgrammer {
   async close(): Promise<void> {
     await this.#work;
     await Promise.all(FAMILIES.map((family) => this.#channels?.[family].close()));
+    this.#setDriver.close();
   }
 
   /** For status: what is in force and what is failing. */

@@ -1,12 +1,11 @@
 /** Our sets in the kernel: keeps them as desired by the fewest member changes, and leaves sets of others alone. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Family } from '../../src/net/address.ts';
-import type { CommandOutcome, CommandRunner } from '../command.ts';
-import { oneLine } from '../iptables/backend.ts';
 import type { KernelSetType } from '../rules/names.ts';
 import type { SetMember } from '../rules/types.ts';
+import { commandText, type KernelTypeName, type SetCommand, type SetDriver } from './commands.ts';
 import { canonicalEntry, MemberSet } from './members.ts';
-import { parseIpsetSave, type SavedSet } from './save.ts';
+import type { SavedSet } from './save.ts';
 
 /** A set that is not as desired. Without a name: no set could be read or written. */
 export interface SetFailure {
@@ -16,7 +15,7 @@ export interface SetFailure {
 
 /** How sets are driven. */
 export interface KernelSetsOptions {
-  readonly run: CommandRunner;
+  readonly driver: SetDriver;
   /** capacity of new sets; a set that outgrows it is replaced by one of at least twice its need. Default 1048576, as Calico. */
   readonly maxElem?: number;
 }
@@ -29,12 +28,13 @@ interface DesiredSet {
   pending: { readonly add: Set<string>; readonly remove: Set<string> } | undefined;
 }
 
-interface Line {
+/** A command and the set on whose behalf it stands. */
+interface Step {
   readonly name: string;
-  readonly text: string;
+  readonly command: SetCommand;
 }
 
-const KERNEL_TYPES: Readonly<Record<KernelSetType, string>> = {
+const KERNEL_TYPES: Readonly<Record<KernelSetType, KernelTypeName>> = {
   net: 'hash:net',
   'ip-port': 'hash:ip,port',
   'net-iface': 'hash:net,iface',
@@ -46,7 +46,7 @@ const DESTROY_DELAYS_MS = [0, 10, 40];
 
 /** Owns all kernel sets of ours, of both families, by kernel name. Calls of its asynchronous methods must not overlap. */
 export class KernelSets {
-  readonly #run: CommandRunner;
+  readonly #driver: SetDriver;
   readonly #maxElem: number;
   readonly #desired = new Map<string, DesiredSet>();
   readonly #dirty = new Set<string>();
@@ -55,7 +55,7 @@ export class KernelSets {
   #existing: Map<string, number> | undefined;
 
   constructor(options: KernelSetsOptions) {
-    this.#run = options.run;
+    this.#driver = options.driver;
     this.#maxElem = options.maxElem ?? DEFAULT_MAX_ELEM;
   }
 
@@ -127,12 +127,12 @@ export class KernelSets {
       this.#failures.set(undefined, problem);
       return [];
     }
-    const drifted = [...this.#desired.keys()].filter((name) => this.#lines(name, 'full').length > 0);
+    const drifted = [...this.#desired.keys()].filter((name) => this.#steps(name, 'full').length > 0);
     return [...drifted, ...this.#unwanted()];
   }
 
   /**
-   * Makes and changes sets as desired, in one restore; destroys none. `base` only makes sets that are missing. A set that the kernel
+   * Makes and changes sets as desired, in one go; destroys none. `base` only makes sets that are missing. A set that the kernel
    * refuses is left out, listed, and tried again at the next call.
    */
   async apply(mode: 'base' | 'full'): Promise<readonly SetFailure[]> {
@@ -156,27 +156,27 @@ export class KernelSets {
         continue;
       }
       let names = [...this.#dirty].filter((name) => this.#desired.has(name) && !refused.has(name));
-      let lines = names.flatMap((name) => this.#lines(name, mode));
-      const [first] = lines;
+      let steps = names.flatMap((name) => this.#steps(name, mode));
+      const [first] = steps;
       if (first === undefined) {
         this.#commit(names, mode);
         break;
       }
       if (oneByOne) {
         names = [first.name];
-        lines = lines.filter((line) => line.name === first.name);
+        steps = steps.filter((step) => step.name === first.name);
       }
-      const outcome = await this.#restore(lines, ['-exist']);
-      if (outcome.status === 0) {
+      const refusal = await this.#write(steps, true);
+      if (refusal === undefined) {
         this.#commit(names, mode);
         continue;
       }
-      // Lines before the refused one may or may not have taken effect.
+      // Steps beside the refused one may or may not have taken effect.
       this.#existing = undefined;
       if (!wasRead) continue; // someone may have changed sets since they were read
-      const failed = failedLine(outcome, lines);
-      if (failed !== undefined) refused.set(failed.name, `${reasonOf(outcome)}: ${failed.text}`);
-      else if (oneByOne) refused.set(first.name, reasonOf(outcome));
+      const failed = refusal.index === undefined ? undefined : steps[refusal.index];
+      if (failed !== undefined) refused.set(failed.name, `${refusal.reason}: ${commandText(failed.command)}`);
+      else if (oneByOne) refused.set(first.name, refusal.reason);
       else oneByOne = true;
     }
     for (const [name, reason] of refused) this.#failures.set(name, reason);
@@ -191,17 +191,19 @@ export class KernelSets {
       failures = [];
       let names = this.#unwanted();
       while (names.length > 0) {
-        const lines = names.map((name) => ({ name, text: `destroy ${name}` }));
-        const outcome = await this.#restore(lines, []);
-        const failed = outcome.status === 0 ? undefined : failedLine(outcome, lines);
-        if (outcome.status !== 0 && failed === undefined) {
-          return [{ name: undefined, reason: reasonOf(outcome) }];
+        const steps = names.map((set): Step => ({ name: set, command: { verb: 'destroy', set } }));
+        const refusal = await this.#write(steps, false);
+        const failed = refusal?.index === undefined ? undefined : steps[refusal.index];
+        if (refusal !== undefined && failed === undefined) {
+          this.#existing = undefined; // some may be gone
+          return [{ name: undefined, reason: refusal.reason }];
         }
-        const end = failed === undefined ? lines.length : lines.indexOf(failed);
-        for (const { name } of lines.slice(0, end)) this.#existing?.delete(name);
-        if (failed !== undefined) {
-          if (/does not exist/.test(outcome.stderr)) this.#existing?.delete(failed.name);
-          else failures.push({ name: failed.name, reason: `${reasonOf(outcome)}: ${failed.text}` });
+        const end = refusal?.index ?? steps.length;
+        for (const { name } of steps.slice(0, end)) this.#existing?.delete(name);
+        if (refusal !== undefined && failed !== undefined) {
+          if (refusal.isAbsent) this.#existing?.delete(failed.name);
+          else
+            failures.push({ name: failed.name, reason: `${refusal.reason}: ${commandText(failed.command)}` });
         }
         names = names.slice(end + 1);
       }
@@ -222,9 +224,8 @@ export class KernelSets {
   }
 
   async #read(): Promise<string | undefined> {
-    const outcome = await this.#run('ipset', ['save']);
-    if (outcome.status !== 0) return `ipset save: ${reasonOf(outcome)}`;
-    const saved = parseIpsetSave(outcome.stdout);
+    const saved = await this.#driver.read();
+    if ('problem' in saved) return saved.problem;
     this.#existing = new Map([...saved].map(([name, set]) => [name, set.maxElem]));
     for (const [name, set] of this.#desired) {
       set.pending = this.#compare(set, saved.get(name));
@@ -248,39 +249,44 @@ export class KernelSets {
     return { add, remove };
   }
 
-  /** Restore lines that make a set as desired. */
-  #lines(name: string, mode: 'base' | 'full'): Line[] {
+  /** What makes a set as desired. */
+  #steps(name: string, mode: 'base' | 'full'): Step[] {
     const set = this.#desired.get(name);
     if (set === undefined) return [];
     const capacity = this.#existing?.get(name);
-    const line = (text: string): Line => ({ name, text });
-    const fill = (target: string) => [...set.members].map((entry) => line(`add ${target} ${entry}`));
+    const step = (command: SetCommand): Step => ({ name, command });
+    const create = (target: string) => step(this.#createCommand(target, set));
+    const change = (verb: 'add' | 'del', target: string, entries: Iterable<string>) =>
+      Array.from(entries, (entry) => step({ verb, set: target, entry }));
 
-    if (capacity === undefined) return [line(this.#createText(name, set)), ...fill(name)];
+    if (capacity === undefined) return [create(name), ...change('add', name, set.members)];
     if (mode === 'base') return [];
     if (set.pending === undefined) {
       // A stranger under our name, of another type: it cannot be swapped with ours.
-      return [line(`destroy ${name}`), line(this.#createText(name, set)), ...fill(name)];
+      return [step({ verb: 'destroy', set: name }), create(name), ...change('add', name, set.members)];
     }
     if (set.members.size > capacity) {
       const temporary = TEMPORARY_PREFIX;
       return [
-        line(this.#createText(temporary, set)),
-        line(`flush ${temporary}`),
-        ...fill(temporary),
-        line(`swap ${temporary} ${name}`),
-        line(`destroy ${temporary}`),
+        create(temporary),
+        step({ verb: 'flush', set: temporary }),
+        ...change('add', temporary, set.members),
+        step({ verb: 'swap', set: temporary, other: name }),
+        step({ verb: 'destroy', set: temporary }),
       ];
     }
-    return [
-      ...[...set.pending.remove].map((entry) => line(`del ${name} ${entry}`)),
-      ...[...set.pending.add].map((entry) => line(`add ${name} ${entry}`)),
-    ];
+    return [...change('del', name, set.pending.remove), ...change('add', name, set.pending.add)];
   }
 
-  #createText(name: string, set: DesiredSet): string {
-    const family = set.family === 'ipv4' ? 'inet' : 'inet6';
-    return `create ${name} ${KERNEL_TYPES[set.type]} family ${family} maxelem ${this.#capacityFor(set)}`;
+  #createCommand(name: string, set: DesiredSet): SetCommand {
+    const { family, type } = set;
+    return {
+      verb: 'create',
+      set: name,
+      type: KERNEL_TYPES[type],
+      family,
+      maxElem: this.#capacityFor(set),
+    };
   }
 
   #capacityFor(set: DesiredSet): number {
@@ -301,16 +307,10 @@ export class KernelSets {
     }
   }
 
-  #restore(lines: readonly Line[], args: readonly string[]): Promise<CommandOutcome> {
-    return this.#run('ipset', ['restore', ...args], `${lines.map((line) => line.text).join('\n')}\n`);
+  #write(steps: readonly Step[], isLenient: boolean): ReturnType<SetDriver['write']> {
+    return this.#driver.write(
+      steps.map(({ command }) => command),
+      isLenient,
+    );
   }
-}
-
-function failedLine(outcome: CommandOutcome, lines: readonly Line[]): Line | undefined {
-  const number = /Error in line (\d+)/.exec(outcome.stderr)?.[1];
-  return number === undefined ? undefined : lines[Number(number) - 1];
-}
-
-function reasonOf(outcome: CommandOutcome): string {
-  return oneLine(outcome.stderr || outcome.stdout || `status ${outcome.status}`);
 }

@@ -7,11 +7,13 @@ import {
   type ToolStarter,
   toolStarter,
 } from '../../fib/command.ts';
+import { commandText, ipsetTool, type SetDriver } from '../../fib/ipset/commands.ts';
+import { NetlinkSetDriver } from '../../fib/ipset/netlink-driver.ts';
 import { PolicyProgrammer, type PolicyProgrammerOptions } from '../../fib/policy-programmer.ts';
 import type { EndpointPolicy, PolicyChange, Rule } from '../../fib/rules/types.ts';
 import { connect, createNetns, type Netns } from '../support/netns.ts';
 
-/** A command that the programmer ran, or what it fed to a tool that stays. */
+/** A command that the programmer ran, or what it fed to a tool that stays, or sent to the kernel as `ipset` would. */
 export interface RecordedCommand {
   readonly command: string;
   readonly args: readonly string[];
@@ -63,7 +65,29 @@ export class PolicyLab {
   }
 
   programmer(options: PolicyProgrammerOptions = {}): PolicyProgrammer {
-    return new PolicyProgrammer({ run: this.run, startTool: this.startTool, ...options });
+    return new PolicyProgrammer({
+      run: this.run,
+      startTool: this.startTool,
+      sets: this.#setDriver(),
+      ...options,
+    });
+  }
+
+  #setDriver(): SetDriver {
+    const inner = new NetlinkSetDriver(ipsetTool(this.run), this.router.path);
+    return {
+      read: () => inner.read(),
+      write: async (commands, isLenient) => {
+        const before = this.processCount;
+        const refusal = await inner.write(commands, isLenient);
+        if (this.processCount === before) {
+          const input = `${commands.map(commandText).join('\n')}\n`;
+          this.commands.push({ command: 'ipset', args: ['restore'], input });
+        }
+        return refusal;
+      },
+      close: () => inner.close(),
+    };
   }
 
   /** Ends the tools of its programmers. */

@@ -133,7 +133,7 @@ describe('processes of the policy programmer', function () {
   });
 
   for (const backend of ['nft', 'legacy'] as const) {
-    it(`${backend}: an endpoint that comes or goes starts none for its rules`, async () => {
+    it(`${backend}: an endpoint that comes or goes starts none`, async () => {
       lab = new PolicyLab();
       const programmer = lab.programmer({ backend });
       await programmer.start();
@@ -158,7 +158,7 @@ describe('processes of the policy programmer', function () {
       assert.equal(rulesTools().length, 2);
       await applied(programmer, endpoint(1));
       assert.deepEqual(rulesTools(), [], 'nothing changed');
-      assert.ok(lab.processCount - before <= 2, 'the set tool alone');
+      assert.equal(lab.processCount, before);
       assert.deepEqual((await programmer.check()).drift, []);
       await programmer.close();
     });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { CommandRunner } from '../../../../fib/command.ts';
+import { ipsetTool } from '../../../../fib/ipset/commands.ts';
 import { KernelSets } from '../../../../fib/ipset/kernel-sets.ts';
 import { canonicalEntry, MemberSet, memberFamily } from '../../../../fib/ipset/members.ts';
 import { parseIpsetSave } from '../../../../fib/ipset/save.ts';
@@ -65,7 +66,7 @@ describe('set members', () => {
           }
           return { status: 0, stdout: '', stderr: '' };
         };
-        const sets = new KernelSets({ run });
+        const sets = new KernelSets({ driver: ipsetTool(run) });
         const model = new Set<string>();
         sets.upsert('oci4-s', 'ipv4', 'net', []);
         for (const action of steps) {
