@@ -112,7 +112,7 @@ async function together(folder: string): Promise<void> {
     '127.0.0.1:65001',
     '::1:65002',
   );
-  await server.prints(/"listening"[^]*"listening"/);
+  await server.prints(/"listening"[\s\S]*"listening"/);
   const injector = new Example(script('route-injector'), `127.0.0.1:${port}`, '65000', '65001', '192.0.2.11');
   const monitor = new Example(script('monitor'), '65002', '192.0.2.12', `::1:${port}:65000`);
   await injector.prints(/"session-up"/);

@@ -10,6 +10,7 @@ import { showList } from '../output/rows.ts';
 import { type Cell, type Column, renderTable } from '../output/table.ts';
 import { renderPaths } from './bgp-paths.ts';
 import { renderPeer } from './bgp-peer.ts';
+import { registerSpeak } from './bgp-speak.ts';
 
 export function registerBgp(program: Command, context: CommandContext): void {
   const bgp = program.command('bgp').description('BGP sessions and routes');
@@ -44,6 +45,7 @@ export function registerBgp(program: Command, context: CommandContext): void {
       ) => showRoutes(context, prefix, options),
     );
   registerDecode(bgp, context);
+  registerSpeak(bgp, context);
 }
 
 async function showPeers(context: CommandContext, peer: string | undefined, form: OutputForm): Promise<void> {

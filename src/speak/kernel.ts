@@ -1,0 +1,140 @@
+/** The kernel's routing table behind a speaker alone (`--fib`): best routes and static routes go there, next hops are followed. */
+import type { Speaker } from '../../bgp/speaker.ts';
+import { FibProgrammer } from '../../fib/programmer.ts';
+import type { TrackedNextHop } from '../../fib/routes/next-hops.ts';
+import { connectedSubnets } from '../agent/bgp/controller.ts';
+import { prefixOrAddress } from '../agent/bgp-routes.ts';
+import { fibRoutes, fibRoutesOfAddress, fibRoutesOfPrefix } from '../agent/fib-views.ts';
+import { LearnedRoutes } from '../agent/learned-routes.ts';
+import type { Log } from '../agent/log.ts';
+import type { ApiRoutes } from '../api/server.ts';
+import { FAMILIES, formatAddress } from '../net/address.ts';
+import { formatPrefix } from '../net/prefix.ts';
+import type { Forwarding } from './daemon.ts';
+import type { HostView } from './host.ts';
+import type { StaticRoute } from './static-routes.ts';
+
+/** Links of containers on this host, whose addresses are no subnets of the host. */
+const CONTAINER_LINKS = 'oci';
+
+interface KernelStatic {
+  readonly route: StaticRoute;
+  readonly form: string;
+  readonly tracked: TrackedNextHop | undefined;
+}
+
+/** Owns the FIB side. */
+export class SpeakKernel implements Forwarding {
+  readonly preserved: Forwarding['preserved'];
+  readonly #fib: FibProgrammer;
+  readonly #statics = new Map<string, KernelStatic>();
+  #learned: LearnedRoutes | undefined;
+  #swept = false;
+
+  private constructor(fib: FibProgrammer) {
+    this.#fib = fib;
+    this.preserved = { ipv4: fib.holdsOwnRoutes('ipv4'), ipv6: fib.holdsOwnRoutes('ipv6') };
+  }
+
+  /** Reads the kernel; writes nothing. Rejects with a NetlinkError. */
+  static async open(log: Log): Promise<SpeakKernel> {
+    const fib = await FibProgrammer.open({
+      onInterference: (prefix) =>
+        log.warn({ prefix: formatPrefix(prefix) }, 'somebody else changed a route of ours; it is put right'),
+      onError: (error, what) => log.error({ error }, `cannot ${what}`),
+    });
+    return new SpeakKernel(fib);
+  }
+
+  /** The host's links, as announced by the kernel. */
+  view(): Pick<HostView, 'connected'> {
+    return { connected: connectedSubnets(this.#fib.kernel.links.all(), CONTAINER_LINKS) };
+  }
+
+  /** `links`: those or their addresses changed; `routes`: a route may have become ready, or ceased to be. */
+  onChange(listener: (what: 'links' | 'routes') => void): void {
+    this.#fib.kernel.links.onChange(() => listener('links'));
+    this.#fib.onApplied(() => listener('routes'));
+  }
+
+  attach(speaker: Speaker): void {
+    this.#learned = new LearnedRoutes(speaker.rib, this.#fib.routes, this.#fib.nextHops);
+    speaker.onDeferralEnd((family) => this.#fib.routes.sweep(family, 'learned'));
+  }
+
+  detach(): void {
+    this.#learned?.close();
+    this.#learned = undefined;
+  }
+
+  setStatics(routes: readonly StaticRoute[]): void {
+    const wanted = new Map(routes.map((route) => [formatPrefix(route.prefix), route]));
+    for (const [key, { route, form, tracked }] of this.#statics) {
+      const next = wanted.get(key);
+      if (next !== undefined && formOf(next) === form) continue;
+      tracked?.release();
+      this.#fib.routes.removeRoute(route.prefix, sourceOf(route));
+      this.#statics.delete(key);
+    }
+    for (const [key, route] of wanted) {
+      if (this.#statics.has(key) || route.forwarding.kind === 'none') continue;
+      this.#statics.set(key, { route, form: formOf(route), tracked: this.#install(route) });
+    }
+    if (this.#swept) return;
+    this.#swept = true;
+    this.#fib.release();
+    for (const family of FAMILIES) this.#fib.routes.sweep(family, 'local');
+  }
+
+  isReady(route: StaticRoute): boolean {
+    return route.forwarding.kind === 'none' || this.#fib.isInstalled(route.prefix);
+  }
+
+  /** `GET /v1/routes`, as the agent answers it. */
+  apiRoutes(): ApiRoutes {
+    const { routes } = this.#fib;
+    return {
+      'GET /v1/routes': ({ query }) => {
+        const text = query.get('prefix');
+        if (text === null) return { rows: fibRoutes(routes) };
+        const wanted = prefixOrAddress(text);
+        return {
+          rows:
+            'address' in wanted
+              ? fibRoutesOfAddress(routes, wanted.address)
+              : fibRoutesOfPrefix(routes, wanted.prefix),
+        };
+      },
+    };
+  }
+
+  /** Stops; what is in the kernel stays. */
+  close(): void {
+    this.detach();
+    for (const { tracked } of this.#statics.values()) tracked?.release();
+    this.#fib.close();
+  }
+
+  #install({ prefix, forwarding }: StaticRoute): TrackedNextHop | undefined {
+    const { routes, nextHops } = this.#fib;
+    if (forwarding.kind === 'blackhole')
+      routes.setRoute(prefix, 'block', { kind: 'blackhole', nextHops: [] });
+    if (forwarding.kind !== 'via') return undefined;
+    const follow = ({ resolution }: Pick<TrackedNextHop, 'resolution'>): void => {
+      if (resolution.reachable) {
+        routes.setRoute(prefix, 'remote', { kind: 'unicast', nextHops: resolution.nextHops });
+      } else routes.removeRoute(prefix, 'remote');
+    };
+    const tracked = nextHops.track(forwarding.nextHop, 0, (resolution) => follow({ resolution }));
+    follow(tracked);
+    return tracked;
+  }
+}
+
+function sourceOf({ forwarding }: StaticRoute): 'block' | 'remote' {
+  return forwarding.kind === 'blackhole' ? 'block' : 'remote';
+}
+
+function formOf({ forwarding }: StaticRoute): string {
+  return forwarding.kind === 'via' ? `via ${formatAddress(forwarding.nextHop)}` : forwarding.kind;
+}

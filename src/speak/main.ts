@@ -1,0 +1,174 @@
+/** A speaker alone as a process: file, signals, API socket. */
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { bgpApiRoutes } from '../agent/bgp-routes.ts';
+import { CoalescedTask } from '../agent/coalesced.ts';
+import type { Log } from '../agent/log.ts';
+import { ApiServer } from '../api/server.ts';
+import { formatPrefix } from '../net/prefix.ts';
+import { VERSION } from '../version.ts';
+import { type OwnName, readSpeakConfig, type SpeakConfig } from './config.ts';
+import { SpeakDaemon, type SpeakDaemonOptions } from './daemon.ts';
+import { type HostView, hostView } from './host.ts';
+import type { SpeakKernel } from './kernel.ts';
+import { makePlan, type SpeakPlan } from './plan.ts';
+import { FileWatch } from './watch.ts';
+
+/** A stop that takes longer than this is cut short. */
+const STOP_TIMEOUT_MS = 10_000;
+
+export interface SpeakOptions {
+  readonly file: string;
+  /** which Node of the file we are */
+  readonly node?: string | undefined;
+  readonly listen: SpeakDaemonOptions['listen'];
+  /** best routes and static routes go to the kernel; needs CAP_NET_ADMIN */
+  readonly fib: boolean;
+  /** path of the API socket */
+  readonly socket: string;
+  readonly log: Log;
+}
+
+/** The speaker cannot start; each line says what is wrong, where, and what to do. */
+export class SpeakFailure extends Error {
+  readonly lines: readonly string[];
+
+  constructor(lines: readonly string[]) {
+    super(lines.join('\n'));
+    this.name = 'SpeakFailure';
+    this.lines = lines;
+  }
+}
+
+/** Reads the file and works out what would be done, for `--check`. Throws a SpeakFailure. */
+export function checkSpeakFile(file: string, node: string | undefined): SpeakPlan {
+  const { config } = read(readText(file), file, node);
+  return plan(config, hostView(), file);
+}
+
+/** Speaks until SIGTERM or SIGINT. Rejects with a SpeakFailure when it cannot start. */
+export async function runSpeak(options: SpeakOptions): Promise<void> {
+  const { file, log } = options;
+  const text = readText(file);
+  let { config, notes } = read(text, file, options.node);
+  let kernel: SpeakKernel | undefined;
+  const host = (): HostView => ({ ...hostView(), ...kernel?.view() });
+  const first = plan(config, host(), file);
+  // Before anything else that takes time: a signal at any moment ends us in order.
+  const stopping = new Promise<string>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal));
+  });
+  if (options.fib) kernel = await openKernel(log);
+  const daemon = new SpeakDaemon({ log, listen: options.listen, kernel });
+  const api = new ApiServer({ ...bgpApiRoutes(daemon), ...kernel?.apiRoutes() }, (error) =>
+    log.error({ error }, 'an API call failed'),
+  );
+  try {
+    await api.listen(options.socket);
+  } catch (error) {
+    kernel?.close();
+    throw new SpeakFailure([
+      `the API cannot be served at ${options.socket}: ${messageOf(error)}; name another with --socket`,
+    ]);
+  }
+  log.info({ version: VERSION, file, socket: options.socket, fib: options.fib }, 'starting');
+  for (const note of notes) log.warn({}, note);
+  await daemon.apply(kernel === undefined ? first : plan(config, host(), file));
+
+  const apply = new CoalescedTask(
+    async () => {
+      const made = makePlan(config, host(), file);
+      if (made.ok) await daemon.apply(made.plan);
+      else refuse(log, made.faults);
+      return {};
+    },
+    (error) => log.error({ error }, 'the configuration could not be put in force'),
+  );
+  const followed = new FileWatch(
+    file,
+    text,
+    (changed) => {
+      const result = readSpeakConfig(changed, file, ownName(options.node));
+      if (!result.ok) {
+        refuse(log, result.faults);
+        return;
+      }
+      ({ config, notes } = result);
+      for (const note of notes) log.warn({}, note);
+      log.info({ file }, 'configuration read anew');
+      apply.trigger();
+    },
+    (error) =>
+      log.error({ error: messageOf(error) }, `${file} cannot be followed; the last good one stays in force`),
+  );
+  process.on('SIGHUP', () => followed.read(true));
+  const subnets = (): string => host().connected.map(formatPrefix).join();
+  let known = subnets();
+  kernel?.onChange((what) => {
+    if (what === 'routes') {
+      daemon.updateStatics();
+      return;
+    }
+    const now = subnets();
+    if (now !== known) apply.trigger();
+    known = now;
+  });
+
+  const signal = await stopping;
+  log.info({ signal }, options.fib ? 'stopping; routes stay in the kernel' : 'stopping');
+  const force = setTimeout(() => process.exit(1), STOP_TIMEOUT_MS);
+  force.unref();
+  followed.close();
+  await apply.close();
+  await api.close();
+  await daemon.stop();
+  kernel?.close();
+  clearTimeout(force);
+}
+
+function ownName(given: string | undefined): OwnName {
+  return { given, host: hostname().toLowerCase() };
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new SpeakFailure([`${file} cannot be read: ${messageOf(error)}`]);
+  }
+}
+
+function read(
+  text: string,
+  file: string,
+  node: string | undefined,
+): { config: SpeakConfig; notes: readonly string[] } {
+  const result = readSpeakConfig(text, file, ownName(node));
+  if (!result.ok) throw new SpeakFailure(result.faults);
+  return result;
+}
+
+function plan(config: SpeakConfig, host: HostView, file: string): SpeakPlan {
+  const made = makePlan(config, host, file);
+  if (!made.ok) throw new SpeakFailure(made.faults);
+  return made.plan;
+}
+
+function refuse(log: Log, faults: readonly string[]): void {
+  for (const fault of faults) log.error({}, fault);
+  log.error({ faults: faults.length }, 'the configuration is not taken; the last good one stays in force');
+}
+
+// The kernel's library is loaded here only: without --fib it takes no memory.
+async function openKernel(log: Log): Promise<SpeakKernel> {
+  try {
+    const { SpeakKernel } = await import('./kernel.ts');
+    return await SpeakKernel.open(log);
+  } catch (error) {
+    throw new SpeakFailure([`--fib: the kernel's routes cannot be read: ${messageOf(error)}`]);
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
