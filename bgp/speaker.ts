@@ -89,6 +89,9 @@ export type ResetKind =
 export class Speaker {
   /** routes: for inspection, subscription and next-hop states */
   readonly rib: Rib;
+  /** our BGP identifier, unsigned 32-bit */
+  readonly routerId: number;
+  readonly localAs: number;
   readonly #log: SpeakerLog;
   readonly #clock: Clock;
   readonly #loop: WorkLoop;
@@ -113,6 +116,8 @@ export class Speaker {
 
   constructor(options: SpeakerOptions) {
     const { routerId, localAs, log, clock = systemClock } = options;
+    this.routerId = routerId;
+    this.localAs = localAs;
     this.#log = log;
     this.#clock = clock;
     this.#listen = options.listen;

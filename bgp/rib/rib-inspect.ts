@@ -1,6 +1,7 @@
 /** Looking into the RIB: paths as people see them, made one prefix at a time while somebody reads. Changes nothing. */
 import { FAMILIES, type Family } from '../../src/net/address.ts';
 import type { Prefix } from '../../src/net/prefix.ts';
+import { maskWord } from '../../src/net/prefix-table.ts';
 import type { DecisionReason, PathView } from '../types.ts';
 import { decodeAttributes } from '../wire/attribute-key.ts';
 import type { PathAttributes } from '../wire/types.ts';
@@ -36,8 +37,9 @@ export class RibInspector {
       if (id >= 0) yield* this.#viewsOf(rib, id, query);
       return;
     }
+    const isWanted = withinTest(rib, query.within);
     for (let id = 0; id < rib.prefixes.idLimit; id++) {
-      if (rib.prefixes.has(id)) yield* this.#viewsOf(rib, id, query);
+      if (rib.prefixes.has(id) && isWanted(id)) yield* this.#viewsOf(rib, id, query);
     }
   }
 
@@ -222,4 +224,21 @@ export class RibInspector {
     }
     return 0;
   }
+}
+
+/** Whether a prefix (id) lies inside another; made once, so that a scan of the table allocates nothing for those outside. */
+function withinTest(rib: FamilyRib, outer: Prefix | undefined): (id: number) => boolean {
+  if (outer === undefined) return () => true;
+  if (outer.family !== rib.family) return () => false;
+  const { prefixes } = rib;
+  const words = Math.ceil(outer.length / 32);
+  const view = new DataView(outer.bytes.buffer, outer.bytes.byteOffset, outer.bytes.length);
+  const wanted = Array.from({ length: words }, (_, index) => view.getInt32(4 * index));
+  return (id) => {
+    if (prefixes.lengthOf(id) < outer.length) return false;
+    for (let index = 0; index < words; index++) {
+      if (maskWord(prefixes.wordOf(id, index), outer.length - 32 * index) !== wanted[index]) return false;
+    }
+    return true;
+  };
 }

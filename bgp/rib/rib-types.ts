@@ -31,6 +31,8 @@ export interface RouteQuery {
   readonly prefix?: Prefix;
   /** with `prefix`: the longest prefix with a path that holds its network address, at most `prefix.length` long */
   readonly longestMatch?: boolean;
+  /** only prefixes inside this one, itself included; not together with `prefix` */
+  readonly within?: Prefix;
   /** only paths of this peer (id) */
   readonly peer?: number;
   /** Adj-RIB-In as received: attributes before import policy, unusable paths included */

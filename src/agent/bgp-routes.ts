@@ -1,12 +1,13 @@
 /** The API's paths on BGP sessions and routes: the same for whoever holds a speaker. */
-import type { Speaker } from '../../bgp/speaker.ts';
-import type { PathView } from '../../bgp/types.ts';
+import type { ResetKind, Speaker } from '../../bgp/speaker.ts';
+import { formatRouterId } from '../../bgp/wire/format.ts';
 import { problem } from '../api/problem.ts';
-import type { ApiRequest, ApiRoutes } from '../api/server.ts';
-import type { PathRow } from '../api/views.ts';
-import { type Address, addressesEqual, FAMILIES, type Family, parseAddress } from '../net/address.ts';
-import { hostPrefix, type Prefix, parsePrefix, prefixContainsAddress, prefixesEqual } from '../net/prefix.ts';
+import type { ApiRoutes } from '../api/server.ts';
+import type { BgpSummaryView, PathRow, PeerView } from '../api/views.ts';
+import { type Address, addressesEqual, formatAddress, parseAddress } from '../net/address.ts';
+import { type Prefix, parsePrefix } from '../net/prefix.ts';
 import type { NodePeer } from './bgp/peers.ts';
+import { findPaths, readRoutesQuery } from './bgp/routes-query.ts';
 import { pathRow, peerView } from './bgp/views.ts';
 
 /** A speaker with the resources that its peers come from; asked anew for each request. */
@@ -18,80 +19,90 @@ export interface BgpSource {
   resourceOf(peer: string): string;
 }
 
-/** `GET /v1/bgp/...` */
+/** `/v1/bgp/...` */
 export function bgpApiRoutes(source: BgpSource): ApiRoutes {
   return {
-    'GET /v1/bgp/peers': () => ({
-      json: (source.speaker?.peers() ?? []).map((status) => peerView(status, source.resourceOf(status.name))),
-    }),
+    'GET /v1/bgp/summary': () => ({ json: summary(source) }),
+    'GET /v1/bgp/peers': () => ({ json: peerViews(source) }),
     'GET /v1/bgp/peers/:peer': ({ params }) => {
       const name = peerName(source, params['peer'] ?? '');
       const status = source.speaker?.peer(name);
       if (status === undefined) throw unknownPeer(source, name);
       return { json: peerView(status, source.resourceOf(name)) };
     },
-    'GET /v1/bgp/routes': (request) => ({ rows: bgpRoutes(source, request) }),
+    'POST /v1/bgp/peers/:peer/reset': ({ params, body }) => ({
+      json: reset(source, params['peer'] ?? '', readKind(body)),
+    }),
+    'GET /v1/bgp/routes': ({ query }) => ({ rows: bgpRoutes(source, query) }),
   };
 }
 
-function* bgpRoutes(source: BgpSource, { query }: ApiRequest): Generator<PathRow> {
+function peerViews(source: BgpSource): PeerView[] {
+  return (source.speaker?.peers() ?? []).map((status) => peerView(status, source.resourceOf(status.name)));
+}
+
+function summary(source: BgpSource): BgpSummaryView {
+  const { speaker } = source;
+  if (speaker === undefined)
+    throw problem('unavailable', 'BGP does not run yet', { hint: 'See "ocicat status".' });
+  return {
+    routerId: formatRouterId(speaker.routerId),
+    asNumber: speaker.localAs,
+    listeningPorts: speaker.listeningPorts,
+    deferral: speaker.deferred,
+    locRib: speaker.rib.sizes.prefixes,
+    peers: peerViews(source),
+  };
+}
+
+const KINDS: readonly ResetKind[] = ['hard', 'soft-in', 'soft-out'];
+
+function readKind(body: unknown): ResetKind {
+  const given = typeof body === 'object' && body !== null && 'kind' in body ? body.kind : undefined;
+  const kind = KINDS.find((each) => each === given);
+  if (kind === undefined) throw problem('invalid', `expected {"kind"}: one of ${KINDS.join(', ')}`);
+  return kind;
+}
+
+function reset(source: BgpSource, text: string, kind: ResetKind): { peer: string; kind: ResetKind } {
+  const { speaker } = source;
+  const name = peerName(source, text);
+  const status = speaker?.peer(name);
+  if (speaker === undefined || status === undefined) throw unknownPeer(source, text);
+  if (kind !== 'hard' && status.state !== 'Established') {
+    throw problem('conflict', `peer ${name} is in state ${status.state}`, {
+      hint: 'A soft reset needs a session that is up.',
+    });
+  }
+  if (kind === 'soft-in' && !status.capabilitiesReceived.includes('Route Refresh')) {
+    throw problem(
+      'conflict',
+      `peer ${name} knows no route refresh: it cannot be asked for its routes again`,
+      {
+        hint: `"ocicat bgp reset ${name} hard" makes it send them anew.`,
+      },
+    );
+  }
+  speaker.reset(name, kind);
+  return { peer: name, kind };
+}
+
+function* bgpRoutes(source: BgpSource, query: URLSearchParams): Generator<PathRow> {
+  const wanted = readRoutesQuery(query);
   const { speaker } = source;
   if (speaker === undefined) return;
-  const text = query.get('prefix');
-  const wanted = text === null ? undefined : prefixOrAddress(text);
-  const only = readFamily(query.get('family'));
-  const family =
-    wanted === undefined ? only : 'address' in wanted ? wanted.address.family : wanted.prefix.family;
-  for (const each of FAMILIES) {
-    if (family !== undefined && family !== each) continue;
-    for (const path of pathsOf(source, query, each, wanted)) yield pathRow(path);
+  let id: number | undefined;
+  if (wanted.peer !== undefined) {
+    id = speaker.ribPeerId(peerName(source, wanted.peer));
+    if (id === undefined) throw unknownPeer(source, wanted.peer);
   }
+  for (const path of findPaths(speaker.rib, wanted, id)) yield pathRow(path);
 }
 
 /** What a query names: an address for its longest match, or a prefix. */
 export type Wanted = { readonly address: Address } | { readonly prefix: Prefix };
 
-function pathsOf(
-  source: BgpSource,
-  query: URLSearchParams,
-  family: Family,
-  wanted: Wanted | undefined,
-): Iterable<PathView> {
-  const { speaker } = source;
-  if (speaker === undefined) return [];
-  const peer = query.get('received') ?? query.get('advertised');
-  const which =
-    wanted === undefined
-      ? {}
-      : 'address' in wanted
-        ? { prefix: hostPrefix(wanted.address), longestMatch: true }
-        : { prefix: wanted.prefix };
-  if (peer === null) return speaker.rib.routes({ family, ...which });
-  const name = peerName(source, peer);
-  const id = speaker.ribPeerId(name);
-  if (id === undefined) throw unknownPeer(source, peer);
-  if (query.has('received')) return speaker.rib.routes({ family, peer: id, received: true, ...which });
-  return withinWanted(speaker.rib.advertised(id, family), wanted);
-}
-
-function* withinWanted(paths: Iterable<PathView>, wanted: Wanted | undefined): Generator<PathView> {
-  if (wanted === undefined) {
-    yield* paths;
-    return;
-  }
-  let best: PathView | undefined;
-  for (const path of paths) {
-    if ('prefix' in wanted) {
-      if (prefixesEqual(path.prefix, wanted.prefix)) yield path;
-    } else if (
-      prefixContainsAddress(path.prefix, wanted.address) &&
-      (best === undefined || path.prefix.length > best.prefix.length)
-    )
-      best = path;
-  }
-  if (best !== undefined) yield best;
-}
-
+/** The speaker's name of a peer that a person calls by address, name or resource. */
 function peerName(source: BgpSource, text: string): string {
   const address = parseAddress(text);
   const found = source.peers.find(
@@ -101,11 +112,12 @@ function peerName(source: BgpSource, text: string): string {
       resource === `BGPPeer ${text}` ||
       (address !== undefined && addressesEqual(config.address, address)),
   );
-  return found?.config.name ?? text;
+  // A peer that came by itself goes by its address.
+  return found?.config.name ?? (address === undefined ? text : formatAddress(address));
 }
 
 function unknownPeer(source: BgpSource, name: string): Error {
-  const known = source.peers.map(({ config }) => config.name).join(', ');
+  const known = (source.speaker?.peers() ?? []).map((peer) => peer.name).join(', ');
   return problem('not-found', `there is no BGP peer ${name}`, {
     hint: known === '' ? 'This node has no peers.' : `Peers are ${known}.`,
   });
@@ -121,11 +133,4 @@ export function prefixOrAddress(text: string): Wanted {
     'invalid',
     `"${text}" is neither an address nor a prefix such as 10.0.0.0/8 or 2001:db8::/32`,
   );
-}
-
-function readFamily(text: string | null): Family | undefined {
-  if (text === null) return undefined;
-  const family = FAMILIES.find((each) => each === text);
-  if (family === undefined) throw problem('invalid', `family "${text}": choose ipv4 or ipv6`);
-  return family;
 }

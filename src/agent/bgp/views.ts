@@ -60,6 +60,7 @@ export function pathRow(path: PathView): PathRow {
     ...optional('policyNote', path.policyNote),
     ...optional('reason', path.reason),
     from: source.kind === 'local' ? 'local' : source.peer,
+    ...optional('pathId', path.pathId),
     ...optional('fromRouterId', source.kind === 'peer' ? formatRouterId(source.routerId) : undefined),
     ...optional('nextHop', attributes.nextHop && formatAddress(attributes.nextHop)),
     ...optional(

@@ -22,7 +22,9 @@ const FILE = concat(
 async function decode(form: FileForm, file = FILE): Promise<string> {
   let out = '';
   const terminal = {
-    out: (text: string) => void (out += text),
+    out: (text: string) => {
+      out += text;
+    },
     err: () => undefined,
     colour: false,
     now: () => 0,
