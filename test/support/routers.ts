@@ -26,6 +26,10 @@ export interface RouterConfig {
   readonly gracefulRestart?: boolean;
   /** RFC 5082, one hop */
   readonly ttlSecurity?: boolean;
+  /** the neighbour is several hops away, for BGP and BFD */
+  readonly multihop?: boolean;
+  /** BFD with 300 ms x 3, through FRR's bfdd or BIRD itself */
+  readonly bfd?: boolean;
   readonly announce: readonly string[];
 }
 
@@ -46,6 +50,8 @@ export interface Router {
   /** SIGSTOP to the BGP daemon */
   freeze(): void;
   thaw(): void;
+  /** SIGSTOP to the daemon that speaks BFD; `thaw` continues it */
+  freezeBfd(): void;
   /** removes the run directory */
   dispose(): void;
   /** `Established`, or another word of the router's own */
@@ -131,6 +137,7 @@ class Frr implements Router {
   readonly #daemons: Daemons;
   #announced: readonly string[];
   #bgpd: ChildProcess | undefined;
+  #bfdd: ChildProcess | undefined;
 
   constructor(netns: Netns, config: RouterConfig) {
     this.#config = config;
@@ -155,6 +162,20 @@ class Frr implements Router {
       join(directory, 'zebra.pid'),
     );
     await eventually('zebra answers', () => existsSync(join(directory, 'zserv.api')));
+    if (this.#config.bfd) {
+      writeFileSync(this.#daemons.path('bfdd.conf'), 'hostname router\n');
+      this.#bfdd = this.#daemons.spawn(
+        '/usr/lib/frr/bfdd',
+        ...common,
+        '--bfdctl',
+        join(directory, 'bfdd.sock'),
+        '-f',
+        join(directory, 'bfdd.conf'),
+        '-i',
+        join(directory, 'bfdd.pid'),
+      );
+      await eventually('bfdd answers', () => existsSync(join(directory, 'bfdd.vty')));
+    }
     this.#bgpd = this.#daemons.spawn(
       '/usr/lib/frr/bgpd',
       ...common,
@@ -168,7 +189,7 @@ class Frr implements Router {
 
   async kill(): Promise<void> {
     await this.#daemons.kill();
-    for (const name of ['zserv.api', 'bgpd.vty', 'zebra.vty'])
+    for (const name of ['zserv.api', 'bgpd.vty', 'zebra.vty', 'bfdd.vty', 'bfdd.sock'])
       rmSync(this.#daemons.path(name), { force: true });
   }
 
@@ -178,6 +199,11 @@ class Frr implements Router {
 
   thaw(): void {
     this.#bgpd?.kill('SIGCONT');
+    this.#bfdd?.kill('SIGCONT');
+  }
+
+  freezeBfd(): void {
+    this.#bfdd?.kill('SIGSTOP');
   }
 
   dispose(): void {
@@ -272,6 +298,10 @@ class Frr implements Router {
       ` neighbor ${neighbour} advertisement-interval 0`,
       ...(passive ? [` neighbor ${neighbour} passive`] : []),
       ...(this.#config.ttlSecurity ? [` neighbor ${neighbour} ttl-security hops 1`] : []),
+      ...(this.#config.multihop ? [` neighbor ${neighbour} ebgp-multihop 8`] : []),
+      // Else bgpd asks for another BFD session once it knows its address, and ends the first.
+      ...(this.#config.bfd ? [` neighbor ${neighbour} update-source ${this.#config.local}`] : []),
+      ...(this.#config.bfd ? [` neighbor ${neighbour} bfd 3 300 300`] : []),
     ];
     for (const family of ['ipv4', 'ipv6'] as const) {
       lines.push(` address-family ${family} unicast`, `  neighbor ${neighbour} activate`);
@@ -332,6 +362,10 @@ class Bird implements Router {
     this.#bird?.kill('SIGCONT');
   }
 
+  freezeBfd(): void {
+    this.freeze();
+  }
+
   dispose(): void {
     this.#daemons.dispose();
   }
@@ -386,7 +420,8 @@ class Bird implements Router {
   }
 
   #write(): void {
-    const { routerId, as, local, neighbour, neighbourAs, passive, gracefulRestart } = this.#config;
+    const { routerId, as, local, neighbour, neighbourAs, passive, gracefulRestart, bfd, multihop } =
+      this.#config;
     const hold = this.#config.holdTimeSec ?? 3;
     const statics = (family: Family): string =>
       this.#announced
@@ -399,6 +434,7 @@ class Bird implements Router {
       `log "${this.#daemons.path('bird.log')}" all;
 router id ${routerId};
 protocol device {}
+${bfd ? 'protocol bfd { interface "*" { interval 300 ms; multiplier 3; }; multihop { interval 300 ms; multiplier 3; }; }' : ''}
 protocol static static4 { ipv4; ${statics('ipv4')} }
 protocol static static6 { ipv6; ${statics('ipv6')} }
 protocol bgp peer {
@@ -406,6 +442,8 @@ protocol bgp peer {
   neighbor ${neighbour} as ${neighbourAs};
   ${passive ? 'passive on;' : ''}
   ${this.#config.ttlSecurity ? 'ttl security on;' : ''}
+  ${multihop ? 'multihop 8;' : ''}
+  ${bfd ? 'bfd on;' : ''}
   hold time ${hold};
   keepalive time 1;
   connect delay time 1;

@@ -3,6 +3,7 @@
  * JSON on standard input, `{id, method, args}`; answers, `{id, result}` or `{id, error}`, and the speaker's events, `{event}`, go
  * to standard output. Started by `SpeakerProcess` (speaker-process.ts).
  */
+import { readdirSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { SpeakerEvent } from '../../bgp/speaker/events.ts';
 import { Speaker } from '../../bgp/speaker.ts';
@@ -201,6 +202,7 @@ function peer(name: string): ChildPeerStatus | undefined {
     families: status.families,
     helperUntil: status.gracefulRestart.helperUntil,
     peerFamilies: status.gracefulRestart.peerFamilies,
+    bfd: status.bfd,
   };
 }
 
@@ -229,6 +231,13 @@ async function call(request: ChildRequest): Promise<unknown> {
         .map(({ name }) => name);
     case 'messages':
       return received.filter(({ from }) => from === request.peer).map(({ hex }) => hex);
+    case 'block': {
+      const end = performance.now() + request.ms;
+      while (performance.now() < end);
+      return undefined;
+    }
+    case 'threads':
+      return readdirSync('/proc/self/task').length;
     case 'draining':
       return running().setDraining(request.on);
     case 'withdraw':

@@ -2,6 +2,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import type { BfdStatus } from '../../bgp/bfd/types.ts';
 import type { PeerConfig, PeerCounters, PeerFamilyStatus } from '../../bgp/types.ts';
 import type { LargeCommunity } from '../../bgp/wire/types.ts';
 import type { Family } from '../../src/net/address.ts';
@@ -82,6 +83,7 @@ export interface ChildPeerStatus {
   readonly families: Readonly<Record<Family, PeerFamilyStatus>>;
   readonly helperUntil: number | undefined;
   readonly peerFamilies: readonly Family[];
+  readonly bfd: BfdStatus | undefined;
 }
 
 export type ChildRequest =
@@ -96,6 +98,10 @@ export type ChildRequest =
       readonly asPath?: readonly number[];
     }
   | { readonly method: 'routes' | 'details' | 'peers' }
+  /** keeps the main thread busy */
+  | { readonly method: 'block'; readonly ms: number }
+  /** threads of the process */
+  | { readonly method: 'threads' }
   | { readonly method: 'messages'; readonly peer: string }
   | { readonly method: 'draining'; readonly on: boolean }
   | { readonly method: 'peer' | 'enable'; readonly peer: string }
