@@ -18,6 +18,13 @@ const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const
 
 const DOCKER_MODES = ['auto', 'on', 'off'] as const;
 
+/** Calico's grace. */
+const DEFAULT_LEAK_GRACE_SEC = 900;
+/** A container may take so long from its first address to the first sign of life. */
+const MIN_LEAK_GRACE_SEC = 60;
+const MAX_LEAK_GRACE_SEC = 86_400;
+const LEAK_GRACE_RANGE = `must be a whole number of seconds from ${MIN_LEAK_GRACE_SEC} to ${MAX_LEAK_GRACE_SEC}`;
+
 const NODE_NAME = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 
 const schema = z.strictObject({
@@ -37,6 +44,16 @@ const schema = z.strictObject({
         .max(107)
         .default(DOCKER_PLUGIN_SOCKET),
       apiSocket: z.string().startsWith('/', 'must be an absolute path').max(107).default(DOCKER_API_SOCKET),
+    })
+    .prefault({}),
+  ipam: z
+    .strictObject({
+      leakGraceSec: z
+        .number(LEAK_GRACE_RANGE)
+        .int(LEAK_GRACE_RANGE)
+        .min(MIN_LEAK_GRACE_SEC, LEAK_GRACE_RANGE)
+        .max(MAX_LEAK_GRACE_SEC, LEAK_GRACE_RANGE)
+        .default(DEFAULT_LEAK_GRACE_SEC),
     })
     .prefault({}),
   log: z
@@ -62,6 +79,10 @@ export interface AgentConfig {
   readonly store: StoreConfig;
   readonly socket: string;
   readonly docker: DockerConfig;
+  readonly ipam: {
+    /** an address is freed when nothing on this host has shown a sign of its use for so long; 60..86400 */
+    readonly leakGraceSec: number;
+  };
   readonly log: { readonly level: (typeof LOG_LEVELS)[number]; readonly format: 'json' | 'pretty' };
 }
 

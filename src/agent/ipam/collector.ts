@@ -8,9 +8,6 @@ import { formatAddress } from '../../net/address.ts';
 import type { Log } from '../log.ts';
 import { type HeldAddress, type LeakCandidate, LeakTracker } from './leaks.ts';
 
-/** Calico's grace. */
-export const LEAK_GRACE_MS = 15 * 60_000;
-
 /** What the collector works with. */
 export interface CollectorOptions {
   readonly ipam: Ipam;
@@ -19,8 +16,8 @@ export interface CollectorOptions {
   readonly signOfLife: (held: HeldAddress) => string | undefined;
   /** Whether store and kernel are known well enough to judge at all. */
   readonly canJudge: () => boolean;
-  /** default: `LEAK_GRACE_MS`; a look is taken each half of it */
-  readonly graceMs?: number;
+  /** a look is taken each half of it */
+  readonly graceMs: number;
   /** monotonic, ms; default: the process's clock */
   readonly clock?: () => number;
 }
@@ -49,7 +46,7 @@ export class IpamCollector {
 
   constructor(options: CollectorOptions) {
     this.#options = options;
-    this.#graceMs = options.graceMs ?? LEAK_GRACE_MS;
+    this.#graceMs = options.graceMs;
     this.#clock = options.clock ?? (() => performance.now());
     this.#tracker = new LeakTracker(this.#graceMs);
   }

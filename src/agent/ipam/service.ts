@@ -29,7 +29,13 @@ import type { Log } from '../log.ts';
 import { MANAGED_ANNOTATION } from '../node-identity.ts';
 import type { ResourceCache } from '../resources/cache.ts';
 import { IpamCollector } from './collector.ts';
-import { type EvidenceSources, type Holder, signOfLife } from './evidence.ts';
+import {
+  type EvidenceSources,
+  type Holder,
+  type KernelParts,
+  kernelEvidence,
+  signOfLife,
+} from './evidence.ts';
 import { ipamMetrics, liveViolations, type Metric } from './metrics.ts';
 import type { IpamResources } from './options.ts';
 import type { AddressView, ReleaseOrder, ReleaseView, SettingsView, SplitView } from './views.ts';
@@ -41,7 +47,9 @@ export interface IpamServiceOptions {
   readonly cache: ResourceCache;
   readonly ipam: Ipam;
   readonly resources: IpamResources;
-  readonly kernel: Pick<EvidenceSources, 'links' | 'routes' | 'linkNameOf'>;
+  readonly kernel: KernelParts;
+  /** how long an address must show no sign of life before it is freed */
+  readonly leakGraceMs: number;
   readonly log: Log;
 }
 
@@ -55,11 +63,12 @@ export class IpamService {
 
   constructor(options: IpamServiceOptions) {
     this.#options = options;
-    const { cache, store, ipam, kernel, log } = options;
-    const evidence: EvidenceSources = { cache, ...kernel, holders: this.#holders };
+    const { cache, store, ipam, kernel, log, leakGraceMs } = options;
+    const evidence: EvidenceSources = { cache, kernel: kernelEvidence(kernel), holders: this.#holders };
     this.#collector = new IpamCollector({
       ipam,
       log,
+      graceMs: leakGraceMs,
       signOfLife: (held) => signOfLife(evidence, held),
       canJudge: () =>
         cache.isInSync && store.availability().state === 'available' && kernel.routes.kernel.isCurrent,

@@ -27,12 +27,17 @@ describe('src/agent/config', () => {
         pluginSocket: '/run/docker/plugins/ocicat.sock',
         apiSocket: '/run/docker.sock',
       },
+      ipam: { leakGraceSec: 900 },
       log: { level: 'info', format: 'json' },
     });
   });
 
   it('lets a variable win over the file', () => {
     assert.equal(read('nodeName: h1\nlog: {level: debug}\n', { OCICAT_LOG_LEVEL: 'warn' }).log.level, 'warn');
+  });
+
+  it('takes a grace time for addresses that nothing uses', () => {
+    assert.equal(read('nodeName: h1\nipam: {leakGraceSec: 60}\n').ipam.leakGraceSec, 60);
   });
 
   it('does without the default file, not without a named one', () => {
@@ -64,6 +69,9 @@ describe('src/agent/config', () => {
     ['an unknown variable', '', { OCICAT_LOGLEVEL: 'info' }, /unknown variable OCICAT_LOGLEVEL/],
     ['a bad Docker mode', 'docker: {plugin: yes}\n', {}, /docker\.plugin: must be one of auto, on, off/],
     ['a relative socket', 'socket: api.sock\n', {}, /socket: must be an absolute path/],
+    ['a grace time that is too short', 'ipam: {leakGraceSec: 59}\n', {}, /ipam\.leakGraceSec: .*60 to 86400/],
+    ['a grace time in words', 'ipam: {leakGraceSec: 15m}\n', {}, /ipam\.leakGraceSec: .*whole number/],
+    ['a grace time in parts', 'ipam: {leakGraceSec: 90.5}\n', {}, /ipam\.leakGraceSec: .*whole number/],
     ['broken YAML', 'nodeName: [\n', {}, /agent\.yaml:\d+: /],
     ['a list', '- 1\n', {}, /must hold a mapping/],
     ['a bad node name', 'nodeName: Host_1\n', {}, /nodeName: must be lower-case/],
