@@ -7,6 +7,7 @@ import { paint } from '../output/table.ts';
 const REASON_TEXT: Readonly<Record<string, string>> = {
   'only-path': 'the only path',
   'local-origin': 'originated here',
+  'long-lived-stale': 'long-lived stale (RFC 9494)',
   'local-pref': 'LOCAL_PREF',
   'as-path-length': 'length of AS_PATH',
   origin: 'ORIGIN',
@@ -37,6 +38,7 @@ function renderPath(path: PathRow, terminal: Terminal): string {
   const from = path.from === 'local' ? 'originated here' : `from ${path.from} (${path.fromRouterId ?? '?'})`;
   const lines = [
     `AS path: ${path.asPath || 'local'}`,
+    ...(path.pathId === undefined ? [] : [`path identifier ${path.pathId}`]),
     `next hop ${path.nextHop ?? 'self'}${path.linkLocalNextHop === undefined ? '' : ` (${path.linkLocalNextHop})`} ${from}`,
     [
       `origin ${origin}`,
