@@ -350,6 +350,8 @@ export class Speaker {
     if (isFailure(change) && peer.session.connections.length > 0) {
       peer.reset(CEASE.bfdDown, `BFD went down: ${diagnostic}`);
     }
+    // What kept the session down is over: no need to wait out IdleHold.
+    if (change.to === 'Up') peer.resumeAfter(CEASE.bfdDown);
   }
 
   #startPeers(peers: Iterable<Peer>): void {

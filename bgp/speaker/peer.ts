@@ -186,6 +186,14 @@ export class Peer {
     this.dispatch({ type: 'AutomaticStop', error: notification(ERROR.cease, subcode), reason });
   }
 
+  /** Ends the wait in Idle if a Cease with this subcode, ours or the peer's, was its cause. */
+  resumeAfter(subcode: number): void {
+    const { base, lastReset } = this.#session;
+    const error = lastReset?.error;
+    if (base !== 'Idle' || error?.code !== ERROR.cease || error.subcode !== subcode) return;
+    this.dispatch({ type: 'IdleHoldTimer_Expires' });
+  }
+
   /** Asks the peer to send a family again (RFC 2918). False when it is not up or does not know how. */
   requestRefresh(family: Family): boolean {
     const negotiated = this.negotiated;

@@ -90,6 +90,17 @@ describe('peers under BFD', () => {
     assert.ok(one.events.some((event) => event.type === 'bfd' && event.change.to === 'Down'));
   });
 
+  it('BGP starts again with BFD, without waiting for IdleHold; but not when it was stopped for another reason', async () => {
+    const { one, watch } = await pair();
+    watch.change({});
+    assert.equal(stateOf(one), 'Idle');
+    watch.change({ from: 'Init', to: 'Up' });
+    assert.equal(stateOf(one), 'Connect');
+    one.speaker.disable(one.config.name);
+    watch.change({ from: 'Init', to: 'Up' });
+    assert.equal(stateOf(one), 'Idle(Admin)');
+  });
+
   for (const [title, change] of [
     [
       'the peer ends BFD on purpose (RFC 5882 3.2)',
