@@ -5,6 +5,7 @@
  */
 import { type Address, type Family, formatAddress } from '../net/address.ts';
 import { comparePrefixes, formatPrefix, type Prefix, prefixContains, prefixOf } from '../net/prefix.ts';
+import { OutcomeUnknown } from '../store/errors.ts';
 import { affinityParts, type BlockDocument } from '../store/ipam-documents.ts';
 import type { IpamEntry } from '../store/ipam-store.ts';
 import {
@@ -311,6 +312,8 @@ export class Allocator {
     try {
       view.note(await store.update(entry.key, block, entry.revision));
     } catch (error) {
+      // It may have taken effect, now or in a moment: the handle must lead there, for whoever tries again or gives up.
+      if (error instanceof OutcomeUnknown) throw error;
       const now = await readBlock(this.#context, cidr);
       if (now !== undefined) view.note(now);
       await setHandleCount(store, handle, cidr, now === undefined ? 0 : countOf(now.value, handle));

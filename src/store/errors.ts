@@ -61,12 +61,18 @@ export class NotAdmitted extends StoreError {
   }
 }
 
-/** The store cannot be reached, read or written now: disk full, no permission, connection lost. Nothing was applied. */
+/** The store cannot be reached, read or written now: disk full, no permission, connection lost. Nothing was applied, but see below. */
 export class StoreUnavailable extends StoreError {
   constructor(message: string, options?: ErrorOptions) {
     super('unavailable', message, options);
   }
 }
+
+/**
+ * A write was sent and its answer never came: it may have taken effect, and it may still do so a moment later. The next `get` of the key
+ * asks the store itself; so read again before anything is decided, and undo nothing that the write would need if it did take effect.
+ */
+export class OutcomeUnknown extends StoreUnavailable {}
 
 /** Another living process has the store open. */
 export class StoreLocked extends StoreError {

@@ -1,7 +1,7 @@
 /** The etcd store while members of a real cluster of three are killed, frozen, restarted, and while its connections are cut. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { RevisionConflict, StoreUnavailable } from '../../src/store/errors.ts';
+import { OutcomeUnknown, RevisionConflict, StoreUnavailable } from '../../src/store/errors.ts';
 import { type EtcdStore, openEtcdStore } from '../../src/store/etcd/etcd-store.ts';
 import { handleKey } from '../../src/store/ipam-documents.ts';
 import { EtcdCluster } from '../support/etcd.ts';
@@ -214,6 +214,19 @@ describe('etcd store over three members', function () {
       ['+w2', '-w1'],
     );
     ledger.assertSound();
+  });
+
+  it('a write that took effect without an answer says so, and the next look asks etcd itself', async () => {
+    const store = await open(proxied());
+    await eventually('readable', async () => (await store.list('Node')) !== undefined, { timeoutMs: 20_000 });
+    for (const proxy of proxies) proxy.mute();
+    const key = handleKey('unanswered');
+    await assert.rejects(store.ipam.create(key, { block: {}, deleted: false }), OutcomeUnknown);
+    for (const proxy of proxies) proxy.mend();
+    const found = await eventually('etcd answers', () => store.ipam.get(key).catch(() => undefined), {
+      timeoutMs: 20_000,
+    });
+    assert.deepEqual(found.value, { block: {}, deleted: false });
   });
 
   it('another cluster at the same endpoints: its contents replace the old ones', async () => {

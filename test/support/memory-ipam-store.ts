@@ -27,6 +27,8 @@ export class MemoryIpamStore implements IpamStore {
   #counter = 0;
   /** called before each write with a description of it */
   beforeWrite: (step: string) => void | Promise<void> = () => {};
+  /** called after a replacement took effect; what it throws is the answer */
+  afterUpdate: (step: string) => void = () => {};
 
   async get<K extends IpamKind>(key: IpamKey<K>): Promise<IpamEntry<K> | undefined> {
     const entry = this.#entries.get(formatIpamKey(key));
@@ -54,7 +56,9 @@ export class MemoryIpamStore implements IpamStore {
   ): Promise<IpamEntry<K>> {
     await this.beforeWrite(`update ${formatIpamKey(key)}`);
     this.#assertRevision(key, expected);
-    return this.#put(key, value);
+    const entry = this.#put(key, value);
+    this.afterUpdate(`update ${formatIpamKey(key)}`);
+    return entry;
   }
 
   async delete(key: IpamKey, expected: Revision): Promise<void> {

@@ -8,6 +8,7 @@ export class TcpProxy {
   #targetPort: number;
   #isCut = false;
   #isSilent = false;
+  #isMute = false;
   #accepted = 0;
   /** octets from the server after which the relay cuts itself */
   #cutAfter = Number.POSITIVE_INFINITY;
@@ -53,6 +54,11 @@ export class TcpProxy {
     this.#isSilent = true;
   }
 
+  /** Swallows what the server says; what is said to it arrives. */
+  mute(): void {
+    this.#isMute = true;
+  }
+
   /** Relays to another port from now on. */
   redirect(port: number): void {
     this.#targetPort = port;
@@ -62,6 +68,7 @@ export class TcpProxy {
   mend(): void {
     this.#isCut = false;
     this.#isSilent = false;
+    this.#isMute = false;
     this.#cutAfter = Number.POSITIVE_INFINITY;
     // What was swallowed is missing in the streams.
     for (const socket of this.#sockets) socket.destroy();
@@ -85,7 +92,7 @@ export class TcpProxy {
     ] as const) {
       this.#sockets.add(from);
       from.on('data', (data) => {
-        if (this.#isSilent) return;
+        if (this.#isSilent || (this.#isMute && from === far)) return;
         to.write(data);
         if (from !== far) return;
         this.#cutAfter -= data.length;

@@ -1,6 +1,6 @@
 /** The members of an etcd cluster: calls with a deadline, on another member when one does not answer, and what the errors mean. */
 import type { Etcd3, IRangeResponse, ITxnRequest, ITxnResponse } from 'etcd3';
-import { StoreUnavailable } from '../errors.ts';
+import { OutcomeUnknown, StoreUnavailable } from '../errors.ts';
 import type { EtcdEndpoints } from './endpoints.ts';
 import { IPAM_CONFIG_KEY } from './keys.ts';
 import { type Credentials, clientOptions, readCredentials, sameCredentials } from './options.ts';
@@ -21,6 +21,9 @@ export interface Answer<T> {
   readonly value: T;
   readonly isRepeated: boolean;
 }
+
+/** An attempt may have reached a member, and no answer came back. */
+class NoAnswer extends StoreUnavailable {}
 
 /** The members of one cluster. */
 export class Cluster {
@@ -78,9 +81,15 @@ export class Cluster {
     return answer.value;
   }
 
-  /** Executes a transaction. Rejects with `StoreUnavailable`: then it may or may not have taken effect. */
+  /** Executes a transaction. Rejects with `OutcomeUnknown` when it may have taken effect, else with `StoreUnavailable`. */
   async txn(request: ITxnRequest): Promise<Answer<ITxnResponse>> {
-    return await this.#call(async (client, options) => await client.kv.txn(request, options));
+    try {
+      return await this.#call(async (client, options) => await client.kv.txn(request, options));
+    } catch (error) {
+      if (!(error instanceof NoAnswer)) throw error;
+      const message = `${error.message}; whether the write took effect is not known`;
+      throw new OutcomeUnknown(message, { cause: error.cause });
+    }
   }
 
   /** The revision of the whole store, from a linearizable read: a member without a quorum cannot answer it. */
@@ -112,11 +121,15 @@ export class Cluster {
     await this.#open();
     let isRepeated = false;
     let last: unknown;
+    let isClosed = false;
     const first = avoid === undefined ? this.#preferred : avoid + 1;
     for (let attempt = 0; attempt < Math.max(MIN_ATTEMPTS, this.size); attempt++) {
       const member = (first + attempt) % this.size;
       const client = this.#clients[member];
-      if (client === undefined || this.#isClosed) throw new StoreUnavailable('the etcd store is closed');
+      if (client === undefined || this.#isClosed) {
+        isClosed = true;
+        break;
+      }
       try {
         const value = await work(client, { deadline: Date.now() + ATTEMPT_TIMEOUT_MS });
         if (avoid === undefined) this.#preferred = member;
@@ -128,8 +141,9 @@ export class Cluster {
       }
     }
     // Certificates and passwords are replaced while the agent runs.
-    await this.#renew();
-    throw new StoreUnavailable(explain(last), { cause: last });
+    if (!isClosed) await this.#renew();
+    const Failure = isRepeated ? NoAnswer : StoreUnavailable;
+    throw new Failure(isClosed ? 'the etcd store is closed' : explain(last), { cause: last });
   }
 
   async #open(): Promise<void> {

@@ -18,6 +18,8 @@ export interface KeyWriter {
   create(etcdKey: string, text: string): Promise<Swap>;
   replace(etcdKey: string, text: string, expected: number): Promise<Swap>;
   remove(etcdKey: string, expected: number | undefined): Promise<Swap>;
+  /** Asks etcd itself about a key whose last write got no answer. Rejects with `StoreUnavailable`. */
+  settle(etcdKey: string): Promise<void>;
   /** Throws `StoreUnavailable` when nothing is known yet or the store is closed. */
   assertReadable(): void;
   whenReadable(work: () => Subscription): Subscription;
@@ -40,6 +42,7 @@ export class EtcdIpam implements IpamStore {
 
   async get<K extends IpamKind>(key: IpamKey<K>): Promise<IpamEntry<K> | undefined> {
     this.#writer.assertReadable();
+    await this.#writer.settle(ipamKey(key));
     return this.#present(key);
   }
 

@@ -13,6 +13,7 @@ import {
   NotAdmitted,
   NotFound,
   NotStorable,
+  OutcomeUnknown,
   RevisionConflict,
   StoreUnavailable,
 } from '../errors.ts';
@@ -41,7 +42,7 @@ import { IPAM_CONFIG_KEY, IPAM_PREFIX, resourceKey } from './keys.ts';
 import { Mirror } from './mirror.ts';
 import { decodeResource, encodeResource, identityOf } from './resource-json.ts';
 import { ResourceMirror } from './resource-mirror.ts';
-import { createKey, deleteKey, probeWrite, replaceKey, type Swap } from './writer.ts';
+import { createKey, deleteKey, probeWrite, rawEntry, replaceKey, type Swap } from './writer.ts';
 
 /** How to open an etcd store. */
 export interface EtcdStoreOptions {
@@ -94,6 +95,8 @@ export class EtcdStore implements Store {
   readonly #startGraceMs: number;
   readonly #readable = Promise.withResolvers<void>();
   readonly #writes = new Set<Promise<unknown>>();
+  /** keys whose last write by this host got no answer */
+  readonly #unsure = new Set<string>();
   #isReadable = false;
   #isClosed = false;
   #seededAt: string | undefined;
@@ -150,6 +153,7 @@ export class EtcdStore implements Store {
         await this.#write(key, text, async () => await replaceKey(this.#cluster, key, text, expected)),
       remove: async (key, expected) =>
         await this.#write(key, undefined, async () => await deleteKey(this.#cluster, key, expected)),
+      settle: async (key) => await this.#settle(key),
       assertReadable: () => this.#assertReadable(),
       whenReadable: (work) => this.#whenReadable(work),
     };
@@ -176,7 +180,9 @@ export class EtcdStore implements Store {
 
   async get(key: ResourceKey): Promise<Stored | undefined> {
     this.#assertReadable();
-    const known = this.#resources.get(resourceKey(key));
+    const etcdKey = resourceKey(key);
+    await this.#settle(etcdKey);
+    const known = this.#resources.get(etcdKey);
     if (known?.resource === undefined || !known.isInForce) return undefined;
     return { resource: known.resource, revision: String(known.modRevision) };
   }
@@ -317,9 +323,21 @@ export class EtcdStore implements Store {
       }
       this.#cache.flush();
       return swap;
+    } catch (error) {
+      if (error instanceof OutcomeUnknown) this.#unsure.add(key);
+      throw error;
     } finally {
       this.#writes.delete(writing);
     }
+  }
+
+  async #settle(key: string): Promise<void> {
+    if (!this.#unsure.has(key)) return;
+    const { header, kvs } = await this.#cluster.range({ key });
+    const [kv] = kvs;
+    if (kv === undefined) this.#mirror.absent(key, Number(header.revision));
+    else this.#mirror.put(rawEntry(kv));
+    this.#unsure.delete(key);
   }
 
   async #attempt(work: () => Promise<Swap>): Promise<Swap> {

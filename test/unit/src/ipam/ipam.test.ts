@@ -3,6 +3,7 @@ import { Ipam, type IpamOptions } from '../../../../src/ipam/ipam.ts';
 import type { Pool } from '../../../../src/ipam/pools.ts';
 import { type Family, formatAddress } from '../../../../src/net/address.ts';
 import { formatPrefix } from '../../../../src/net/prefix.ts';
+import { OutcomeUnknown } from '../../../../src/store/errors.ts';
 import { affinityKey, blockKey, CONFIG_KEY, handleKey } from '../../../../src/store/ipam-documents.ts';
 import { MemoryIpamStore } from '../../../support/memory-ipam-store.ts';
 import { address, prefix } from '../../../support/net.ts';
@@ -68,6 +69,37 @@ async function assignFixed(ipam: Ipam, handle: string, ...texts: string[]): Prom
 async function assertSound(ipam: Ipam): Promise<void> {
   assert.deepEqual(await ipam.check(), []);
 }
+
+describe('ipam whose writes get no answer', () => {
+  const lose = (store: MemoryIpamStore, when: 'before' | 'after'): void => {
+    const fail = (step: string): void => {
+      if (!step.startsWith('update block')) return;
+      store.beforeWrite = () => {};
+      store.afterUpdate = () => {};
+      throw new OutcomeUnknown('no answer');
+    };
+    if (when === 'before') store.beforeWrite = fail;
+    else store.afterUpdate = fail;
+  };
+
+  for (const when of ['before', 'after'] as const) {
+    it(`lost ${when} it took effect: the handle leads to the address, tried again or given up`, async () => {
+      const { ipam, store } = await bench([pool('lab4', '10.1.0.0/26')]);
+      await assign(ipam, 'c0', ['ipv4']);
+      for (const end of ['retry', 'release'] as const) {
+        lose(store, when);
+        await assert.rejects(assign(ipam, 'c1', ['ipv4']), OutcomeUnknown);
+        assert.deepEqual((await store.get(handleKey('c1')))?.value.block, { '10.1.0.0/26': 1 });
+        if (end === 'retry') assert.equal((await assign(ipam, 'c1', ['ipv4'])).length, 1);
+        await ipam.releaseHandle('c1');
+        assert.equal(await store.get(handleKey('c1')), undefined);
+        const block = await store.get(blockKey('10.1.0.0/26'));
+        assert.equal(block?.value.unallocated.length, 63);
+        await assertSound(ipam);
+      }
+    });
+  }
+});
 
 describe('ipam assignment', () => {
   it('gives one address a family from a block of each, and the same again for the same handle', async () => {
