@@ -66,7 +66,7 @@ const schema = z.strictObject({
 
 /** The door for Docker's engine. */
 export interface DockerConfig {
-  /** `auto`: when /run/docker exists and the agent runs in the machine's own network namespace, as Docker's engine does */
+  /** `auto`: as soon as /run/docker exists, if the agent runs in the machine's own network namespace, as Docker's engine does */
   readonly plugin: (typeof DOCKER_MODES)[number];
   /** Docker names the driver by this file's name, so it ends in `ocicat.sock` */
   readonly pluginSocket: string;

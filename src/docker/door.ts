@@ -2,11 +2,12 @@
  * Whether this agent opens a door for Docker, and keeping at it until it is open. Apart from plugin.ts, so that an agent without Docker
  * loads nothing of it.
  */
-import { existsSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import type { Agent } from '../agent/agent.ts';
 import { CoalescedTask } from '../agent/coalesced.ts';
 import type { DockerConfig } from '../agent/config.ts';
 import type { Log } from '../agent/log.ts';
+import { whenAppears } from './folder-appears.ts';
 import type { DockerPlugin } from './plugin.ts';
 
 const DOCKER_FOLDER = '/run/docker';
@@ -18,15 +19,34 @@ export class DockerDoor {
   #task: CoalescedTask | undefined;
   #plugin: DockerPlugin | undefined;
   #reason: string | undefined;
+  #endWait: () => void = () => {};
 
   constructor(config: DockerConfig, log: Log) {
     this.#config = config;
     this.#log = log;
   }
 
-  /** Opens the plugin socket of an agent that is ready, where it is wanted; tried again with back-off while that fails. */
+  /**
+   * Opens the plugin socket of an agent that is ready, where it is wanted; tried again with back-off while that fails. `auto` means yes
+   * where Docker's engine is at home, as soon as it is, and the agent beside it: /run/docker exists, and the agent is in the network
+   * namespace of process 1. Agents of labs and tests, in namespaces of their own, are not meant by the engine of their machine.
+   */
   start(agent: Agent): void {
-    if (!isDockerWanted(this.#config)) return;
+    const { plugin } = this.#config;
+    if (plugin === 'on') this.#open(agent);
+    if (plugin !== 'auto' || !isInFirstNamespace()) return;
+    this.#endWait = whenAppears(
+      DOCKER_FOLDER,
+      () => this.#open(agent),
+      (error) =>
+        this.#log.warn(
+          { error },
+          `${DOCKER_FOLDER} is not waited for: restart the agent after Docker's start`,
+        ),
+    );
+  }
+
+  #open(agent: Agent): void {
     this.#task = new CoalescedTask(
       async () => {
         const { openDockerPlugin } = await import('./plugin.ts');
@@ -51,18 +71,10 @@ export class DockerDoor {
   }
 
   async close(): Promise<void> {
+    this.#endWait();
     await this.#task?.close();
     await this.#plugin?.close();
   }
-}
-
-/**
- * `auto` means yes where Docker's engine is at home and the agent beside it: /run/docker exists, and the agent is in the network namespace
- * of process 1. Agents of labs and tests, in namespaces of their own, are not meant by the engine of their machine.
- */
-function isDockerWanted({ plugin }: DockerConfig): boolean {
-  if (plugin !== 'auto') return plugin === 'on';
-  return existsSync(DOCKER_FOLDER) && isInFirstNamespace();
 }
 
 function isInFirstNamespace(): boolean {
