@@ -109,6 +109,13 @@ export const bgpAnnotations = z.object({
     .optional()
     .describe('RFC 7911, in all families of the session'),
   'add-path-max': integer(1, 64).optional().describe('how many paths are sent; default all'),
+  bfd: flag()
+    .optional()
+    .describe('RFC 5880: watches the peer, over one hop when it is connected, else over several (RFC 5883)'),
+  'bfd-interval': integer(10, 60_000)
+    .optional()
+    .describe('milliseconds between BFD packets, both ways; default 300'),
+  'bfd-multiplier': integer(1, 255).optional().describe('packets missed in a row; default 3'),
   role: oneOf('provider', 'rs', 'rs-client', 'customer', 'peer')
     .optional()
     .describe('RFC 9234, eBGP: what we are to the peer'),
@@ -180,6 +187,8 @@ function conflicts(settings: BgpSettings): Problem[] {
     refuse('role-strict', 'needs role');
   if (settings['add-path-max'] !== undefined && !['send', 'both'].includes(settings['add-path'] ?? ''))
     refuse('add-path-max', 'needs add-path "send" or "both"');
+  for (const name of ['bfd-interval', 'bfd-multiplier'] as const)
+    if (settings[name] !== undefined && settings.bfd !== true) refuse(name, 'needs bfd "true"');
   const limited = settings['max-prefix-ipv4'] !== undefined || settings['max-prefix-ipv6'] !== undefined;
   for (const name of [
     'max-prefix-count',

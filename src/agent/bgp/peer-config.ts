@@ -15,6 +15,8 @@ const RESTART_TIME_SEC = 120;
 export const RESTART_TIME_MAX_SEC = 4095;
 const MULTIHOP_TTL = 64;
 const PREFIX_WARNING_PERCENT = 75;
+const BFD_INTERVAL_MS = 300;
+const BFD_MULTIPLIER = 3;
 
 /** What is known of a peer before its details. */
 export interface PeerBase {
@@ -76,6 +78,7 @@ export function makePeerConfig(base: PeerBase): PeerConfig {
     ...(typeof password === 'object' && { password: password.key }),
     ...(base.reflects && !external && { routeReflectorClient: true }),
     ...(localAs !== base.nodeAs && { localAsOptions: localAsOptionsOf(settings) }),
+    ...bfdOf(base),
     ...optionsOf(settings, external, families),
   };
 }
@@ -113,6 +116,23 @@ function gracefulRestartOf({
     ...(longLived !== undefined && {
       longLivedGracefulRestart: { staleTimeSec: longLived, maxHelperTimeSec: longLived },
     }),
+  };
+}
+
+// RFC 5881 5 keeps one-hop packets to TTL 255 by itself; over several hops the bound of TTL security holds for BFD too (RFC 5883 5).
+function bfdOf(base: PeerBase): Pick<PeerConfig, 'bfd'> {
+  const { settings, connected } = base;
+  if (settings.bfd !== true) return {};
+  const interval = settings['bfd-interval'] ?? BFD_INTERVAL_MS;
+  const { minTtl } = ttlOf(base);
+  return {
+    bfd: {
+      minTxMs: interval,
+      minRxMs: interval,
+      multiplier: settings['bfd-multiplier'] ?? BFD_MULTIPLIER,
+      multihop: !connected,
+      ...(!connected && minTtl !== undefined && { minTtl }),
+    },
   };
 }
 

@@ -46,6 +46,7 @@ describe('src/model/bgp-annotations', () => {
     ['keepalive-time', { 'keepalive-time': '31' }, /third of the hold time, 90 s/],
     ['add-path-max', { 'add-path-max': '2' }, /needs add-path/],
     ['max-prefix-action', { 'max-prefix-action': 'warn' }, /needs max-prefix-ipv4/],
+    ['bfd-interval', { 'bfd-interval': '300' }, /needs bfd/],
     ['role-strict', { 'role-strict': 'true' }, /needs role/],
   ];
   for (const [name, settings, reason] of bad) {
