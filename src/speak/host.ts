@@ -1,6 +1,6 @@
 /** What the plan needs of the host, for a speaker that does not speak with the kernel. */
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
+import { readPassword } from '../agent/bgp/password-files.ts';
 import type { PasswordResult } from '../agent/bgp/peers.ts';
 import type { Address } from '../net/address.ts';
 import {
@@ -38,22 +38,4 @@ export function hostView(): HostView {
     interfaceTo: (address) => subnets.find(({ prefix }) => prefixContainsAddress(prefix, address))?.link,
     password: readPassword,
   };
-}
-
-/** Reads a key file: one line, readable by its owner alone, who is root or we. */
-export function readPassword(file: string): PasswordResult {
-  let descriptor: number | undefined;
-  try {
-    descriptor = openSync(file, 'r');
-    const { mode, uid } = fstatSync(descriptor);
-    if ((mode & 0o077) !== 0)
-      return { problem: `${file} can be read by others than its owner: chmod 600 ${file}` };
-    if (uid !== 0 && uid !== process.getuid?.()) return { problem: `${file} belongs to another user` };
-    const password = readFileSync(descriptor, 'utf8').replace(/\r?\n$/, '');
-    return password === '' ? { problem: `${file} is empty` } : { password };
-  } catch (error) {
-    return { problem: `${file} cannot be read: ${error instanceof Error ? error.message : String(error)}` };
-  } finally {
-    if (descriptor !== undefined) closeSync(descriptor);
-  }
 }

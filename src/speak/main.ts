@@ -1,6 +1,7 @@
 /** A speaker alone as a process: file, signals, API socket. */
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { PasswordFiles } from '../agent/bgp/password-files.ts';
 import { bgpApiRoutes } from '../agent/bgp-routes.ts';
 import { CoalescedTask } from '../agent/coalesced.ts';
 import type { Log } from '../agent/log.ts';
@@ -52,8 +53,7 @@ export async function runSpeak(options: SpeakOptions): Promise<void> {
   const text = readText(file);
   let { config, notes } = read(text, file, options.node);
   let kernel: SpeakKernel | undefined;
-  const host = (): HostView => ({ ...hostView(), ...kernel?.view() });
-  const first = plan(config, host(), file);
+  plan(config, hostView(), file);
   // Before anything else that takes time: a signal at any moment ends us in order.
   const stopping = new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal));
@@ -73,8 +73,8 @@ export async function runSpeak(options: SpeakOptions): Promise<void> {
   }
   log.info({ version: VERSION, file, socket: options.socket, fib: options.fib }, 'starting');
   for (const note of notes) log.warn({}, note);
-  await daemon.apply(kernel === undefined ? first : plan(config, host(), file));
-
+  const passwords = new PasswordFiles(() => apply.trigger());
+  const host = (): HostView => ({ ...hostView(), ...kernel?.view(), password: passwords.get });
   const apply = new CoalescedTask(
     async () => {
       const made = makePlan(config, host(), file);
@@ -84,6 +84,8 @@ export async function runSpeak(options: SpeakOptions): Promise<void> {
     },
     (error) => log.error({ error }, 'the configuration could not be put in force'),
   );
+  apply.trigger();
+  await apply.idle();
   const followed = new FileWatch(
     file,
     text,
@@ -101,6 +103,8 @@ export async function runSpeak(options: SpeakOptions): Promise<void> {
     (error) =>
       log.error({ error: messageOf(error) }, `${file} cannot be followed; the last good one stays in force`),
   );
+  // Changed since it was read first?
+  followed.read(false);
   process.on('SIGHUP', () => followed.read(true));
   const subnets = (): string => host().connected.map(formatPrefix).join();
   let known = subnets();
@@ -119,6 +123,7 @@ export async function runSpeak(options: SpeakOptions): Promise<void> {
   const force = setTimeout(() => process.exit(1), STOP_TIMEOUT_MS);
   force.unref();
   followed.close();
+  passwords.close();
   await apply.close();
   await api.close();
   await daemon.stop();
