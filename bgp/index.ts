@@ -25,6 +25,7 @@ export {
   parseAddress,
 } from '../src/net/address.ts';
 export { formatPrefix, type Prefix, parsePrefix } from '../src/net/prefix.ts';
+export type { BfdStateChange, BfdStatus, BfdTimers } from './bfd/types.ts';
 export { ACCEPT_ALL, makePeer, type PeerBasics, parseRouterId, REJECT_ALL } from './peer-defaults.ts';
 export type {
   FilterChain,
