@@ -10,6 +10,7 @@ import { Rib } from './rib/rib.ts';
 import type { RestartFlags } from './session/negotiate.ts';
 import { sessionState } from './session/state.ts';
 import { BfdLink, type BfdLoader, isFailure } from './speaker/bfd-link.ts';
+import type { MessageWatcher } from './speaker/capture.ts';
 import { checkPeers } from './speaker/config.ts';
 import { Deferral, type DeferralEnd, type DeferralPeer } from './speaker/deferral.ts';
 import { checkGroups, dynamicConfig, groupKeys, groupOf, groupText } from './speaker/dynamic-peers.ts';
@@ -308,6 +309,14 @@ export class Speaker {
   peer(name: string): PeerStatus | undefined {
     const peer = this.#peers.get(name);
     return peer && this.#statusOf(peer);
+  }
+
+  /**
+   * Shows every message of a peer as it comes and goes, from now on; returns how to end that. Undefined when there is no such peer. A peer that is
+   * removed shows nothing more.
+   */
+  watch(name: string, watcher: MessageWatcher): (() => void) | undefined {
+    return this.#peers.get(name)?.watch(watcher);
   }
 
   /** The RIB's id of a peer, for `rib.received` and `rib.advertised`. */

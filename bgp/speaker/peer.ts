@@ -26,6 +26,7 @@ import {
   SAFI_UNICAST,
 } from '../wire/registry.ts';
 import type { DecodedMessage } from '../wire/types.ts';
+import { type MessageWatcher, PeerCapture } from './capture.ts';
 import { resettingChanges, sameFlags, sessionConfig } from './config.ts';
 import { PeerConnection } from './connection.ts';
 import type { SpeakerLog } from './events.ts';
@@ -94,6 +95,7 @@ export class Peer {
   readonly #timers: Readonly<Record<PeerTimer, RestartableTimer>>;
   readonly #problems: ProblemLog;
   readonly #input: PeerInput;
+  readonly #capture: PeerCapture;
   #upSince = 0;
   readonly #queue: { readonly event: SessionEvent; readonly delivery: Delivery | undefined }[] = [];
   #running = false;
@@ -123,6 +125,7 @@ export class Peer {
       stale: timer({ type: 'StaleTimer_Expires' }),
       'long-lived': timer({ type: 'LongLivedTimer_Expires' }),
     };
+    this.#capture = new PeerCapture(this, around.clock);
     this.#input = new PeerInput(this, around, (event) => this.dispatch(event));
     around.loop.add(this);
   }
@@ -192,6 +195,17 @@ export class Peer {
     const error = lastReset?.error;
     if (base !== 'Idle' || error?.code !== ERROR.cease || error.subcode !== subcode) return;
     this.dispatch({ type: 'IdleHoldTimer_Expires' });
+  }
+
+  /** Shows every message that comes and goes from now on; returns how to end that. */
+  watch(watcher: MessageWatcher): () => void {
+    return this.#capture.watch(watcher, () => {
+      for (const connection of this.#connections.values()) this.#tap(connection);
+    });
+  }
+
+  #tap({ id, stream }: PeerConnection): void {
+    this.#capture.attach(stream, () => this.#session.connections.find((other) => other.id === id));
   }
 
   /** Asks the peer to send a family again (RFC 2918). False when it is not up or does not know how. */
@@ -358,6 +372,7 @@ export class Peer {
       (timer) => this.dispatch({ type: TIMER_EVENTS[timer], connection: id }),
     );
     this.#connections.set(id, connection);
+    this.#tap(connection);
     return id;
   }
 

@@ -42,8 +42,13 @@ export interface MessageCounts {
   updatesSent: number;
 }
 
+/** Sees whole messages as they come and go; the octets are borrowed. */
+export type MessageTap = (direction: 'received' | 'sent', message: Uint8Array) => void;
+
 export class MessageStream {
   readonly channel: Channel;
+  /** told of every message while it is set */
+  tap: MessageTap | undefined;
   readonly counts: MessageCounts = { received: 0, sent: 0, updatesReceived: 0, updatesSent: 0 };
   readonly #handlers: MessageHandlers;
   /** the front of a message whose rest has not come yet */
@@ -145,6 +150,7 @@ export class MessageStream {
       return;
     }
     this.counts.sent += 1;
+    this.tap?.('sent', last);
     this.channel.write(last, () => {});
     this.channel.finish(DRAIN_MS);
   }
@@ -176,6 +182,7 @@ export class MessageStream {
     while (at < end && !this.#closed) {
       const frame = nextFrame(octets, at, end, this.#extendedMessage);
       if (frame.kind === 'error') {
+        this.tap?.('received', octets.subarray(at, end));
         this.#handlers.onFrameError(frame.error, frame.reason, octets.subarray(at, end));
         return;
       }
@@ -187,6 +194,7 @@ export class MessageStream {
       }
       this.counts.received += 1;
       if (frame.type === MESSAGE_TYPE.update) this.counts.updatesReceived += 1;
+      this.tap?.('received', octets.subarray(at, frame.end));
       this.#handlers.onMessage(frame.type, octets, at, frame.bodyStart, frame.end);
       at = frame.end;
     }
@@ -198,6 +206,7 @@ export class MessageStream {
       if (length < HEADER_OCTETS) return;
       this.counts.sent += 1;
       if (buffer[at + 18] === MESSAGE_TYPE.update) this.counts.updatesSent += 1;
+      this.tap?.('sent', buffer.subarray(at, at + length));
       at += length;
     }
   }

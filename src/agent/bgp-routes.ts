@@ -6,6 +6,7 @@ import type { ApiRoutes } from '../api/server.ts';
 import type { BgpSummaryView, PathRow, PeerView } from '../api/views.ts';
 import { type Address, addressesEqual, formatAddress, parseAddress } from '../net/address.ts';
 import { type Prefix, parsePrefix } from '../net/prefix.ts';
+import { captureRows } from './bgp/capture.ts';
 import type { NodePeer } from './bgp/peers.ts';
 import { findPaths, readRoutesQuery } from './bgp/routes-query.ts';
 import { pathRow, peerView } from './bgp/views.ts';
@@ -33,6 +34,13 @@ export function bgpApiRoutes(source: BgpSource): ApiRoutes {
     'POST /v1/bgp/peers/:peer/reset': ({ params, body }) => ({
       json: reset(source, params['peer'] ?? '', readKind(body)),
     }),
+    'GET /v1/bgp/peers/:peer/capture': ({ params, signal }) => {
+      const name = peerName(source, params['peer'] ?? '');
+      const { speaker } = source;
+      const rows = speaker && captureRows(speaker, name, signal);
+      if (rows === undefined) throw unknownPeer(source, name);
+      return { rows, live: true };
+    },
     'GET /v1/bgp/routes': ({ query }) => ({ rows: bgpRoutes(source, query) }),
   };
 }

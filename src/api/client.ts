@@ -53,10 +53,15 @@ export class ApiClient {
   async *rows<Row>(path: string): AsyncGenerator<Row> {
     const response = await this.#send('GET', path, undefined);
     if (response.statusCode !== 200) throw new ApiError(toProblem(JSON.parse(await readAll(response))));
-    for await (const line of createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY })) {
-      if (line === '') continue;
-      const row: Row = JSON.parse(line);
-      yield row;
+    try {
+      for await (const line of createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY })) {
+        if (line === '') continue;
+        const row: Row = JSON.parse(line);
+        yield row;
+      }
+    } finally {
+      // Whoever stops reading early ends the answer too.
+      if (!response.complete) response.destroy();
     }
     if (!response.complete)
       throw new ApiError({ code: 'internal', message: `the agent broke off while answering ${path}` });

@@ -22,11 +22,14 @@ export interface ApiRequest {
   readonly signal: AbortSignal;
 }
 
-/** A handler's answer: a JSON value, plain text, or rows that are streamed as JSON lines. */
+/**
+ * A handler's answer: a JSON value, plain text, or rows that are streamed as JSON lines. `live` rows are sent one by one as they come; an undefined one is
+ * an empty line, a sign of life.
+ */
 export type ApiReply =
   | { readonly json: unknown }
   | { readonly text: string; readonly contentType: string }
-  | { readonly rows: Iterable<unknown> | AsyncIterable<unknown> };
+  | { readonly rows: Iterable<unknown> | AsyncIterable<unknown>; readonly live?: boolean };
 
 export type ApiHandler = (request: ApiRequest) => ApiReply | Promise<ApiReply>;
 
@@ -99,7 +102,8 @@ export class ApiServer {
       const { handler, params } = this.#match(request.method ?? 'GET', url.pathname);
       const body = await readBody(request);
       const reply = await handler({ params, query: url.searchParams, body, signal: abort.signal });
-      if ('rows' in reply) await streamRows(response, reply.rows, abort.signal);
+      if ('rows' in reply)
+        await streamRows(response, reply.rows, abort.signal, reply.live === true ? 1 : 256);
       else if ('text' in reply) sendText(response, 200, reply.text, reply.contentType);
       else sendJson(response, 200, reply.json);
     } catch (error) {
@@ -163,12 +167,13 @@ function sendText(response: ServerResponse, status: number, text: string, conten
   response.end(text);
 }
 
-// Rows are produced only as fast as the client reads, and the event loop is given back every few hundred rows. The head is written with the
+// Rows are produced only as fast as the client reads, and the event loop is given back after each write. The head is written with the
 // first of them, so that an error before it still becomes an answer.
 async function streamRows(
   response: ServerResponse,
   rows: Iterable<unknown> | AsyncIterable<unknown>,
   signal: AbortSignal,
+  rowsPerWrite: number,
 ): Promise<void> {
   let pending = '';
   let count = 0;
@@ -193,8 +198,8 @@ async function streamRows(
   };
   for await (const row of rows) {
     if (signal.aborted) return;
-    pending += `${JSON.stringify(row)}\n`;
-    if (++count % 256 === 0) await flush();
+    pending += row === undefined ? '\n' : `${JSON.stringify(row)}\n`;
+    if (++count % rowsPerWrite === 0) await flush();
   }
   begin();
   response.end(pending);

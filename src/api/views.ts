@@ -120,6 +120,29 @@ export interface BgpSummaryView {
   readonly peers: readonly PeerView[];
 }
 
+/** What a BGP message is and what its receiver does about it, as `ocicat bgp decode` has it. */
+export interface VerdictView {
+  readonly verdict: 'valid' | 'attr-discard' | 'treat-as-withdraw' | 'session-reset' | 'close';
+  readonly error: { readonly code: number; readonly subcode: number; readonly data: string } | null;
+  readonly type: string | null;
+  readonly decoded: object | null;
+  readonly why: string;
+}
+
+/** `GET /v1/bgp/peers/:peer/capture` row: a message as it came or went, or how many could not be shown because the reader was slow */
+export type CapturedRow =
+  | {
+      readonly direction: 'received' | 'sent';
+      readonly at: number;
+      readonly local: { readonly address: string; readonly port: number };
+      readonly remote: { readonly address: string; readonly port: number };
+      /** the whole message */
+      readonly hex: string;
+      /** as its receiver judges it; `type`, `decoded` and the rest as in `ocicat bgp decode` */
+      readonly verdict: VerdictView;
+    }
+  | { readonly lost: number };
+
 /** `GET /v1/bgp/routes` row: one path */
 export interface PathRow {
   readonly prefix: string;

@@ -6,6 +6,7 @@ import {
   type VerdictContext,
   verdictOf,
 } from '../../bgp/wire/verdict.ts';
+import type { VerdictView } from '../api/views.ts';
 import { CommandFailure, EXIT } from './context.ts';
 import { emit, type OutputForm, type Terminal } from './output/emit.ts';
 
@@ -151,7 +152,7 @@ async function readAll(input: AsyncIterable<string | Uint8Array>): Promise<strin
 }
 
 /** A verdict for people: what it is, what is done about it, what it says. */
-export function renderVerdict(verdict: MessageVerdict, octets: number): string {
+export function renderVerdict(verdict: VerdictView, octets: number): string {
   const lines = [
     `${(verdict.type ?? 'unknown').toUpperCase()}, ${octets} octets`,
     `verdict  ${verdict.verdict}`,

@@ -6,6 +6,7 @@ import { registerDecode } from '../decode/command.ts';
 import { emit, type OutputForm, outputOption } from '../output/emit.ts';
 import { formatSince } from '../output/format.ts';
 import { type Cell, type Column, renderTable } from '../output/table.ts';
+import { registerCapture } from './bgp-capture.ts';
 import { renderPeer } from './bgp-peer.ts';
 import { registerRoutesOf } from './bgp-routes.ts';
 import { registerSession } from './bgp-session.ts';
@@ -25,6 +26,7 @@ export function registerBgp(program: Command, context: CommandContext): void {
   registerRoutesOf(bgp, context);
   registerSummary(bgp, context);
   registerSession(bgp, context);
+  registerCapture(bgp, context);
   registerDecode(bgp, context);
   registerSpeak(bgp, context);
 }

@@ -6,6 +6,7 @@ import type { CapturedMessage, CaptureItem } from '../../../bgp/capture/messages
 import { formatEndpoint } from '../../../bgp/capture/mrt.ts';
 import { captureFormat, type ReadOptions, readCapture } from '../../../bgp/capture/read.ts';
 import { type MessageVerdict, verdictOf } from '../../../bgp/wire/verdict.ts';
+import type { VerdictView } from '../../api/views.ts';
 import { renderVerdict } from '../bgp-decode.ts';
 import { CommandFailure, EXIT } from '../context.ts';
 import type { OutputForm, Terminal } from '../output/emit.ts';
@@ -179,7 +180,7 @@ const TONES = {
 /** One message for people: a line with time, ends, type and verdict, and below it, unless `brief`, what it says. */
 export function renderMessage(
   item: Pick<CapturedMessage, 'at' | 'from' | 'to' | 'message'>,
-  verdict: MessageVerdict,
+  verdict: VerdictView,
   brief: boolean,
   colour: boolean,
 ): string {
