@@ -25,6 +25,7 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { StoreUnavailable } from '../errors.ts';
@@ -103,9 +104,11 @@ export class AtomicFiles {
       // From here to the discard, an error leaves the temporary file to `recover`: it may hold a person's work.
       const displaced = this.#exchange(file, temporary, { expected, written: hash });
       this.#fault(`${file}:discard`);
-      unlinkSync(temporary);
-      if (displaced !== expected) return { ok: false, actual: displaced };
-      return await this.#swapped(file, hash, options);
+      if (displaced !== expected) {
+        unlinkSync(temporary);
+        return { ok: false, actual: displaced };
+      }
+      return await this.#swapped(file, hash, options, temporary);
     });
   }
 
@@ -130,8 +133,7 @@ export class AtomicFiles {
         return { ok: false, actual: displaced };
       }
       this.#fault(`${file}:discard`);
-      unlinkSync(aside);
-      return await this.#swapped(file, expected, options);
+      return await this.#swapped(file, expected, options, aside);
     });
   }
 
@@ -236,14 +238,17 @@ export class AtomicFiles {
     return present;
   }
 
+  /** `discarded`: what the swap displaced. Freeing it waits for the disk's journal too, so it goes along with the folder's sync. */
   async #swapped(
     file: string,
     hash: ContentHash,
     { onSwapped, isDurable = true }: SwapOptions,
+    discarded?: string,
   ): Promise<SwapResult> {
     onSwapped?.(hash);
     this.#fault(`${file}:sync-folder`);
-    if (isDurable) await syncFolder(dirname(join(this.#root, file)));
+    const discarding = discarded === undefined ? undefined : unlink(discarded);
+    await Promise.all([discarding, isDurable ? syncFolder(dirname(join(this.#root, file))) : undefined]);
     return { ok: true, hash };
   }
 
