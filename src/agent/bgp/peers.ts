@@ -145,9 +145,7 @@ class Selection {
   *#fromResource(peer: BgpPeer): Generator<Target> {
     const { spec, metadata } = peer;
     const { name } = metadata;
-    const { settings, problems } = readBgpSettings(metadata.annotations);
-    for (const { path, reason } of problems)
-      this.#warn('peer-setting', `BGPPeer ${name}: ${path} ${reason}`, `mend it in BGPPeer ${name}`);
+    const settings = this.#settings(peer);
     const common = { resource: `BGPPeer ${name}`, spec, settings, passive: false };
     if (spec.peerSelector !== undefined) {
       yield* this.#selected(peer, spec.peerSelector, common);
@@ -183,6 +181,14 @@ class Selection {
     };
   }
 
+  #settings({ kind, metadata }: BgpPeer | BgpConfiguration): BgpSettings {
+    const { settings, problems, unknown } = readBgpSettings(metadata.annotations);
+    const name = `${kind} ${metadata.name}`;
+    for (const { path, reason } of [...problems, ...unknown])
+      this.#warn('peer-setting', `${name}: ${path} ${reason}`, `mend it in ${name}`);
+    return settings;
+  }
+
   // Calico makes the session on both sides: a node that the selector chooses peers back with those that the resource is for.
   *#selected(
     { spec }: BgpPeer,
@@ -207,7 +213,7 @@ class Selection {
     const { configuration, nodes, node } = this.#in;
     if (configuration?.spec.nodeToNodeMeshEnabled === false || this.#clusterId !== undefined) return;
     const maxRestartTime = configuration?.spec.nodeMeshMaxRestartTime;
-    const { settings } = readBgpSettings(configuration?.metadata.annotations);
+    const settings = configuration === undefined ? {} : this.#settings(configuration);
     for (const other of nodes) {
       if (other.metadata.name === node.name || other.spec.bgp?.routeReflectorClusterID !== undefined)
         continue;

@@ -229,6 +229,11 @@ describe('src/agent/bgp/peers', () => {
     assert.match(findings[0]?.message ?? '', /BGPPeer bad cannot be used: .*interface/);
   });
 
+  it('names a setting that means nothing, and goes on without it', () => {
+    const { config, codes } = one({}, { 'ocicat.dev/hold-tme': '9', 'example.com/x': '1' });
+    assert.deepEqual([config.holdTimeSec, codes], [90, ['peer-setting']]);
+  });
+
   it('names a filter that does not exist', () => {
     assert.deepEqual(one({ filters: ['gone'] }).codes, ['filter-missing']);
   });
