@@ -119,6 +119,21 @@ describe('Docker', function () {
     await docker.docker('rm -f page');
   });
 
+  it('publishes ports over IPv6, on all addresses and on one', async () => {
+    const publishing = '-p 8082:80 -p [2001:db8:2::2]:8083:80';
+    await docker.docker(
+      `run -d --name six --net n1 ${publishing} busybox:test /bin/nc -ll -p 80 -e /bin/echo hello`,
+    );
+    const reads = async (text: string, line: string): Promise<void> =>
+      void (await eventually(line, async () =>
+        (await host.router.tryRunAsync('sh', '-c', line)).stdout.includes(text),
+      ));
+    await reads('hello', `busybox nc -w 2 ${HOST_IPV4} 8082 < /dev/null`);
+    await reads('hello', `nc -6 -w 2 ${HOST_IPV6} 8082 < /dev/null`);
+    await reads('hello', `nc -6 -w 2 ${HOST_IPV6} 8083 < /dev/null`);
+    await docker.docker('rm -f six');
+  });
+
   it('refuses what it cannot do, saying what to do instead', async () => {
     const refused = async (line: string, reason: RegExp): Promise<void> => {
       const result = await docker.try(line);
