@@ -12,7 +12,7 @@ root=$(pwd -P)
 # libatomic1: the pinned Node is linked to it.
 lab_packages='bird2 frr ipset iproute2 iptables iputils-ping libatomic1 netcat-openbsd procps tcpdump util-linux'
 runtime_packages='busybox-static conmon containerd containernetworking-plugins docker.io podman runc'
-test_packages="$lab_packages etcd-server exabgp gobgpd nftables openssl $runtime_packages"
+test_packages="$lab_packages etcd-server etcd-client exabgp gobgpd nftables openssl $runtime_packages"
 case $want in
   lab) packages=$lab_packages ;;
   test) packages=$test_packages ;;
