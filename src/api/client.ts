@@ -73,6 +73,8 @@ export class ApiClient {
       const request = httpRequest(
         {
           socketPath: this.socketPath,
+          // A connection of its own: one kept from an earlier call may have been closed meanwhile.
+          agent: false,
           method,
           path,
           headers:
