@@ -1,5 +1,5 @@
 /** Taking addresses back, and giving up blocks that are of no use any more. The block is written first, then the handle's index. */
-import { type Address, addressesEqual, formatAddress } from '../net/address.ts';
+import { type Address, addressesEqual, compareAddresses, formatAddress } from '../net/address.ts';
 import { networkAddress, prefixContains } from '../net/prefix.ts';
 import { DocumentDamaged } from '../store/errors.ts';
 import { type BlockDocument, blockKey } from '../store/ipam-documents.ts';
@@ -48,7 +48,7 @@ export class Releaser {
       if (entry === undefined && (await this.#isThere(cidr))) continue;
       await setHandleCount(this.#context.store, handle, cidr, 0);
     }
-    return released;
+    return released.sort(compareAddresses);
   }
 
   /** Everything that a handle holds on this host, if that is exactly what is expected; else nothing. */
