@@ -10,6 +10,7 @@ const PURE = [
   'bgp/session',
   'bgp/rib',
   'bgp/policy',
+  'bgp/capture',
   'bgp/bfd/packet.ts',
   'bgp/bfd/session.ts',
   'fib/rules',
