@@ -134,6 +134,34 @@ describe('Docker', function () {
     await docker.docker('rm -f six');
   });
 
+  it('publishes UDP ports, in both families', async () => {
+    await docker.docker('run -d --name dns --net n1 -p 8084:53/udp busybox:test /bin/sleep 600');
+    const pid = (await docker.docker('inspect -f {{.State.Pid}} dns')).trim();
+    // Not busybox's nc: it answers one datagram and ends.
+    const server = host.netns.spawn(
+      'nsenter',
+      `--net=/proc/${pid}/ns/net`,
+      process.execPath,
+      '-e',
+      `const s = require('node:dgram').createSocket('udp6');
+       s.on('message', (_, from) => s.send('hello', from.port, from.address)).bind(53, '::');`,
+    );
+    for (const [kind, address] of [
+      ['udp4', HOST_IPV4],
+      ['udp6', HOST_IPV6],
+    ] as const) {
+      const client = `const s = require('node:dgram').createSocket('${kind}');
+        s.on('message', (m) => { console.log(String(m)); process.exit(0); });
+        s.send('x', 8084, '${address}');
+        setTimeout(() => process.exit(3), 2000);`;
+      await eventually(`an answer from ${address}`, async () =>
+        (await host.router.tryRunAsync(process.execPath, '-e', client)).stdout.includes('hello'),
+      );
+    }
+    server.kill('SIGKILL');
+    await docker.docker('rm -f dns');
+  });
+
   it('refuses what it cannot do, saying what to do instead', async () => {
     const refused = async (line: string, reason: RegExp): Promise<void> => {
       const result = await docker.try(line);
