@@ -1,7 +1,11 @@
 /** Two hosts on one segment and a container's namespace on each, under names of our own; removed again, also what a crash left. */
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { LabError, mustRun, run } from '../runner/process.ts';
+import { waitUntilNothing } from '../runner/wait.ts';
+
+const STOP_TIMEOUT_MS = 10_000;
 
 const PREFIX = 'ocimodes';
 const LAUNCHER = resolve(import.meta.dirname, '../../src/cli/ocicat.sh');
@@ -92,7 +96,8 @@ export async function buildHosts(folder: string): Promise<Hosts> {
         OCICAT_STORE_PATH: join(scratch, 'store'),
         OCICAT_SOCKET: join(scratch, 'api.sock'),
       };
-      const prelude = `set -eu; ocicat() { '${LAUNCHER}' "$@"; }\n`;
+      // The agent takes the place of its subshell, so that $! is its own process id.
+      const prelude = `set -eu; ocicat() { [ "$1" != agent ] || exec '${LAUNCHER}' "$@"; '${LAUNCHER}' "$@"; }\n`;
       const printed = await mustRun(['ip', 'netns', 'exec', name(`h${host}`), 'sh', '-c', prelude + text], {
         env,
         timeoutMs: SETUP_TIMEOUT_MS,
@@ -110,6 +115,10 @@ async function stopAgent(folder: string): Promise<void> {
   const pid = Number(await readFile(join(folder, 'agent.pid'), 'utf8').catch(() => ''));
   if (!(pid > 1)) return;
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, 'SIGTERM');
   } catch {}
+  // Until it has ended it writes into its folder.
+  const isThere = async (): Promise<string[]> => (existsSync(`/proc/${pid}`) ? ['the end of the agent'] : []);
+  const left = await waitUntilNothing(isThere, { timeoutMs: STOP_TIMEOUT_MS, intervalMs: 50 });
+  if (left.length > 0) process.kill(pid, 'SIGKILL');
 }
