@@ -2,8 +2,10 @@
  * All BFD sessions of the host: finds the session of a packet (RFC 5880 6.8.6, RFC 5881 3 to 5, RFC 5883 4), runs the session machines and carries out
  * their actions on sockets and timers. It lives in the BFD thread; time, chance and sockets are passed in.
  */
-import type { Address, Family } from '../../src/net/address.ts';
+
+import type { Family } from '../../src/net/address.ts';
 import type { Clock, TimerHandle } from '../transport/clock.ts';
+import { octetsEqual } from '../wire/bytes.ts';
 import { EngineSession } from './engine-session.ts';
 import { type BfdListener, type BfdNetwork, type Datagram, GTSM_TTL, PORT } from './network.ts';
 import { decodeControlPacket } from './packet.ts';
@@ -174,15 +176,9 @@ function uses({ config }: EngineSession, { family, port }: Ear): boolean {
 function belongs(session: EngineSession, datagram: Datagram, multihop: boolean): boolean {
   const { config, interfaceIndex } = session;
   if (config.multihop !== multihop) return false;
-  if (!sameOctets(config.peer, datagram.source)) return false;
-  if (config.local && !sameOctets(config.local, datagram.destination)) return false;
+  // Zones aside: the interface is looked at by its index.
+  if (!octetsEqual(config.peer.bytes, datagram.source.bytes)) return false;
+  if (config.local && !octetsEqual(config.local.bytes, datagram.destination.bytes)) return false;
   if (multihop || config.interface === undefined) return true;
   return interfaceIndex !== undefined && interfaceIndex === datagram.interfaceIndex;
-}
-
-/** Zones aside: the interface is looked at by its index. */
-function sameOctets(a: Address, b: Address): boolean {
-  if (a.bytes.length !== b.bytes.length) return false;
-  for (let i = 0; i < a.bytes.length; i++) if (a.bytes[i] !== b.bytes[i]) return false;
-  return true;
 }

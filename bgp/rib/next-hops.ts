@@ -2,8 +2,10 @@
  * Next hops, interned: what the kernel says of each (RFC 4271 9.1.2.1), which attribute ids use it, and whether it is one of
  * our own addresses (RFC 4271 5.1.3: a route whose next hop is the receiver is not usable).
  */
+
 import { type Address, addressFromBytes, formatAddress } from '../../src/net/address.ts';
 import type { NextHopState } from '../types.ts';
+import { octetsEqual } from '../wire/bytes.ts';
 import type { AttributeKey } from '../wire/types.ts';
 
 /** Told when the first received route with a next hop comes (`wanted`) and when the last one is gone. */
@@ -67,7 +69,7 @@ export class NextHopTable {
     const octets = key.subarray(1, 1 + Math.min(16, length));
     const hash = cheapHash(octets);
     const bucket = this.#byOctets.get(hash);
-    const found = bucket?.find((candidate) => sameOctets(candidate.octets, octets));
+    const found = bucket?.find((candidate) => octetsEqual(candidate.octets, octets));
     if (found !== undefined) {
       const entry = this.#entries[found.id];
       if (entry !== undefined) entry.references++;
@@ -240,8 +242,4 @@ function cheapHash(octets: Uint8Array): number {
   let hash = octets.length;
   for (const octet of octets) hash = (Math.imul(hash, 31) + octet) | 0;
   return hash;
-}
-
-function sameOctets(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((octet, i) => octet === b[i]);
 }

@@ -1,7 +1,8 @@
 /** IFLA_INFO_DATA of an IPIP device (linux/if_tunnel.h, RFC 2003): making one, and reading what one is. Addresses are big-endian. */
 import { type Address, addressFromBytes } from '../../src/net/address.ts';
+import { beginLinkCreation } from '../netlink/link-message.ts';
 import { AttributeCursor, type MessageBody } from '../netlink/reader.ts';
-import { AF_UNSPEC, IFLA, IFLA_INFO, NLM_F, RTM } from '../netlink/registry.ts';
+import { IFLA, IFLA_INFO } from '../netlink/registry.ts';
 import type { MessageWriter } from '../netlink/writer.ts';
 
 const IFINFOMSG_BYTES = 16;
@@ -25,20 +26,12 @@ const attributes = new AttributeCursor();
 const info = new AttributeCursor();
 const data = new AttributeCursor();
 
-function writeHeader(writer: MessageWriter): void {
-  writer.begin(RTM.NEWLINK, NLM_F.CREATE | NLM_F.EXCL);
-  writer.u8(AF_UNSPEC);
-  writer.u8(0);
-  writer.u16(0);
-  for (let word = 0; word < 3; word++) writer.u32(0);
-}
-
 /**
  * Writes the RTM_NEWLINK that makes an IPIP device which is down and has no remote end: each packet goes to the gateway of its route. It has
  * a source address, so that it can stand beside the kernel's own `tunl0`. EEXIST when the name, or a device with this source, is there.
  */
 export function writeIpipCreation(writer: MessageWriter, name: string, local: Address, mtu: number): void {
-  writeHeader(writer);
+  beginLinkCreation(writer);
   writer.attributeU32(IFLA.MTU, mtu);
   writer.attributeString(IFLA.IFNAME, name);
   const linkInfo = writer.beginAttribute(IFLA.LINKINFO);
@@ -57,7 +50,7 @@ export function writeIpipCreation(writer: MessageWriter, name: string, local: Ad
  * (ERANGE or EINVAL); one that does not never looks at it (EOPNOTSUPP). `kind`: of the device.
  */
 export function writeKindProbe(writer: MessageWriter, kind: string): void {
-  writeHeader(writer);
+  beginLinkCreation(writer);
   const linkInfo = writer.beginAttribute(IFLA.LINKINFO);
   writer.attributeString(IFLA_INFO.KIND, kind);
   const details = writer.beginAttribute(IFLA_INFO.DATA);

@@ -68,6 +68,12 @@ function writeHeader(writer: MessageWriter, ifindex: number, flags: number, chan
   writer.u32(change);
 }
 
+/** Begins the RTM_NEWLINK that makes an interface (EEXIST when there is one); its attributes and `end` are the caller's. */
+export function beginLinkCreation(writer: MessageWriter): void {
+  writer.begin(RTM.NEWLINK, NLM_F.CREATE | NLM_F.EXCL);
+  writeHeader(writer, 0, 0, 0);
+}
+
 /** Writes the RTM_GETLINK of a dump. */
 export function writeLinkDump(writer: MessageWriter): void {
   writer.begin(RTM.GETLINK, 0);
@@ -99,8 +105,7 @@ export interface VethPeerFields extends VethEndFields {
 
 /** Writes the RTM_NEWLINK that makes a veth pair, both ends down, the peer in its namespace. EEXIST when a name is taken. */
 export function writeVethCreation(writer: MessageWriter, host: VethEndFields, peer: VethPeerFields): void {
-  writer.begin(RTM.NEWLINK, NLM_F.CREATE | NLM_F.EXCL);
-  writeHeader(writer, 0, 0, 0);
+  beginLinkCreation(writer);
   writeEnd(writer, host);
   const linkInfo = writer.beginAttribute(IFLA.LINKINFO);
   writer.attributeString(IFLA_INFO.KIND, 'veth');

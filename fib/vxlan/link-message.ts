@@ -1,7 +1,8 @@
 /** IFLA_INFO_DATA of a VXLAN device (linux/if_link.h): making one, and reading what one is. Ports are big-endian, the rest is not. */
 import { type Address, addressFromBytes } from '../../src/net/address.ts';
+import { beginLinkCreation } from '../netlink/link-message.ts';
 import { AttributeCursor, type MessageBody } from '../netlink/reader.ts';
-import { AF_UNSPEC, IFLA, IFLA_INFO, NLM_F, RTM } from '../netlink/registry.ts';
+import { IFLA, IFLA_INFO } from '../netlink/registry.ts';
 import type { MessageWriter } from '../netlink/writer.ts';
 
 const IFINFOMSG_BYTES = 16;
@@ -40,11 +41,7 @@ export function writeVxlanCreation(
   mac: Uint8Array,
   mtu: number,
 ): void {
-  writer.begin(RTM.NEWLINK, NLM_F.CREATE | NLM_F.EXCL);
-  writer.u8(AF_UNSPEC);
-  writer.u8(0);
-  writer.u16(0);
-  for (let word = 0; word < 3; word++) writer.u32(0);
+  beginLinkCreation(writer);
   writer.attributeString(IFLA.IFNAME, name);
   writer.attributeBytes(IFLA.ADDRESS, mac);
   writer.attributeU32(IFLA.MTU, mtu);

@@ -3,16 +3,16 @@
  * Usage (as root): node lab/bench/cni.ts [--count N] [--endpoints N] [--json]. Everything happens in network namespaces of its own.
  */
 import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type AgentHost, createHost, disposeHosts, poolYaml, runCli } from '../../test/support/agent.ts';
 import { eventually } from '../../test/support/eventually.ts';
 import { createNetns, type Netns, removeAllNetns } from '../../test/support/netns.ts';
+import { cpuSecOf, memoryMibOf } from './measure.ts';
 
 const STOCK = '/usr/lib/cni';
 const PARALLEL = 8;
-const TICKS_PER_SEC = 100;
 
 interface Contestant {
   readonly name: string;
@@ -136,7 +136,7 @@ async function agentShare(host: AgentHost, config: object, count: number): Promi
 /** Many endpoints: how fast they come, what the agent needs, and whether the other host reaches all. */
 async function many(host: AgentHost, config: object, count: number): Promise<void> {
   const containers = Array.from({ length: count }, () => createNetns());
-  const cpuBefore = cpuSec(host.pid);
+  const cpuBefore = cpuSecOf(host.pid);
   const startedAt = performance.now();
   const waiting = [...containers.entries()];
   const worker = async (): Promise<void> => {
@@ -159,18 +159,8 @@ async function many(host: AgentHost, config: object, count: number): Promise<voi
     return addresses.every((address) => host.router.tryRun('ping', '-c1', '-W2', '-n', address).status === 0);
   });
   report('ocicat', `${count} endpoints attached and reached`, performance.now() - startedAt, 'ms');
-  report('ocicat', `CPU for ${count} endpoints`, cpuSec(host.pid) - cpuBefore, 's');
-  report('ocicat', `RSS with ${count} endpoints`, rssMib(host.pid), 'MiB');
-}
-
-function cpuSec(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SEC;
-}
-
-function rssMib(pid: number): number {
-  const match = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  return Number(match?.[1]) / 1024;
+  report('ocicat', `CPU for ${count} endpoints`, cpuSecOf(host.pid) - cpuBefore, 's');
+  report('ocicat', `RSS with ${count} endpoints`, memoryMibOf(host.pid, 'VmRSS'), 'MiB');
 }
 
 async function main(): Promise<void> {

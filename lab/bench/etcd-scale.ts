@@ -2,6 +2,7 @@
  * Cold start on a large etcd: how long until everything is known, and what that costs in memory, beside a plain `etcdctl get` of the same
  * keys. Usage: node lab/bench/etcd-scale.ts [--blocks N] [--nodes N] [--runs N] [--json]. Starts an etcd of its own on loopback.
  */
+
 import { execFile, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,6 +16,7 @@ import { type EtcdStore, openEtcdStore } from '../../src/store/etcd/etcd-store.t
 import { ipamKey, resourceKey, WATCHED_RANGE } from '../../src/store/etcd/keys.ts';
 import { affinityKey, blockKey, formatIpamJson, handleKey } from '../../src/store/ipam-documents.ts';
 import { EtcdCluster } from '../../test/support/etcd.ts';
+import { memoryMibOf } from './measure.ts';
 
 const MIB = 1_048_576;
 const KEYS_PER_TRANSACTION = 100;
@@ -102,18 +104,10 @@ async function fill(client: Etcd3, blocks: number, nodes: number): Promise<numbe
   return count;
 }
 
-/** Memory of a process that was ended or runs, from the kernel, in MiB. */
-function memory(field: 'VmRSS' | 'VmHWM'): number {
-  const kib = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(
-    readFileSync('/proc/self/status', 'utf8'),
-  )?.[1];
-  return Number(kib ?? Number.NaN) / 1024;
-}
-
 /** The process that is measured: opens the store as the agent does and follows both halves of it. */
 async function measure(endpoint: string, cacheFolder: string): Promise<Start> {
   await import('etcd3');
-  const baseRssMiB = memory('VmRSS');
+  const baseRssMiB = memoryMibOf(process.pid, 'VmRSS');
   const startedAt = performance.now();
   const store: EtcdStore = await openEtcdStore({ etcd: { endpoints: [endpoint] }, cacheFolder });
   let documents = 0;
@@ -129,11 +123,11 @@ async function measure(endpoint: string, cacheFolder: string): Promise<Start> {
     ),
   ]);
   const inSyncMs = performance.now() - startedAt;
-  const rssMiB = memory('VmRSS');
+  const rssMiB = memoryMibOf(process.pid, 'VmRSS');
   // As long as it takes until the copy on disk is written and whatever the start left behind is gone.
   await new Promise((resolve) => setTimeout(resolve, 10_000));
-  const settledRssMiB = memory('VmRSS');
-  const peakRssMiB = memory('VmHWM');
+  const settledRssMiB = memoryMibOf(process.pid, 'VmRSS');
+  const peakRssMiB = memoryMibOf(process.pid, 'VmHWM');
   setFlagsFromString('--expose-gc');
   const collect: unknown = runInNewContext('gc');
   if (typeof collect !== 'function') throw new Error('this runtime shows no gc');

@@ -2,6 +2,7 @@
  * `podman run --rm` end to end, with Ocicat and with Debian's stock plugins, turn by turn in one run.
  * Usage (as root): node lab/bench/podman.ts [--count N] [--json]. Everything happens in network namespaces and folders of its own.
  */
+
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -10,6 +11,7 @@ import { install } from '../../test/runtimes/support/nodes.ts';
 import { Podman } from '../../test/runtimes/support/podman.ts';
 import { createHost, disposeHosts, poolYaml } from '../../test/support/agent.ts';
 import { removeAllNetns } from '../../test/support/netns.ts';
+import { median } from './measure.ts';
 
 const WARM_UP = 2;
 
@@ -29,10 +31,6 @@ function stockNetwork(name: string, bridge: string, third: number, chained: read
     ipam: { type: 'host-local', ranges, routes: [{ dst: '0.0.0.0/0' }, { dst: '::/0' }] },
   };
   return JSON.stringify({ cniVersion: '0.4.0', name, plugins: [plugin, ...chained] });
-}
-
-function median(times: readonly number[]): number {
-  return [...times].sort((a, b) => a - b)[Math.floor(times.length / 2)] ?? Number.NaN;
 }
 
 async function main(): Promise<void> {

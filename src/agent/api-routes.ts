@@ -1,9 +1,11 @@
 /** The API's paths, each a few lines over the agent's parts. */
+
 import { problem } from '../api/problem.ts';
 import type { ApiRoutes } from '../api/server.ts';
 import type { EndpointRequest } from '../api/views.ts';
 import { parseSelector } from '../calc/selector/parse.ts';
 import type { ResourceKey } from '../model/metadata-types.ts';
+import { isRecord } from '../model/record.ts';
 import type { Agent } from './agent.ts';
 import { bgpApiRoutes, prefixOrAddress } from './bgp-routes.ts';
 import { readPorts } from './endpoints/ports.ts';
@@ -165,8 +167,4 @@ function readLabels(value: unknown): Record<string, string> | undefined {
     labels[key] = text;
   }
   return labels;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -2,10 +2,12 @@
  * The agent's bootstrap configuration: only what is needed before the store opens. Everything else is a resource.
  * Order of precedence: OCICAT_* variables, the file, defaults.
  */
+
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
+import { isRecord } from '../model/record.ts';
 import {
   DEFAULT_CONFIG_FILE,
   DEFAULT_SOCKET_PATH,
@@ -178,8 +180,4 @@ function setPath(target: Record<string, unknown>, keys: readonly string[], value
   }
   const last = keys.at(-1);
   if (last !== undefined) at[last] = value;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -17,6 +17,7 @@ import {
 } from '../agent/endpoints/resource.ts';
 import type { ResourceCache } from '../agent/resources/cache.ts';
 import { problem } from '../api/problem.ts';
+import { isRecord } from '../model/record.ts';
 import { type WorkloadEndpoint, workloadEndpointName } from '../model/workload-endpoint.ts';
 import { type Address, addressesEqual, formatAddress } from '../net/address.ts';
 import { formatPrefix, hostPrefix, parseInterfaceAddress } from '../net/prefix.ts';
@@ -273,8 +274,4 @@ function readHostAddress(text: string): Address {
   const parsed = parseInterfaceAddress(text);
   if (parsed === undefined) throw problem('invalid', `${text} is no address`);
   return parsed.address;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

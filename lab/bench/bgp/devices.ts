@@ -1,8 +1,10 @@
 /** The devices under test, each started in the namespace `dut` with one passive eBGP neighbour for each peer of the harness. */
+
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { cpuSecOf, memoryMibOf } from '../measure.ts';
 
 /** Names of the devices that can be asked for. */
 export const DEVICES = ['ocicat', 'bird', 'frr', 'gobgp'] as const;
@@ -34,7 +36,6 @@ export interface Device {
   stop(): Promise<void>;
 }
 
-const TICKS_PER_SEC = 100;
 const STOP_TIMEOUT_MS = 10_000;
 const FRR = '/usr/lib/frr';
 
@@ -53,7 +54,7 @@ export function startDevice(name: DeviceName, options: DeviceOptions): Device {
     name,
     port: 179,
     cpuSec: () => sum(pids.map(cpuSecOf)),
-    peakRssMib: () => sum(pids.map(peakRssMibOf)),
+    peakRssMib: () => sum(pids.map((pid) => memoryMibOf(pid, 'VmHWM'))),
     stop: async () => {
       await Promise.all(children.map(stopped));
       rmSync(folder, { recursive: true, force: true });
@@ -178,16 +179,6 @@ spec: {peerIP: ${address}, asNumber: ${peerAs}, filters: [all]}`,
 
 function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
-}
-
-function cpuSecOf(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SEC;
-}
-
-function peakRssMibOf(pid: number): number {
-  const match = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  return Number(match?.[1]) / 1024;
 }
 
 function stopped(child: ChildProcess): Promise<void> {

@@ -3,10 +3,12 @@
  * Usage (as root): node lab/bench/bgp/main.ts [--devices ocicat,bird] [--workloads one-100k,one-1m,ten-100k,hundred-1k] [--runs N] [--json].
  * Everything happens in network namespaces of its own. Runs of the devices take turns; the received set is verified after each.
  */
+
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { parseArgs } from 'node:util';
 import { connect, createNetns, type Netns, removeAllNetns } from '../../../test/support/netns.ts';
+import { median } from '../measure.ts';
 import { DEVICES, type DeviceName, deviceVersion, startDevice } from './devices.ts';
 import { BenchSession } from './session.ts';
 import { verifyReceived } from './verify.ts';
@@ -217,10 +219,6 @@ async function harnessAlone(prepared: Prepared): Promise<number> {
   receiver.close();
   server.close();
   return seconds;
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
 /** Runs in the namespace of the harness; `deviceNetns`: the path of the device's. */

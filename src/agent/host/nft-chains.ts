@@ -1,6 +1,7 @@
 /**
  * Finds nft base chains of others that end in drop or reject, in the JSON that `nft -j list ruleset` prints (libnftables-json(5)).
  */
+import { isRecord } from '../../model/record.ts';
 
 /** A base chain that would drop packets which our own chains accepted. */
 export interface ForeignDrop {
@@ -87,8 +88,4 @@ function unconditionalVerdict(expressions: readonly unknown[]): string | undefin
 
 function text(value: unknown): string {
   return typeof value === 'string' ? value : '';
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

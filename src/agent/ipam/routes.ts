@@ -1,7 +1,9 @@
 /** The API's paths about addresses. */
+
 import { problem } from '../../api/problem.ts';
 import type { ApiRoutes } from '../../api/server.ts';
 import type { IpamSettings } from '../../ipam/configuration.ts';
+import { isRecord } from '../../model/record.ts';
 import { prometheusText } from './metrics.ts';
 import type { IpamService } from './service.ts';
 import type { ReleaseOrder } from './views.ts';
@@ -73,8 +75,4 @@ function readOrder(body: unknown): ReleaseOrder {
       return { ID, Revision };
     }),
   };
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

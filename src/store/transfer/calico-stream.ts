@@ -2,8 +2,10 @@
  * The text that `calicoctl datastore migrate export` writes and `import` reads: resources as YAML, then ClusterInformation as JSON, then
  * IPAM as JSON, with lines of `===` between. Plain Calico YAML, without the other two, is read as well.
  */
+
 import { stringify } from 'yaml';
 import { formatProblem, parseDocuments, serialiseResource } from '../../model/documents.ts';
+import { isRecord } from '../../model/record.ts';
 import { keyOf } from '../../model/types.ts';
 import {
   CLUSTER_INFORMATION_KEY,
@@ -181,8 +183,4 @@ function ipamEntries(file: string, text: string, reasons: string[]): Entry[] {
     );
     return [];
   });
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

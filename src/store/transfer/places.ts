@@ -1,7 +1,9 @@
 /** Stores as ends of a transfer: read as a whole, locked, and written so that either everything or nothing of it has happened. */
+
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { KINDS } from '../../model/kinds.ts';
+import { isRecord } from '../../model/record.ts';
 import { checkSupport } from '../../model/support.ts';
 import { keyOf } from '../../model/types.ts';
 import { admitByModel } from '../admission.ts';
@@ -237,8 +239,4 @@ async function writeIpam<K extends IpamKind>(
   return async () => {
     await store.ipam.update(key, former.value, written.revision);
   };
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
