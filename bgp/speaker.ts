@@ -16,8 +16,9 @@ import { Deferral, type DeferralEnd, type DeferralPeer } from './speaker/deferra
 import { checkGroups, dynamicConfig, groupKeys, groupOf, groupText } from './speaker/dynamic-peers.ts';
 import type { SpeakerLog } from './speaker/events.ts';
 import { type ListenConfig, Listeners } from './speaker/listeners.ts';
-import { Peer, type PeerSurroundings } from './speaker/peer.ts';
+import { Peer } from './speaker/peer.ts';
 import { needsScope, peerKey } from './speaker/peer-key.ts';
+import type { PeerSurroundings } from './speaker/peer-surroundings.ts';
 import { RateLimit } from './speaker/rate-limit.ts';
 import { peerStatus } from './speaker/status.ts';
 import { WorkLoop } from './speaker/work-loop.ts';

@@ -9,7 +9,7 @@ import { RestartableTimer } from '../transport/clock.ts';
 import type { PeerConfig } from '../types.ts';
 import { REFRESH_SUBTYPE } from '../wire/registry.ts';
 import type { DecodedUpdate } from '../wire/types.ts';
-import type { PeerSurroundings } from './peer.ts';
+import type { PeerSurroundings } from './peer-surroundings.ts';
 import { PrefixLimits } from './prefix-limits.ts';
 
 /** RFC 7313 4.2: how long stale routes are kept for a peer that has begun a refresh */

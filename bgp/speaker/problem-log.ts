@@ -3,7 +3,7 @@ import type { Clock } from '../transport/clock.ts';
 import { hexOf } from '../wire/bytes.ts';
 import type { DecodedMessage } from '../wire/types.ts';
 import type { SpeakerLog } from './events.ts';
-import type { PeerTotals } from './peer.ts';
+import type { PeerTotals } from './peer-surroundings.ts';
 import { RateLimit } from './rate-limit.ts';
 
 /** Octets of a message that are shown. */
