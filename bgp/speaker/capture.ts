@@ -2,10 +2,10 @@
 import type { Address } from '../../src/net/address.ts';
 import type { Connection } from '../session/state.ts';
 import type { Clock } from '../transport/clock.ts';
-import type { MessageStream } from '../transport/message-stream.ts';
 import type { PeerConfig } from '../types.ts';
 import { HEADER_OCTETS, MESSAGE_TYPE } from '../wire/registry.ts';
 import { DEFAULT_VERDICT_CONTEXT, type SessionPhase, type VerdictContext } from '../wire/verdict.ts';
+import type { PeerConnection } from './connection.ts';
 
 /** A message on one of the peer's connections. */
 export interface WatchedMessage {
@@ -18,6 +18,8 @@ export interface WatchedMessage {
   readonly context: VerdictContext;
   readonly local: { readonly address: Address; readonly port: number };
   readonly remote: { readonly address: Address; readonly port: number };
+  /** it went before watching began, at the session's start: an OPEN or a first KEEPALIVE, without which the rest cannot be read */
+  readonly earlier: boolean;
 }
 
 export type MessageWatcher = (message: WatchedMessage) => void;
@@ -37,8 +39,17 @@ export class PeerCapture {
     return this.#watchers.size > 0;
   }
 
-  /** Adds a watcher; `apply` attaches every connection anew. Returns how to take it away. */
-  watch(watcher: MessageWatcher, apply: () => void): () => void {
+  /**
+   * Adds a watcher, and shows it how the connections there are began; `apply` attaches every connection anew. Returns how to take it away.
+   */
+  watch(watcher: MessageWatcher, connections: Iterable<PeerConnection>, apply: () => void): () => void {
+    for (const connection of connections) {
+      for (const { direction, at, message } of connection.handshake) {
+        const watched = this.#watched(connection, undefined, direction, message);
+        const phase = message[HEADER_OCTETS - 1] === MESSAGE_TYPE.open ? 'opensent' : 'openconfirm';
+        watcher({ ...watched, at, earlier: true, context: { ...watched.context, phase } });
+      }
+    }
     this.#watchers.add(watcher);
     apply();
     return () => {
@@ -48,25 +59,30 @@ export class PeerCapture {
   }
 
   /** Sees to it that a connection is looked at exactly while somebody watches. */
-  attach(stream: MessageStream, connection: () => Connection | undefined): void {
-    stream.tap = this.isOn ? (...tapped) => this.#tell(stream, connection(), ...tapped) : undefined;
+  attach(on: PeerConnection, connection: () => Connection | undefined): void {
+    on.stream.tap = this.isOn
+      ? (direction, message) => {
+          const watched = this.#watched(on, connection(), direction, message);
+          for (const watcher of this.#watchers) watcher(watched);
+        }
+      : undefined;
   }
 
-  #tell(
-    { channel }: MessageStream,
+  #watched(
+    { stream: { channel } }: PeerConnection,
     connection: Connection | undefined,
     direction: WatchedMessage['direction'],
     message: Uint8Array,
-  ): void {
-    const watched: WatchedMessage = {
+  ): WatchedMessage {
+    return {
       direction,
       at: this.#clock.wallNow(),
       message,
       context: contextOf(message, direction, connection, this.#peer.config),
       local: { address: channel.localAddress, port: channel.localPort },
       remote: { address: channel.remoteAddress, port: channel.remotePort },
+      earlier: false,
     };
-    for (const watcher of this.#watchers) watcher(watched);
   }
 }
 

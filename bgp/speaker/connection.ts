@@ -3,10 +3,25 @@ import type { ConnectionId, ConnectionTimer } from '../session/events.ts';
 import type { Channel } from '../transport/channel.ts';
 import { type Clock, RestartableTimer } from '../transport/clock.ts';
 import { type MessageHandlers, MessageStream, type Puller } from '../transport/message-stream.ts';
+import { HEADER_OCTETS, MESSAGE_TYPE } from '../wire/registry.ts';
+
+/** A message that was kept. */
+export interface KeptMessage {
+  readonly direction: 'received' | 'sent';
+  /** epoch milliseconds */
+  readonly at: number;
+  /** header included */
+  readonly message: Uint8Array;
+}
+
+/** An OPEN and a KEEPALIVE each way. */
+const HANDSHAKE_MESSAGES = 4;
 
 export class PeerConnection {
   readonly id: ConnectionId;
   readonly stream: MessageStream;
+  readonly #clock: Clock;
+  readonly #handshake: KeptMessage[] = [];
   readonly #timers: Readonly<Record<ConnectionTimer, RestartableTimer>>;
   #sendHoldMs = 0;
   #holdExpiring = false;
@@ -19,8 +34,12 @@ export class PeerConnection {
     onTimer: (timer: ConnectionTimer) => void,
   ) {
     this.id = id;
+    this.#clock = clock;
     this.stream = new MessageStream(channel, {
-      onMessage: (...message) => handlers.onMessage(...message),
+      onMessage: (type, octets, start, bodyStart, end) => {
+        if (this.#handshake.length < HANDSHAKE_MESSAGES) this.#keep('received', octets.subarray(start, end));
+        handlers.onMessage(type, octets, start, bodyStart, end);
+      },
       onFrameError: (...error) => handlers.onFrameError(...error),
       onClose: (reason) => handlers.onClose(reason),
       mayRead: () => handlers.mayRead(),
@@ -57,12 +76,27 @@ export class PeerConnection {
     this.#timers[timer].stop();
   }
 
+  /** Each side's OPEN and first KEEPALIVE, as far as they have been exchanged: what all that follows is read by. */
+  get handshake(): readonly KeptMessage[] {
+    return this.#handshake;
+  }
+
+  #keep(direction: KeptMessage['direction'], message: Uint8Array): void {
+    const type = message[HEADER_OCTETS - 1];
+    if (type !== MESSAGE_TYPE.open && type !== MESSAGE_TYPE.keepalive) return;
+    const isKnown = this.#handshake.some(
+      (kept) => kept.direction === direction && kept.message[HEADER_OCTETS - 1] === type,
+    );
+    if (!isKnown) this.#handshake.push({ direction, at: this.#clock.wallNow(), message: message.slice() });
+  }
+
   /** Milliseconds that a timer still has; undefined when it does not run. */
   remainingMs(timer: ConnectionTimer): number | undefined {
     return this.#timers[timer].remainingMs;
   }
 
   send(message: Uint8Array): void {
+    if (this.#handshake.length < HANDSHAKE_MESSAGES) this.#keep('sent', message);
     if (!this.stream.isBacklogged) this.#timers['send-hold'].touch();
     this.stream.send(message);
   }

@@ -48,7 +48,7 @@ export class PeerConnections {
 
   /** Shows every message that comes and goes from now on; returns how to end that. */
   watch(watcher: MessageWatcher): () => void {
-    return this.#capture.watch(watcher, () => {
+    return this.#capture.watch(watcher, this.#open.values(), () => {
       for (const connection of this.#open.values()) this.#tap(connection);
     });
   }
@@ -172,8 +172,9 @@ export class PeerConnections {
     return id;
   }
 
-  #tap({ id, stream }: PeerConnection): void {
-    this.#capture.attach(stream, () => this.#peer.session.connections.find((other) => other.id === id));
+  #tap(connection: PeerConnection): void {
+    const { id } = connection;
+    this.#capture.attach(connection, () => this.#peer.session.connections.find((other) => other.id === id));
   }
 
   #onMessage(

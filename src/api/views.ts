@@ -140,6 +140,8 @@ export type CapturedRow =
       readonly hex: string;
       /** as its receiver judges it; `type`, `decoded` and the rest as in `ocicat bgp decode` */
       readonly verdict: VerdictView;
+      /** it went before the capture began, at the session's start: an OPEN or a first KEEPALIVE */
+      readonly earlier?: true;
     }
   | { readonly lost: number };
 

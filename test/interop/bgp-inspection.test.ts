@@ -136,14 +136,29 @@ describe('inspection of BGP: the agent and FRR', function () {
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line));
-    assert.equal(messages.length, 6);
     assert.ok(messages.every(({ verdict }) => verdict.verdict === 'valid'));
+    // The session was up: how it began comes first, as it was then.
+    const earlier = messages.filter((message) => message.earlier === true);
+    assert.deepEqual(messages.slice(0, 4), earlier);
+    assert.deepEqual(earlier.map(({ direction, verdict }) => `${direction} ${verdict.type}`).sort(), [
+      'received keepalive',
+      'received open',
+      'sent keepalive',
+      'sent open',
+    ]);
+    assert.ok(earlier.every(({ at }) => at <= (before.establishedAt ?? 0)));
+    assert.equal(messages.length, 4 + 6);
     const kinds = messages.map(({ direction, verdict }) => `${direction} ${verdict.type}`);
     assert.ok(kinds.includes('sent route-refresh'), kinds.join(', '));
     assert.ok(kinds.includes('received update'), kinds.join(', '));
     const lines = (await host.ocicat(`bgp decode --file ${pcap} --jsonl`)).trim().split('\n');
-    assert.equal(lines.length, 6);
-    assert.ok(lines.every((line) => line.includes('"verdict":"valid"')));
+    assert.equal(lines.length, 4 + 6);
+    assert.ok(
+      lines.every((line) => line.includes('"verdict":"valid"')),
+      lines.join('\n'),
+    );
+    // FRR's paths have 4-octet AS numbers: without the OPENs they would not read as this.
+    assert.match(lines.join('\n'), /"asPath":\[\{"type":"sequence","asNumbers":\[65001,64999,64998\]\}\]/);
     const dump = execFileSync('tcpdump', ['-nvr', pcap], {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],

@@ -95,8 +95,9 @@ async function* rowsOf(
   }
 }
 
-function rowOf({ direction, at, local, remote, message, context }: WatchedMessage): CapturedRow {
+function rowOf({ direction, at, local, remote, message, context, earlier }: WatchedMessage): CapturedRow {
   return {
+    ...(earlier && { earlier }),
     direction,
     at,
     local: { address: formatAddress(local.address), port: local.port },

@@ -24,10 +24,14 @@ export function registerCapture(bgp: Command, context: CommandContext): void {
       '--pcap <file>',
       'write them to this file too, for tcpdump and tshark; IP and TCP headers are made up',
     )
-    .option('-c, --count <n>', 'end after so many messages', parseCount)
+    .option('-c, --count <n>', 'end after so many messages, not counting the earlier ones', parseCount)
     .option('--brief', 'one line for each message')
     .addOption(outputOption())
-    .addHelpText('after', '\n-o json writes a line for each message, -o yaml a document for each.')
+    .addHelpText(
+      'after',
+      '\nOf a session that is up, its OPENs and first KEEPALIVEs are shown first: the rest is read by what they say.' +
+        '\n-o json writes a line for each message, -o yaml a document for each.',
+    )
     .action((peer: string, options: CaptureOptions) => capture(context, peer, options));
 }
 
@@ -52,7 +56,7 @@ async function capture(context: CommandContext, peer: string, options: CaptureOp
       }
       print(row);
       file?.write(row);
-      if (++count === options.count) return;
+      if (row.earlier !== true && ++count === options.count) return;
     }
   } finally {
     file?.close();
@@ -69,10 +73,12 @@ async function printer(
     return (row) => terminal.out(`---\n${stringify(row)}`);
   }
   return (row) => {
-    const { at, verdict } = row;
+    const { at, verdict, earlier } = row;
     const { from, to } = endsOf(row);
     const message = Uint8Array.fromHex(row.hex);
-    terminal.out(renderMessage({ at, from, to, message }, verdict, brief === true, terminal.colour));
+    const shown =
+      earlier === true ? { ...verdict, why: `${verdict.why} (before the capture began)` } : verdict;
+    terminal.out(renderMessage({ at, from, to, message }, shown, brief === true, terminal.colour));
   };
 }
 
