@@ -88,7 +88,10 @@ export function parseHex(text: string): Uint8Array | undefined {
 /** Longest line that is taken: far above a message of 65535 octets in hexadecimal. */
 const LINE_LIMIT = 1 << 20;
 
-/** Answers every line of a stream in order; blank lines are skipped. Resolves with the number of answers. */
+/**
+ * Answers every line of a stream in order; blank lines are skipped. What has been read and not been answered is never more than a line of
+ * `LINE_LIMIT` and a chunk; `out` holds the reading up while it is pending. Resolves with the number of answers.
+ */
 export async function runDecodeLines(
   input: AsyncIterable<string | Uint8Array>,
   out: (text: string) => void | Promise<void>,
@@ -96,30 +99,50 @@ export async function runDecodeLines(
   let count = 0;
   for await (const lines of linesOf(input)) {
     const answers = lines
-      .filter((line) => line.trim() !== '')
-      .map((line) =>
-        JSON.stringify(
-          line.length > LINE_LIMIT
-            ? { id: null, inputError: `a line of ${line.length} characters is too long` }
-            : answerDecodeLine(line),
-        ),
-      );
+      .filter((line) => line === TOO_LONG || line.trim() !== '')
+      .map((line) => JSON.stringify(line === TOO_LONG ? TOO_LONG_ANSWER : answerDecodeLine(line)));
     count += answers.length;
     if (answers.length > 0) await out(`${answers.join('\n')}\n`);
   }
   return count;
 }
 
-async function* linesOf(input: AsyncIterable<string | Uint8Array>): AsyncGenerator<string[]> {
+/** Stands for a line above `LINE_LIMIT`, whose text is not kept. */
+const TOO_LONG = Symbol('too long');
+const TOO_LONG_ANSWER: DecodeAnswer = {
+  id: null,
+  inputError: `the line is longer than ${LINE_LIMIT} characters`,
+};
+
+async function* linesOf(
+  input: AsyncIterable<string | Uint8Array>,
+): AsyncGenerator<(string | typeof TOO_LONG)[]> {
   const decoder = new TextDecoder();
-  let rest = '';
+  let pieces: string[] = [];
+  let length = 0;
+  const keep = (piece: string): void => {
+    length += piece.length;
+    if (length <= LINE_LIMIT) pieces.push(piece);
+  };
+  const take = (): string | typeof TOO_LONG => {
+    const line = length > LINE_LIMIT ? TOO_LONG : pieces.join('');
+    pieces = [];
+    length = 0;
+    return line;
+  };
   for await (const chunk of input) {
     const text = typeof chunk === 'string' ? chunk : decoder.decode(chunk, { stream: true });
-    const lines = (rest + text).split('\n');
-    rest = lines.pop() ?? '';
-    yield lines;
+    const parts = text.split('\n');
+    const last = parts.pop() ?? '';
+    const lines = parts.map((part) => {
+      keep(part);
+      return take();
+    });
+    keep(last);
+    if (lines.length > 0) yield lines;
   }
-  yield [rest + decoder.decode()];
+  keep(decoder.decode());
+  yield [take()];
 }
 
 /**
@@ -135,7 +158,10 @@ export async function runDecode(
   form: OutputForm = 'table',
 ): Promise<void> {
   if (jsonl) {
-    await runDecodeLines(input, (text) => terminal.out(text));
+    await runDecodeLines(input, (text) => {
+      terminal.out(text);
+      return terminal.drained?.();
+    });
     return;
   }
   const text = hex.length > 0 ? hex.join('') : await readAll(input);
@@ -147,7 +173,7 @@ export async function runDecode(
 
 async function readAll(input: AsyncIterable<string | Uint8Array>): Promise<string> {
   let text = '';
-  for await (const lines of linesOf(input)) text += lines.join('');
+  for await (const lines of linesOf(input)) text += lines.filter((line) => line !== TOO_LONG).join('');
   return text;
 }
 

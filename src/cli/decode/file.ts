@@ -16,6 +16,8 @@ import { paint } from '../output/table.ts';
 const UNPACKED_OCTETS_MAX = 2 ** 31 - 1;
 /** Output is written in pieces of about this many characters. */
 const CHUNK = 1 << 16;
+/** Messages that are written before the reader's pace is looked at. */
+const MESSAGES_AHEAD = 256;
 
 /** How messages are written: `lines` one line of JSON each, `brief` one line of text each. */
 export type FileForm = OutputForm | 'lines' | 'brief';
@@ -80,6 +82,7 @@ export async function runDecodeFile(
     for (const item of readCapture(file, options)) {
       if (item.kind === 'note') writer.note(item);
       else writer.message(item, answerOf(item, ++count));
+      if (count % MESSAGES_AHEAD === 0) await terminal.drained?.();
     }
   } catch (error) {
     if (!(error instanceof CaptureError)) throw error;

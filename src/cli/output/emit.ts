@@ -17,19 +17,36 @@ function parseForm(text: string): OutputForm {
   return form;
 }
 
+/** What a shell reports of a process that SIGPIPE ended. */
+const SIGPIPE_STATUS = 141;
+
 /** Where a command writes. Passed in, so that commands can be tested without a process. */
 export interface Terminal {
   readonly out: (text: string) => void;
+  /** resolves when what was written has found a reader; absent: at once */
+  readonly drained?: () => Promise<void>;
   readonly err: (text: string) => void;
   readonly colour: boolean;
   /** epoch milliseconds */
   readonly now: () => number;
 }
 
-/** The process's own terminal; colour only on a TTY and only without NO_COLOR (no-color.org). */
+/**
+ * The process's own terminal; colour only on a TTY and only without NO_COLOR (no-color.org). A reader that has gone (`| head`) ends the process
+ * quietly, as SIGPIPE would.
+ */
 export function processTerminal(): Terminal {
+  const { stdout } = process;
+  stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit(SIGPIPE_STATUS);
+  });
   return {
-    out: (text) => void process.stdout.write(text),
+    out: (text) => void stdout.write(text),
+    drained: () =>
+      stdout.writableNeedDrain
+        ? new Promise((resolve) => stdout.once('drain', () => resolve()))
+        : Promise.resolve(),
     err: (text) => void process.stderr.write(text),
     colour: process.stdout.isTTY === true && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb',
     now: () => Date.now(),

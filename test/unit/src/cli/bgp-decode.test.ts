@@ -107,6 +107,41 @@ describe('src/cli/bgp-decode', () => {
     }
   });
 
+  it('reads on only as fast as the answers are taken, and keeps no line that is too long', async () => {
+    const line = `${JSON.stringify({ id: 1, hex: UPDATE })}\n`;
+    let read = 0;
+    async function* endless(): AsyncGenerator<string> {
+      for (; read < 1000; read++) yield line;
+    }
+    let release = (): void => undefined;
+    let written = 0;
+    const done = runDecodeLines(endless(), () => {
+      written++;
+      return new Promise<void>((resolve) => {
+        release = resolve;
+      });
+    });
+    for (let taken = 1; taken <= 3; taken++) {
+      await new Promise(setImmediate);
+      assert.deepEqual([written, read], [taken, taken - 1]);
+      release();
+    }
+    while (written < 1000) {
+      await new Promise(setImmediate);
+      release();
+    }
+    assert.equal(await done, 1000);
+
+    const long = ['{"id":1,"hex":"', ...Array.from({ length: 3000 }, () => 'f'.repeat(1000)), '"}\n'];
+    let out = '';
+    await runDecodeLines(chunks(...long, line), (text) => {
+      out += text;
+    });
+    const [first, second] = out.split('\n');
+    assert.match(first ?? '', /^\{"id":null,"inputError":"the line is longer than 1048576 characters"\}$/);
+    assert.match(second ?? '', /"verdict":"valid"/);
+  });
+
   it('prints one message for people, from words or from the input', async () => {
     const first = terminal();
     await runDecode(first, [UPDATE.slice(0, 20), UPDATE.slice(20)], false);
