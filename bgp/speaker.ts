@@ -348,7 +348,12 @@ export class Speaker {
 
   #statusOf(peer: Peer): PeerStatus {
     const bfd = this.#bfd.status(peer.config.name);
-    return { ...peerStatus(peer, this.rib, this.#clock), ...(bfd && { bfd }) };
+    const dynamic = this.#dynamic.get(peer)?.name;
+    return {
+      ...peerStatus(peer, this.rib, this.#clock),
+      ...(dynamic !== undefined && { dynamic }),
+      ...(bfd && { bfd }),
+    };
   }
 
   /** RFC 5882 4.3: what BFD saw fail, BGP need not wait for. */

@@ -114,7 +114,7 @@ export interface PeerConfig {
  * Its name is its address.
  */
 export interface DynamicPeers {
-  /** unique among these */
+  /** those of one name, each with a prefix of its own, share their limit */
   readonly name: string;
   readonly prefix: Prefix;
   /** sessions at a time, 1..65535; further connections are closed */
@@ -291,6 +291,8 @@ export interface PeerStatus {
   /** RFC 8212: 'missing' when an eBGP peer has no policy and so exchanges nothing */
   readonly importPolicy: string;
   readonly exportPolicy: string;
+  /** the peer came by itself: name of the prefixes that it came from, see `DynamicPeers` */
+  readonly dynamic?: string;
   /** undefined: BFD is not configured, or not loaded yet */
   readonly bfd?: BfdStatus;
 }

@@ -33,10 +33,13 @@ export function dynamicConfig(
 
 /** Throws a PeerConfigError at the first thing that cannot be. */
 export function checkGroups(groups: readonly DynamicPeers[]): void {
-  const names = new Set<string>();
+  const prefixes = new Map<string, DynamicPeers>();
   for (const group of groups) {
-    if (names.has(group.name)) throw new PeerConfigError(group.name, 'name', 'two groups have this name');
-    names.add(group.name);
+    const prefix = formatPrefix(group.prefix);
+    const other = prefixes.get(prefix);
+    if (other !== undefined)
+      throw new PeerConfigError(group.name, 'prefix', `${prefix} is that of group ${other.name} already`);
+    prefixes.set(prefix, group);
     if (!Number.isInteger(group.limit) || group.limit < 1 || group.limit > 0xffff) {
       throw new PeerConfigError(group.name, 'limit', 'must be 1..65535');
     }

@@ -7,7 +7,8 @@ import type { BgpSummaryView, PathRow, PeerView } from '../api/views.ts';
 import { type Address, addressesEqual, formatAddress, parseAddress } from '../net/address.ts';
 import { type Prefix, parsePrefix } from '../net/prefix.ts';
 import { captureRows } from './bgp/capture.ts';
-import type { NodePeer } from './bgp/peers.ts';
+import { originOfPeer } from './bgp/dynamic.ts';
+import type { NodePeer, NodeRange } from './bgp/peers.ts';
 import { findPaths, readRoutesQuery } from './bgp/routes-query.ts';
 import { pathRow, peerView } from './bgp/views.ts';
 
@@ -16,8 +17,7 @@ export interface BgpSource {
   /** undefined while there is none */
   readonly speaker: Speaker | undefined;
   readonly peers: readonly NodePeer[];
-  /** the resource that a peer comes from */
-  resourceOf(peer: string): string;
+  readonly ranges: readonly NodeRange[];
 }
 
 /** `/v1/bgp/...` */
@@ -29,7 +29,7 @@ export function bgpApiRoutes(source: BgpSource): ApiRoutes {
       const name = peerName(source, params['peer'] ?? '');
       const status = source.speaker?.peer(name);
       if (status === undefined) throw unknownPeer(source, name);
-      return { json: peerView(status, source.resourceOf(name)) };
+      return { json: peerView(status, originOfPeer(source, status)) };
     },
     'POST /v1/bgp/peers/:peer/reset': ({ params, body }) => ({
       json: reset(source, params['peer'] ?? '', readKind(body)),
@@ -46,7 +46,7 @@ export function bgpApiRoutes(source: BgpSource): ApiRoutes {
 }
 
 function peerViews(source: BgpSource): PeerView[] {
-  return (source.speaker?.peers() ?? []).map((status) => peerView(status, source.resourceOf(status.name)));
+  return (source.speaker?.peers() ?? []).map((status) => peerView(status, originOfPeer(source, status)));
 }
 
 function summary(source: BgpSource): BgpSummaryView {

@@ -69,6 +69,10 @@ export interface StatusView {
 export interface PeerView {
   readonly name: string;
   readonly resource: string;
+  /** the BGPPeer that is its peer group */
+  readonly group?: string;
+  /** came by itself, out of a listen-range */
+  readonly dynamic?: true;
   readonly address: string;
   readonly asNumber: number;
   readonly localAs: number;

@@ -4,7 +4,8 @@
  */
 import { z } from 'zod';
 import type { Family } from '../net/address.ts';
-import { parseDurationMs } from './scalars.ts';
+import { type Prefix, parsePrefix, prefixContains } from '../net/prefix.ts';
+import { checkName, parseDurationMs } from './scalars.ts';
 import type { Problem } from './schema.ts';
 
 const PREFIX = 'ocicat.dev/';
@@ -52,6 +53,50 @@ const families = () =>
     return found;
   });
 
+/** Whose AS number is taken: 'internal' is ours, 'external' any other. */
+export type RemoteAs = 'internal' | 'external' | readonly number[];
+
+const AS_NUMBERS_MAX = 64;
+
+const remoteAs = () =>
+  z.string().transform((value, context): RemoteAs => {
+    if (value === 'internal' || value === 'external') return value;
+    const numbers = value.split(',').map((each) => each.trim());
+    const valid = (text: string): boolean =>
+      /^\d{1,10}$/.test(text) && Number(text) >= 1 && Number(text) <= 4294967295;
+    if (numbers.length <= AS_NUMBERS_MAX && numbers.every(valid)) return [...new Set(numbers.map(Number))];
+    context.addIssue(
+      `must be internal, external, or AS numbers from 1 to 4294967295 with commas between, up to ${AS_NUMBERS_MAX}`,
+    );
+    return [];
+  });
+
+const RANGES_MAX = 64;
+
+const prefixes = () =>
+  z.string().transform((value, context): readonly Prefix[] => {
+    const found: Prefix[] = [];
+    for (const text of value.split(',').map((each) => each.trim())) {
+      const prefix = parsePrefix(text);
+      if (prefix === undefined)
+        context.addIssue(
+          `must be prefixes with commas between, such as 10.0.0.0/24,2001:db8::/64; "${text}" is none`,
+        );
+      else if (found.some((other) => prefixContains(other, prefix) || prefixContains(prefix, other)))
+        context.addIssue(`must be prefixes that do not overlap; "${text}" does`);
+      else found.push(prefix);
+    }
+    if (found.length > RANGES_MAX) context.addIssue(`must be ${RANGES_MAX} prefixes at most`);
+    return found;
+  });
+
+const resourceName = () =>
+  z.string().transform((value, context) => {
+    const fault = checkName(value);
+    if (fault !== undefined) context.addIssue(`must be the name of a BGPPeer: ${fault}`);
+    return value;
+  });
+
 const interfaceName = () =>
   z.string().regex(/^[^\s/%]{1,15}$/, 'must be the name of an interface, up to 15 characters');
 
@@ -60,6 +105,25 @@ const oneOf = <const T extends readonly string[]>(...values: T) =>
 
 /** Names, values and meaning. Absent ones leave what Calico's fields and the agent's defaults say. */
 export const bgpAnnotations = z.object({
+  template: flag()
+    .optional()
+    .describe('makes this BGPPeer a peer group: no session by itself; others name it in `peer-group`'),
+  'peer-group': resourceName()
+    .optional()
+    .describe(
+      'what this BGPPeer does not say (fields and annotations, not whom and where) is taken from that one',
+    ),
+  'listen-range': prefixes()
+    .optional()
+    .describe(
+      'in place of peerIP: whoever dials us from these prefixes is a peer, until its session is gone',
+    ),
+  'listen-limit': integer(1, 65535)
+    .optional()
+    .describe('sessions from `listen-range` at a time; default 100'),
+  'remote-as': remoteAs()
+    .optional()
+    .describe('in place of asNumber: any of these AS numbers, `external` (any but ours) or `internal`'),
   families: families().optional().describe('address families; default: that of the peer address'),
   'password-file': z
     .string()
@@ -165,11 +229,34 @@ export function readBgpSettings(annotations: Readonly<Record<string, string>> | 
     delete values[name];
   }
   const settings = parsed.success ? parsed.data : (bgpAnnotations.safeParse(values).data ?? {});
-  problems.push(...conflicts(settings));
+  // What goes together is seen when the group's settings are known.
+  if (settings['peer-group'] === undefined) problems.push(...settingConflicts(settings));
+  problems.push(...groupConflicts(settings));
   return { settings, problems, unknown };
 }
 
-function conflicts(settings: BgpSettings): Problem[] {
+function groupConflicts(settings: BgpSettings): Problem[] {
+  const problems: Problem[] = [];
+  const refuse = (name: keyof BgpSettings, reason: string): void => {
+    problems.push({ path: pathOf(name), reason });
+  };
+  if (settings.template === true) {
+    if (settings['peer-group'] !== undefined) refuse('peer-group', 'a template cannot have a group itself');
+    if (settings['listen-range'] !== undefined)
+      refuse(
+        'listen-range',
+        'a template makes no sessions: set it on a BGPPeer that names this one as peer-group',
+      );
+  }
+  if (settings['listen-limit'] !== undefined && settings['listen-range'] === undefined)
+    refuse('listen-limit', 'needs listen-range');
+  if (settings['listen-range'] !== undefined && settings.passive === false)
+    refuse('passive', 'peers of a listen-range are never dialled');
+  return problems;
+}
+
+/** Settings that do not go together. */
+export function settingConflicts(settings: BgpSettings): Problem[] {
   const problems: Problem[] = [];
   const refuse = (name: keyof BgpSettings, reason: string): void => {
     problems.push({ path: pathOf(name), reason });

@@ -1,5 +1,5 @@
 /** What a valid BGP resource cannot ask of this product, beside the rows of the support table. */
-import { readBgpSettings } from './bgp-annotations.ts';
+import { type BgpSettings, readBgpSettings } from './bgp-annotations.ts';
 import { type BgpConfiguration, DEFAULT_BGP_CONFIGURATION } from './bgp-configuration.ts';
 import type { BgpPassword } from './bgp-password.ts';
 import type { BgpPeer } from './bgp-peer.ts';
@@ -12,11 +12,14 @@ const RESTART_TIME_MAX_MS = 4_095_000;
 /** Fields of BGPConfiguration that concern the whole cluster. */
 const CLUSTER_FIELDS = ['nodeToNodeMeshEnabled', 'asNumber'] as const;
 
+/** Settings that only a BGPPeer can have. */
+const PEER_SETTINGS = ['template', 'peer-group', 'listen-range', 'listen-limit', 'remote-as'] as const;
+
 /** Why the resource must not be taken. */
 export function bgpProblems(resource: BgpPeer | BgpConfiguration): Problem[] {
   const { settings, problems } = readBgpSettings(resource.metadata.annotations);
   const common = (field: string, password: BgpPassword | undefined): Problem[] =>
-    password !== undefined && settings['password-file'] === undefined
+    password !== undefined && settings['password-file'] === undefined && settings['peer-group'] === undefined
       ? [
           {
             path: `spec.${field}`,
@@ -28,6 +31,7 @@ export function bgpProblems(resource: BgpPeer | BgpConfiguration): Problem[] {
   if (resource.kind === 'BGPConfiguration') {
     return [
       ...problems,
+      ...meshSettingProblems(settings),
       ...common('nodeMeshPassword', resource.spec.nodeMeshPassword),
       ...restartTimeProblems('nodeMeshMaxRestartTime', resource.spec.nodeMeshMaxRestartTime),
       ...configurationProblems(resource),
@@ -37,7 +41,7 @@ export function bgpProblems(resource: BgpPeer | BgpConfiguration): Problem[] {
     ...problems,
     ...common('password', resource.spec.password),
     ...restartTimeProblems('maxRestartTime', resource.spec.maxRestartTime),
-    ...peerProblems(resource),
+    ...peerProblems(resource, settings),
   ];
 }
 
@@ -47,20 +51,51 @@ export function bgpWarnings(resource: Resource): readonly Problem[] {
   return readBgpSettings(resource.metadata.annotations).unknown;
 }
 
-function peerProblems({ spec }: BgpPeer): Problem[] {
-  // The table says what there is to say of these.
-  if (spec.localWorkloadSelector !== undefined || spec.peerSelector !== undefined) return [];
-  if (spec.peerIP === undefined) {
-    return [
-      {
-        path: 'spec.peerIP',
-        reason: 'missing: the address of the peer (or spec.peerSelector, to peer with nodes)',
-      },
-    ];
+function peerProblems({ spec }: BgpPeer, settings: BgpSettings): Problem[] {
+  const problems: Problem[] = [];
+  const group = settings.template === true ? 'template' : 'listen-range';
+  const isGroup = settings.template === true || settings['listen-range'] !== undefined;
+  if (isGroup) {
+    for (const field of ['peerIP', 'peerSelector', 'localWorkloadSelector', 'reachableBy'] as const) {
+      if (spec[field] === undefined) continue;
+      problems.push({
+        path: `spec.${field}`,
+        reason: `cannot be set beside ocicat.dev/${group}: it names peers itself`,
+      });
+    }
   }
-  return (spec.asNumber ?? 0) === 0
-    ? [{ path: 'spec.asNumber', reason: 'missing: the AS number of the peer' }]
-    : [];
+  if (settings['remote-as'] !== undefined) {
+    if ((spec.asNumber ?? 0) !== 0)
+      problems.push({ path: 'spec.asNumber', reason: 'cannot be set beside ocicat.dev/remote-as' });
+    if (spec.peerSelector !== undefined)
+      problems.push({
+        path: 'spec.peerSelector',
+        reason: 'cannot be set beside ocicat.dev/remote-as: the nodes have their own',
+      });
+  }
+  // The table says what there is to say of these.
+  if (spec.localWorkloadSelector !== undefined || spec.peerSelector !== undefined) return problems;
+  if (settings.template === true) return problems;
+  if (spec.peerIP === undefined && !isGroup) {
+    problems.push({
+      path: 'spec.peerIP',
+      reason: 'missing: the address of the peer (or spec.peerSelector, to peer with nodes)',
+    });
+  }
+  // A group may have it.
+  const hasAs =
+    (spec.asNumber ?? 0) !== 0 || settings['remote-as'] !== undefined || settings['peer-group'] !== undefined;
+  if (problems.length === 0 && !hasAs)
+    problems.push({ path: 'spec.asNumber', reason: 'missing: the AS number of the peer' });
+  return problems;
+}
+
+// The mesh is made of nodes, which are named one by one.
+function meshSettingProblems(settings: BgpSettings): Problem[] {
+  return PEER_SETTINGS.filter((name) => settings[name] !== undefined).map((name) => ({
+    path: `metadata.annotations["ocicat.dev/${name}"]`,
+    reason: 'is for a BGPPeer, not for the mesh of BGPConfiguration',
+  }));
 }
 
 function configurationProblems({ metadata, spec }: BgpConfiguration): Problem[] {

@@ -2,11 +2,12 @@
  * A speaker that does what a plan says, and follows it from plan to plan: peers and routes change under their sessions where they can. Only
  * another router id, AS, cluster id or port needs a new speaker.
  */
-import { resettingChanges } from '../../bgp/speaker/config.ts';
 import type { ListenConfig } from '../../bgp/speaker/listeners.ts';
 import { Speaker } from '../../bgp/speaker.ts';
-import type { NodePeer } from '../agent/bgp/peers.ts';
+import { type PeerSources, withDynamic } from '../agent/bgp/dynamic.ts';
+import type { NodePeer, NodeRange } from '../agent/bgp/peers.ts';
 import { DEFAULT_BGP_PORT } from '../agent/bgp/peers.ts';
+import { sessionEffects } from '../agent/bgp/preview.ts';
 import { logSpeakerEvent } from '../agent/bgp/speaker-log.ts';
 import type { BgpSource } from '../agent/bgp-routes.ts';
 import type { Log } from '../agent/log.ts';
@@ -62,6 +63,7 @@ export class SpeakDaemon implements BgpSource {
   #speaker: Speaker | undefined;
   #fixed: Fixed | undefined;
   #peers: readonly NodePeer[] = [];
+  #ranges: readonly NodeRange[] = [];
   #statics: readonly StaticRoute[] = [];
   readonly #originated = new Map<string, Originated>();
 
@@ -77,8 +79,8 @@ export class SpeakDaemon implements BgpSource {
     return this.#peers;
   }
 
-  resourceOf(peer: string): string {
-    return this.#peers.find(({ config }) => config.name === peer)?.resource ?? '';
+  get ranges(): readonly NodeRange[] {
+    return this.#ranges;
   }
 
   /** Makes this plan the one in force; says which sessions end by it before they do. */
@@ -97,13 +99,15 @@ export class SpeakDaemon implements BgpSource {
     };
     const isNew = this.#speaker === undefined || textOf(fixed) !== textOf(this.#fixed);
     if (isNew) await this.#end();
-    else this.#announcePeerChanges(plan.peers);
+    else this.#announcePeerChanges(plan);
     const speaker = this.#speaker ?? this.#makeSpeaker(fixed);
     this.#peers = plan.peers;
+    this.#ranges = plan.ranges;
     this.#statics = plan.statics;
     this.#options.kernel?.setStatics(plan.statics);
     this.updateStatics();
     speaker.setPeers(plan.peers.map(({ config }) => config));
+    speaker.setDynamicPeers(plan.ranges.map(({ range }) => range));
     if (isNew) speaker.start();
     log.info(
       { peers: plan.peers.length, staticRoutes: plan.statics.length, reset: isNew ? 'all' : 'as said' },
@@ -181,22 +185,15 @@ export class SpeakDaemon implements BgpSource {
     kernel?.detach();
   }
 
-  #announcePeerChanges(peers: readonly NodePeer[]): void {
+  #announcePeerChanges(plan: PeerSources): void {
     const { log } = this.#options;
-    const before = new Map(this.#peers.map((peer) => [peer.config.name, peer]));
-    for (const { config, resource } of peers) {
-      const old = before.get(config.name);
-      before.delete(config.name);
-      if (old === undefined) {
-        log.info({ peer: config.name, resource }, 'peer added');
-        continue;
-      }
-      const fields = resettingChanges(old.config, config);
-      if (fields.length > 0)
-        log.warn({ peer: config.name, resource, fields }, 'peer changes: its session is reset');
-    }
-    for (const { config, resource } of before.values()) {
-      log.warn({ peer: config.name, resource }, 'peer removed: its session ends');
+    const present = this.#speaker?.peers() ?? [];
+    const effects = sessionEffects(withDynamic(this, present), withDynamic(plan, present), []);
+    for (const { peer, resource, effect, reasons } of effects) {
+      if (effect === 'added') log.info({ peer, resource }, 'peer added');
+      if (effect === 'reset')
+        log.warn({ peer, resource, fields: reasons }, 'peer changes: its session is reset');
+      if (effect === 'removed') log.warn({ peer, resource }, 'peer removed: its session ends');
     }
   }
 }

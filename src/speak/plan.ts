@@ -7,14 +7,14 @@ import {
   type TaggedPrefix,
   taggedPrefixes,
 } from '../agent/bgp/configuration.ts';
-import { effectiveAs, type NodePeer, selectPeers } from '../agent/bgp/peers.ts';
+import { effectiveAs, type NodePeer, type NodeRange, selectPeers } from '../agent/bgp/peers.ts';
 import { routerIdOf } from '../agent/node-identity.ts';
 import type { Finding } from '../api/views.ts';
 import type { BgpFilter } from '../model/bgp-filter.ts';
 import type { Node } from '../model/node.ts';
 import { parseCidrOrAddress } from '../model/scalars.ts';
 import { type Address, FAMILIES, type Family } from '../net/address.ts';
-import type { InterfaceAddress } from '../net/prefix.ts';
+import { type InterfaceAddress, networkAddress } from '../net/prefix.ts';
 import type { SpeakConfig } from './config.ts';
 import type { HostView } from './host.ts';
 import { withFilters } from './policy.ts';
@@ -31,6 +31,7 @@ export interface SpeakPlan {
   /** where to listen by the BGPConfiguration's bindMode */
   readonly addresses: readonly Address[] | undefined;
   readonly peers: readonly NodePeer[];
+  readonly ranges: readonly NodeRange[];
   readonly statics: SpeakConfig['statics'];
   /** what an operator should know; none of them an error */
   readonly findings: readonly Finding[];
@@ -56,15 +57,26 @@ export function makePlan(config: SpeakConfig, host: HostView, file: string): Spe
     // Only for what is said of filters: the agent's own guards and exports are not for a speaker alone.
     policy: { guards: { ownBlocks: [], connectedSubnets: [] }, filters: config.filters, exported: [] },
   });
+  const filtersOf = (names: readonly string[]): BgpFilter[] =>
+    names.flatMap((each) => config.filters.find(({ metadata }) => metadata.name === each) ?? []);
   const peers = selection.peers.map((peer) => ({
     ...peer,
     config: withFilters(
       peer.config,
-      filtersOf(peer.resource, config),
+      filtersOf(peer.filters),
       transit,
       peer.config.interface ?? host.interfaceTo(peer.config.address),
     ),
   }));
+  const ranges = selection.ranges.map((each) => {
+    const { range, filters } = each;
+    const { prefix, template } = range;
+    const device = template.interface ?? host.interfaceTo(networkAddress(prefix));
+    return {
+      ...each,
+      range: { ...range, template: withFilters(template, filtersOf(filters), transit, device) },
+    };
+  });
   const faults = selection.findings
     .filter(({ severity }) => severity === 'error')
     .map(({ message, remedy }) => `${file}: ${message}${remedy === undefined ? '' : `: ${remedy}`}`);
@@ -87,6 +99,7 @@ export function makePlan(config: SpeakConfig, host: HostView, file: string): Spe
       port: configuration?.spec.listenPort || undefined,
       addresses: configuration?.spec.bindMode === 'NodeIP' ? own : undefined,
       peers,
+      ranges,
       statics: config.statics.map((route) => withTags(route, tagged)),
       findings: selection.findings,
     },
@@ -101,13 +114,6 @@ function addressesOf({ spec }: Node): Partial<Record<Family, InterfaceAddress>> 
     if (parsed !== undefined) addresses[family] = parsed;
   }
   return addresses;
-}
-
-function filtersOf(resource: string, { peers, filters }: SpeakConfig): BgpFilter[] {
-  const peer = peers.find(({ metadata }) => `BGPPeer ${metadata.name}` === resource);
-  return (peer?.spec.filters ?? []).flatMap(
-    (name) => filters.find(({ metadata }) => metadata.name === name) ?? [],
-  );
 }
 
 // `prefixAdvertisements` add their communities to those of the route itself.

@@ -4,18 +4,21 @@ import type { PeerConfig } from '../../bgp/types.ts';
 import { filterRules } from '../agent/bgp/filters.ts';
 import type { BgpFilter } from '../model/bgp-filter.ts';
 
+/** What of a configuration matters here; of a peer as of a range of peers. */
+type Policed = Pick<PeerConfig, 'localAs' | 'peerAs' | 'importPolicy' | 'exportPolicy'>;
+
 const NO_TRANSIT: FilterRule = { name: 'transit: off', match: { source: 'peer' }, action: 'reject' };
 
 /**
  * The peer with the chains of these filters; without any an eBGP peer gets and gives nothing. `interfaceName`: the link that leads to it,
  * where that is known.
  */
-export function withFilters(
-  config: PeerConfig,
+export function withFilters<T extends Policed>(
+  config: T,
   filters: readonly BgpFilter[],
   transit: boolean,
   interfaceName: string | undefined,
-): PeerConfig {
+): T {
   const name = filters.map(({ metadata }) => metadata.name).join(', ');
   // RFC 8212 is about external peers only.
   const isOpen = filters.length > 0 || config.localAs === config.peerAs;
@@ -27,7 +30,7 @@ export function withFilters(
   };
   const importPolicy = chain('import');
   const exportPolicy = chain('export');
-  const bare: { -readonly [K in keyof PeerConfig]: PeerConfig[K] } = { ...config };
+  const bare: { -readonly [K in keyof T]: T[K] } = { ...config };
   delete bare.importPolicy;
   delete bare.exportPolicy;
   return { ...bare, ...(importPolicy && { importPolicy }), ...(exportPolicy && { exportPolicy }) };

@@ -20,6 +20,7 @@ import {
   hostPrefix,
   type Prefix,
   parsePrefix,
+  prefixContains,
   prefixContainsAddress,
   prefixesEqual,
   prefixOf,
@@ -31,10 +32,11 @@ import type { IdentityResult } from '../node-identity.ts';
 import type { ResourceCache } from '../resources/cache.ts';
 import { overlay, type ResourceSource } from '../resources/overlay.ts';
 import { configurationOf, taggedPrefixes } from './configuration.ts';
+import { withDynamic } from './dynamic.ts';
 import { exportedRules, matchesGlob } from './filters.ts';
 import type { Originator } from './originator.ts';
 import { PasswordFiles } from './password-files.ts';
-import { DEFAULT_BGP_PORT, type NodePeer, type PeerInputs, selectPeers } from './peers.ts';
+import { DEFAULT_BGP_PORT, type NodePeer, type NodeRange, type PeerInputs, selectPeers } from './peers.ts';
 import { sessionEffects } from './preview.ts';
 import { ReachableBy } from './reachable-by.ts';
 import { logSpeakerEvent } from './speaker-log.ts';
@@ -78,6 +80,7 @@ export class BgpController {
   #learned: LearnedRoutes | undefined;
   #fixed: Fixed | undefined;
   #peers: readonly NodePeer[] = [];
+  #ranges: readonly NodeRange[] = [];
   #findings: readonly Finding[] = [];
   #listenError: string | undefined;
   /** peers that were directly connected when last seen so: a link that flaps must not turn them into multihop peers */
@@ -120,9 +123,9 @@ export class BgpController {
     return this.#peers;
   }
 
-  /** The resource that a peer comes from. */
-  resourceOf(peer: string): string {
-    return this.#peers.find(({ config }) => config.name === peer)?.resource ?? '';
+  /** Prefixes from which peers come by themselves. */
+  get ranges(): readonly NodeRange[] {
+    return this.#ranges;
   }
 
   /** What an operator should know of peers and listening. */
@@ -146,9 +149,10 @@ export class BgpController {
     if (this.#speaker === undefined || this.#fixed === undefined) return [];
     const source = overlay(this.#options.cache, resources);
     const inputs = this.#inputs(source);
+    const present = this.#speaker.peers();
     return sessionEffects(
-      this.#peers,
-      selectPeers(inputs).peers,
+      withDynamic(this, present),
+      withDynamic(selectPeers(inputs), present),
       fixedChanges(this.#fixed, this.#fixedOf(inputs, source)),
     );
   }
@@ -182,7 +186,9 @@ export class BgpController {
     originator.setTags(taggedPrefixes(inputs.configuration));
     if (this.#speaker === undefined || !sameFixed(fixed, this.#fixed)) await this.#replaceSpeaker(fixed);
     this.#peers = selection.peers;
+    this.#ranges = selection.ranges;
     this.#speaker?.setPeers(selection.peers.map(({ config }) => config));
+    this.#speaker?.setDynamicPeers(selection.ranges.map(({ range }) => range));
     return {};
   }
 
@@ -240,7 +246,11 @@ export class BgpController {
     const gone = this.#connected.filter((old) => !now.some((subnet) => prefixesEqual(old, subnet)));
     this.#connected = [
       ...now,
-      ...gone.filter((old) => this.#peers.some(({ config }) => prefixContainsAddress(old, config.address))),
+      ...gone.filter(
+        (old) =>
+          this.#peers.some(({ config }) => prefixContainsAddress(old, config.address)) ||
+          this.#ranges.some(({ range }) => prefixContains(old, range.prefix)),
+      ),
     ];
   }
 

@@ -60,6 +60,7 @@ export function makePeerConfig(base: PeerBase): PeerConfig {
     address,
     port: base.port,
     peerAs: base.peerAs,
+    ...acceptedAsOf(settings),
     localAs,
     ...(localAddress !== undefined && { localAddress }),
     passive: settings.passive ?? base.passive,
@@ -81,6 +82,11 @@ export function makePeerConfig(base: PeerBase): PeerConfig {
     ...bfdOf(base),
     ...optionsOf(settings, external, families),
   };
+}
+
+function acceptedAsOf(settings: BgpSettings): Pick<PeerConfig, 'acceptedAs'> {
+  const remote = settings['remote-as'];
+  return remote === undefined || remote === 'internal' ? {} : { acceptedAs: remote };
 }
 
 // A connected peer knows us by our address on its subnet, which the kernel picks; any other by the node's address.

@@ -2,7 +2,8 @@
  * From resources to the peers of this node. Pure: resources and the host's subnets in, peer configurations and findings out.
  */
 import { checkPeers, PeerConfigError } from '../../../bgp/speaker/config.ts';
-import type { PeerConfig } from '../../../bgp/types.ts';
+import { checkGroups } from '../../../bgp/speaker/dynamic-peers.ts';
+import type { DynamicPeers, PeerConfig } from '../../../bgp/types.ts';
 import type { Finding } from '../../api/views.ts';
 import { type BgpSettings, readBgpSettings } from '../../model/bgp-annotations.ts';
 import type { BgpConfiguration } from '../../model/bgp-configuration.ts';
@@ -17,17 +18,24 @@ import {
 } from '../../net/address.ts';
 import {
   type InterfaceAddress,
+  networkAddress,
   type Prefix,
   parseInterfaceAddress,
+  prefixContains,
   prefixContainsAddress,
 } from '../../net/prefix.ts';
 import { hasExportInterface, type PolicySources, sessionPolicies } from './filters.ts';
 import { makePeerConfig, type PeerBase } from './peer-config.ts';
+import { type ResolvedPeer, resolvePeers } from './peer-groups.ts';
 import { matchesSelector } from './selector-match.ts';
 
 /** Calico's default AS number. */
 export const DEFAULT_AS = 64512;
 export const DEFAULT_BGP_PORT = 179;
+/** Sessions from a range at a time, as FRR has it. */
+const LISTEN_LIMIT = 100;
+/** RFC 6793: stands for an AS number that is not known yet. */
+const AS_UNKNOWN = 23456;
 
 /** The node's own BGP identity, from its Node resource and BGPConfiguration. */
 export interface NodeIdentity {
@@ -59,12 +67,24 @@ export interface NodePeer {
   readonly config: PeerConfig;
   /** `BGPPeer tor1`, `mesh h2` */
   readonly resource: string;
+  /** the BGPPeer that is its peer group */
+  readonly group?: string;
+  /** names of its BGPFilters */
+  readonly filters: readonly string[];
+  /** came by itself, out of a range */
+  readonly dynamic?: true;
   /** spec.reachableBy: the gateway on the way to the peer */
   readonly reachableBy?: Address;
 }
 
+/** Prefixes from which peers may come by themselves, and the resource that says so. */
+export interface NodeRange extends Pick<NodePeer, 'resource' | 'group' | 'filters'> {
+  readonly range: DynamicPeers;
+}
+
 export interface PeerSelection {
   readonly peers: readonly NodePeer[];
+  readonly ranges: readonly NodeRange[];
   readonly findings: readonly Finding[];
 }
 
@@ -85,6 +105,7 @@ interface Target {
   readonly peerAs: number;
   readonly passive: boolean;
   readonly resource: string;
+  readonly group?: string | undefined;
   readonly spec: BgpPeerSpec;
   readonly settings: BgpSettings;
   /** the node that the peer is, where it is one */
@@ -95,6 +116,7 @@ class Selection {
   readonly #in: PeerInputs;
   readonly #findings: Finding[] = [];
   readonly #byAddress = new Map<string, NodePeer>();
+  readonly #ranges: NodeRange[] = [];
   readonly #clusterId: string | undefined;
 
   constructor(inputs: PeerInputs) {
@@ -103,14 +125,18 @@ class Selection {
   }
 
   run(): PeerSelection {
-    for (const peer of [...this.#in.peers].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))) {
-      for (const target of this.#fromResource(peer)) this.#add(target, true);
+    const resolved = resolvePeers(this.#in.peers);
+    this.#findings.push(...resolved.findings);
+    for (const peer of resolved.peers) {
+      if (peer.settings['listen-range'] !== undefined) this.#addRanges(peer);
+      else for (const target of this.#fromResource(peer)) this.#add(target, true);
     }
     for (const target of this.#mesh()) this.#add(target, false);
     return {
       peers: [...this.#byAddress.values()].sort((a, b) =>
         compareAddresses(a.config.address, b.config.address),
       ),
+      ranges: this.#ranges,
       findings: this.#findings,
     };
   }
@@ -118,16 +144,7 @@ class Selection {
   #add(target: Target, report: boolean): void {
     const peer = this.#configure(target);
     const { name } = peer.config;
-    const problem = problemOf(peer.config);
-    if (problem !== undefined) {
-      this.#findings.push({
-        severity: 'error',
-        code: 'peer-invalid',
-        message: `${peer.resource} cannot be used: ${problem}`,
-        remedy: `mend ${peer.resource}`,
-      });
-      return;
-    }
+    if (this.#isUnusable(peer.resource, () => checkPeers([peer.config]))) return;
     const earlier = this.#byAddress.get(name);
     if (earlier === undefined) {
       this.#byAddress.set(name, peer);
@@ -142,26 +159,90 @@ class Selection {
     );
   }
 
-  *#fromResource(peer: BgpPeer): Generator<Target> {
-    const { spec, metadata } = peer;
-    const { name } = metadata;
-    const settings = this.#settings(peer);
-    const common = { resource: `BGPPeer ${name}`, spec, settings, passive: false };
+  // One that the speaker refuses must not keep the others from being set.
+  #isUnusable(resource: string, check: () => void): boolean {
+    try {
+      check();
+      return false;
+    } catch (error) {
+      if (!(error instanceof PeerConfigError)) throw error;
+      this.#findings.push({
+        severity: 'error',
+        code: 'peer-invalid',
+        message: `${resource} cannot be used: ${error.message}`,
+        remedy: `mend ${resource}`,
+      });
+      return true;
+    }
+  }
+
+  #addRanges({ name, spec, settings, group }: ResolvedPeer): void {
+    const resource = `BGPPeer ${name}`;
+    if (!this.#appliesTo(spec, this.#in.node) || settings.shutdown === true) return;
+    const peerAs = this.#peerAs(resource, spec, settings);
+    if (peerAs === undefined) return;
+    for (const prefix of settings['listen-range'] ?? []) {
+      const address = networkAddress(prefix);
+      const common = { resource, group, spec, settings, address, port: DEFAULT_BGP_PORT, peerAs };
+      const target = { ...common, passive: true, peerNode: undefined };
+      const connected = this.#in.connected.some((subnet) => prefixContains(subnet, prefix));
+      const base = this.#base(target, connected);
+      // Without its key a session would be open to everybody.
+      if (base.password === 'unavailable') continue;
+      const {
+        name: _name,
+        address: _address,
+        passive: _passive,
+        adminDown: _down,
+        ...template
+      } = makePeerConfig(base);
+      const range: DynamicPeers = { name, prefix, limit: settings['listen-limit'] ?? LISTEN_LIMIT, template };
+      if (this.#isUnusable(resource, () => checkGroups([range]))) continue;
+      this.#ranges.push({ range, ...originOf(target) });
+    }
+  }
+
+  /** The AS number that counts until the peer's OPEN says which it is; undefined, and told, when there is none. */
+  #peerAs(resource: string, spec: BgpPeerSpec, settings: BgpSettings): number | undefined {
+    const localAs = spec.localASNumber ?? this.#in.node.asNumber;
+    const remote = settings['remote-as'];
+    if (remote === 'internal') return localAs;
+    if (remote === 'external') return AS_UNKNOWN;
+    if (spec.asNumber !== undefined && spec.asNumber !== 0) return spec.asNumber;
+    const [first] = remote ?? [];
+    if (first !== undefined && (remote?.length === 1 || remote?.includes(localAs) !== true)) return first;
+    const missing = first === undefined;
+    this.#findings.push({
+      severity: 'error',
+      code: 'peer-incomplete',
+      message: missing
+        ? `${resource} has no spec.asNumber, nor has its peer group`
+        : `${resource}: ocicat.dev/remote-as names our own AS ${localAs} among others: a session is internal or external`,
+      remedy: missing ? `set it and apply ${resource} again` : 'make a BGPPeer of its own for internal peers',
+    });
+    return undefined;
+  }
+
+  *#fromResource(peer: ResolvedPeer): Generator<Target> {
+    const { name, spec, settings, group } = peer;
+    const common = { resource: `BGPPeer ${name}`, group, spec, settings, passive: false };
     if (spec.peerSelector !== undefined) {
       yield* this.#selected(peer, spec.peerSelector, common);
       return;
     }
     if (!this.#appliesTo(spec, this.#in.node)) return;
     const target = spec.peerIP === undefined ? undefined : parsePeerIp(spec.peerIP);
-    if (target === undefined || spec.asNumber === undefined) {
+    if (target === undefined) {
       this.#findings.push({
         severity: 'error',
         code: 'peer-incomplete',
-        message: `BGPPeer ${name} has no ${target === undefined ? 'spec.peerIP' : 'spec.asNumber'}`,
+        message: `BGPPeer ${name} has no spec.peerIP`,
         remedy: `set it and apply BGPPeer ${name} again`,
       });
       return;
     }
+    const peerAs = this.#peerAs(common.resource, spec, settings);
+    if (peerAs === undefined) return;
     if (this.#isOwn(target.address)) {
       this.#warn(
         'peer-is-self',
@@ -174,14 +255,14 @@ class Selection {
       ...common,
       address: target.address,
       port: target.port ?? DEFAULT_BGP_PORT,
-      peerAs: spec.asNumber,
+      peerAs,
       peerNode: this.#in.nodes.find((node) =>
         nodeAddresses(node).some((address) => addressesEqual(address, target.address)),
       ),
     };
   }
 
-  #settings({ kind, metadata }: BgpPeer | BgpConfiguration): BgpSettings {
+  #settings({ kind, metadata }: BgpConfiguration): BgpSettings {
     const { settings, problems, unknown } = readBgpSettings(metadata.annotations);
     const name = `${kind} ${metadata.name}`;
     for (const { path, reason } of [...problems, ...unknown])
@@ -191,9 +272,9 @@ class Selection {
 
   // Calico makes the session on both sides: a node that the selector chooses peers back with those that the resource is for.
   *#selected(
-    { spec }: BgpPeer,
+    { spec }: ResolvedPeer,
     peerSelector: string,
-    common: Pick<Target, 'resource' | 'spec' | 'settings' | 'passive'>,
+    common: Pick<Target, 'resource' | 'group' | 'spec' | 'settings' | 'passive'>,
   ): Generator<Target> {
     const { node, nodes } = this.#in;
     const forward = this.#appliesTo(spec, node);
@@ -226,7 +307,10 @@ class Selection {
   }
 
   // Of a pair of nodes only the lower address dials, as Calico does it, so that the two never collide.
-  *#nodeTargets(other: Node, common: Pick<Target, 'resource' | 'spec' | 'settings'>): Generator<Target> {
+  *#nodeTargets(
+    other: Node,
+    common: Pick<Target, 'resource' | 'group' | 'spec' | 'settings'>,
+  ): Generator<Target> {
     const { configuration, node } = this.#in;
     for (const address of nodeAddresses(other)) {
       const own = node.addresses[address.family];
@@ -243,6 +327,17 @@ class Selection {
   }
 
   #configure(target: Target): NodePeer {
+    const { spec, address } = target;
+    const connected = this.#in.connected.some((subnet) => prefixContainsAddress(subnet, address));
+    const gateway = spec.reachableBy === undefined ? undefined : parseAddress(spec.reachableBy);
+    return {
+      config: makePeerConfig(this.#base(target, connected)),
+      ...originOf(target),
+      ...(gateway !== undefined && { reachableBy: gateway }),
+    };
+  }
+
+  #base(target: Target, connected: boolean): PeerBase {
     const { node } = this.#in;
     const { spec, address, resource } = target;
     const policies = sessionPolicies(this.#in.policy, spec.filters ?? [], this.#in.interfaceTo(address));
@@ -261,12 +356,12 @@ class Selection {
         'match by cidr or source instead',
       );
     }
-    const base: PeerBase = {
+    return {
       address,
       port: target.port,
       peerAs: target.peerAs,
       passive: target.passive,
-      connected: this.#in.connected.some((subnet) => prefixContainsAddress(subnet, address)),
+      connected,
       nodeAs: node.asNumber,
       nodeAddress: node.addresses[address.family]?.address,
       reflects:
@@ -276,12 +371,6 @@ class Selection {
       settings: target.settings,
       policies,
       password: this.#password(target),
-    };
-    const gateway = spec.reachableBy === undefined ? undefined : parseAddress(spec.reachableBy);
-    return {
-      config: makePeerConfig(base),
-      resource,
-      ...(gateway !== undefined && { reachableBy: gateway }),
     };
   }
 
@@ -316,15 +405,8 @@ class Selection {
   }
 }
 
-// One peer that the speaker refuses must not keep the others from being set.
-function problemOf(config: PeerConfig): string | undefined {
-  try {
-    checkPeers([config]);
-    return undefined;
-  } catch (error) {
-    if (error instanceof PeerConfigError) return error.message;
-    throw error;
-  }
+function originOf({ resource, group, spec }: Target): Pick<NodePeer, 'resource' | 'group' | 'filters'> {
+  return { resource, ...(group !== undefined && { group }), filters: spec.filters ?? [] };
 }
 
 function nodeNamed(nodes: readonly Node[], name: string): Node | undefined {

@@ -14,7 +14,7 @@ export function sessionEffects(
 ): SessionEffect[] {
   const wanted = new Map(then.map((peer) => [peer.config.name, peer]));
   const effects: SessionEffect[] = [];
-  for (const { config, resource } of now) {
+  for (const { config, resource, dynamic } of now) {
     const next = wanted.get(config.name);
     wanted.delete(config.name);
     const at = { peer: config.name, resource: next?.resource ?? resource };
@@ -22,7 +22,11 @@ export function sessionEffects(
       effects.push({ ...at, effect: 'removed', reasons: [] });
       continue;
     }
-    const resetting = [...speakerChanges, ...resettingChanges(config, next.config)];
+    const resetting = [
+      ...speakerChanges,
+      ...(dynamic === next.dynamic ? [] : ['listen-range']),
+      ...resettingChanges(config, next.config),
+    ];
     if (resetting.length > 0) {
       effects.push({ ...at, effect: 'reset', reasons: resetting });
       continue;

@@ -10,13 +10,16 @@ import {
 import type { PathRow, PeerView } from '../../api/views.ts';
 import { formatAddress } from '../../net/address.ts';
 import { formatPrefix } from '../../net/prefix.ts';
+import type { PeerOrigin } from './dynamic.ts';
 
 /** A session as `GET /v1/bgp/peers` shows it. */
-export function peerView(status: PeerStatus, resource: string): PeerView {
+export function peerView(status: PeerStatus, { resource, group }: PeerOrigin): PeerView {
   const { lastReset, gracefulRestart } = status;
   return {
     name: status.name,
     resource,
+    ...optional('group', group),
+    ...optional('dynamic', status.dynamic === undefined ? undefined : true),
     address: formatAddress(status.address),
     asNumber: status.peerAs,
     localAs: status.localAs,

@@ -20,7 +20,8 @@ export function renderPeer(peer: PeerView, terminal: Terminal): string {
     ],
     ['Router ID', peer.routerId ?? 'not known yet'],
     ['Local address', peer.localAddress ?? '-'],
-    ['Resource', peer.resource],
+    ['Resource', peer.resource + (peer.dynamic ? ', came by itself' : '')],
+    ...(peer.group === undefined ? [] : [['Peer group', peer.group] satisfies [string, string]]),
     [
       'Timers',
       peer.holdTimeSec === undefined

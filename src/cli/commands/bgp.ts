@@ -50,7 +50,8 @@ function peerColumns(wide: boolean, now: number): Column<PeerView>[] {
   const total = (peer: PeerView, field: 'received' | 'accepted' | 'filtered' | 'advertised'): string =>
     String(peer.families.ipv4[field] + peer.families.ipv6[field]);
   const columns: Column<PeerView>[] = [
-    { title: 'Neighbor', cell: (peer) => peer.address },
+    // As FRR marks those that came by themselves.
+    { title: 'Neighbor', cell: (peer) => (peer.dynamic ? '*' : '') + peer.address },
     { title: 'AS', align: 'right', cell: (peer) => String(peer.asNumber) },
     { title: 'State', cell: stateCell },
     {
@@ -78,6 +79,7 @@ function peerColumns(wide: boolean, now: number): Column<PeerView>[] {
     { title: 'MsgRcvd', align: 'right', cell: (peer) => String(peer.counters['messagesReceived'] ?? 0) },
     { title: 'MsgSent', align: 'right', cell: (peer) => String(peer.counters['messagesSent'] ?? 0) },
     { title: 'OutQ', align: 'right', cell: (peer) => String(peer.outputQueuedOctets) },
+    { title: 'Group', cell: (peer) => peer.group ?? '-' },
     { title: 'Resource', cell: (peer) => peer.resource },
   ];
 }

@@ -48,6 +48,15 @@ describe('src/model/bgp-annotations', () => {
     ['max-prefix-action', { 'max-prefix-action': 'warn' }, /needs max-prefix-ipv4/],
     ['bfd-interval', { 'bfd-interval': '300' }, /needs bfd/],
     ['role-strict', { 'role-strict': 'true' }, /needs role/],
+    ['listen-range', { 'listen-range': '192.0.2.1' }, /prefixes with commas.*"192\.0\.2\.1" is none/],
+    ['listen-range', { 'listen-range': '10.0.0.0/8,10.1.0.0/16' }, /do not overlap; "10\.1\.0\.0\/16" does/],
+    ['listen-limit', { 'listen-limit': '5' }, /needs listen-range/],
+    ['listen-limit', { 'listen-range': '10.0.0.0/8', 'listen-limit': '0' }, /1 to 65535/],
+    ['passive', { 'listen-range': '10.0.0.0/8', passive: 'false' }, /never dialled/],
+    ['remote-as', { 'remote-as': '65001,0' }, /internal, external, or AS numbers/],
+    ['peer-group', { 'peer-group': 'Not A Name' }, /name of a BGPPeer/],
+    ['peer-group', { 'peer-group': 'a', template: 'true' }, /cannot have a group itself/],
+    ['listen-range', { 'listen-range': '10.0.0.0/8', template: 'true' }, /makes no sessions/],
   ];
   for (const [name, settings, reason] of bad) {
     it(`refuses ${JSON.stringify(settings)}`, () => {
@@ -66,7 +75,7 @@ describe('src/model/bgp-annotations', () => {
   it('names an unknown setting and the one that may be meant', () => {
     const { unknown } = read({ 'hold-tim': '9' });
     assert.match(unknown[0]?.reason ?? '', /is ocicat\.dev\/hold-time meant\?/);
-    assert.match(read({ unheard: '1' }).unknown[0]?.reason ?? '', /known are families, password-file/);
+    assert.match(read({ unheard: '1' }).unknown[0]?.reason ?? '', /known are template, peer-group/);
     assert.deepEqual(readBgpSettings({ 'example.com/x': '1' }).unknown, []);
   });
 });

@@ -36,6 +36,10 @@ describe('src/model/bgp-support', () => {
       { peerIP: '192.0.2.1', asNumber: 1, password: { secretKeyRef: { name: 's', key: 'k' } } },
       { 'ocicat.dev/password-file': '/etc/key' },
     ),
+    peer({ asNumber: 65001 }, { 'ocicat.dev/template': 'true' }),
+    peer({ peerIP: '192.0.2.1' }, { 'ocicat.dev/peer-group': 'tors' }),
+    peer({ asNumber: 65001, nodeSelector: 'all()' }, { 'ocicat.dev/listen-range': '192.0.2.0/24' }),
+    peer({}, { 'ocicat.dev/listen-range': '2001:db8::/64', 'ocicat.dev/remote-as': 'external' }),
     configuration('default', {
       communities: [{ name: 'c', value: '1:2' }],
       prefixAdvertisements: [{ cidr: '10.0.0.0/8', communities: ['c'] }],
@@ -63,6 +67,30 @@ describe('src/model/bgp-support', () => {
       peer({ peerIP: '192.0.2.1', asNumber: 1 }, { 'ocicat.dev/hold-time': '1' }),
       'metadata.annotations["ocicat.dev/hold-time"]',
       /3 to 65535/,
+    ],
+    [
+      peer({ peerIP: '192.0.2.1', asNumber: 1 }, { 'ocicat.dev/listen-range': '192.0.2.0/24' }),
+      'spec.peerIP',
+      /beside ocicat\.dev\/listen-range/,
+    ],
+    [peer({}, { 'ocicat.dev/listen-range': '192.0.2.0/24' }), 'spec.asNumber', /missing/],
+    [
+      peer({ peerIP: '192.0.2.1', asNumber: 1 }, { 'ocicat.dev/remote-as': 'external' }),
+      'spec.asNumber',
+      /beside ocicat\.dev\/remote-as/,
+    ],
+    [
+      peer({ peerSelector: 'all()' }, { 'ocicat.dev/remote-as': '1' }),
+      'spec.peerSelector',
+      /the nodes have their own/,
+    ],
+    [
+      {
+        ...configuration('default', {}),
+        metadata: { name: 'default', annotations: { 'ocicat.dev/peer-group': 'g' } },
+      },
+      'metadata.annotations["ocicat.dev/peer-group"]',
+      /for a BGPPeer/,
     ],
     [configuration('other', {}), 'metadata.name', /default, or node\.NAME/],
     [configuration('node.h1', { asNumber: 1 }), 'spec.asNumber', /concerns all nodes/],

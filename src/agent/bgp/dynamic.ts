@@ -1,0 +1,47 @@
+/** Peers that came by themselves, seen with the resources whose prefixes they came from. Pure. */
+import { dynamicConfig, groupOf } from '../../../bgp/speaker/dynamic-peers.ts';
+import type { PeerStatus } from '../../../bgp/types.ts';
+import type { NodePeer, NodeRange } from './peers.ts';
+
+/** Where a session comes from: the resource that asked for it and its peer group, if it has one. */
+export type PeerOrigin = Pick<NodePeer, 'resource' | 'group'>;
+
+/** What a speaker's peers were made of. */
+export interface PeerSources {
+  readonly peers: readonly NodePeer[];
+  readonly ranges: readonly NodeRange[];
+}
+
+/** The origin of one of a speaker's peers. */
+export function originOfPeer({ peers, ranges }: PeerSources, { name, dynamic }: PeerStatus): PeerOrigin {
+  const found =
+    dynamic === undefined
+      ? peers.find(({ config }) => config.name === name)
+      : ranges.find(({ range }) => range.name === dynamic);
+  return { resource: found?.resource ?? '', ...(found?.group !== undefined && { group: found.group }) };
+}
+
+/** Configured peers and, of those that came by themselves and are there now, what they are under these ranges; a configured one comes first. */
+export function withDynamic({ peers, ranges }: PeerSources, present: readonly PeerStatus[]): NodePeer[] {
+  const configured = new Set(peers.map(({ config }) => config.name));
+  const dynamic = present.flatMap(({ name, address, dynamic: range }): NodePeer[] => {
+    if (range === undefined || configured.has(name)) return [];
+    const group = groupOf(
+      ranges.map((each) => each.range),
+      address,
+    );
+    const source = ranges.find((each) => each.range === group);
+    if (group === undefined || source === undefined) return [];
+    const { resource, filters, group: peerGroup } = source;
+    return [
+      {
+        config: dynamicConfig(group, address, undefined),
+        resource,
+        filters,
+        dynamic: true,
+        ...(peerGroup !== undefined && { group: peerGroup }),
+      },
+    ];
+  });
+  return [...peers, ...dynamic];
+}
