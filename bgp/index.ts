@@ -27,6 +27,7 @@ export {
 export { formatPrefix, type Prefix, parsePrefix } from '../src/net/prefix.ts';
 export type { BfdStateChange, BfdStatus, BfdTimers } from './bfd/types.ts';
 export { ACCEPT_ALL, makePeer, type PeerBasics, parseRouterId, REJECT_ALL } from './peer-defaults.ts';
+export type * from './peer-status.ts';
 export type {
   FilterChain,
   FilterMatch,
@@ -52,6 +53,7 @@ export {
 export { describeNotification } from './wire/notification.ts';
 export type {
   AsPathSegment,
+  Capability,
   LargeCommunity,
   NotificationError,
   PathAttributes,

@@ -4,6 +4,16 @@
 import type { Address, Family } from '../src/net/address.ts';
 import type { Prefix } from '../src/net/prefix.ts';
 import type { BfdStatus, BfdTimers } from './bfd/types.ts';
+import type {
+  MessageTypeCounts,
+  NotificationRecord,
+  PeerCapabilities,
+  PeerConnectionStatus,
+  PeerTimers,
+  PeerTransport,
+  PrefixLimitStatus,
+  SessionTerms,
+} from './peer-status.ts';
 import type { FilterChain } from './policy/types.ts';
 import type { NotificationError, PathAttributes } from './wire/types.ts';
 
@@ -246,6 +256,12 @@ export interface PeerFamilyStatus {
   readonly stale: number;
   readonly endOfRibReceived: boolean;
   readonly endOfRibSent: boolean;
+  /** prefixes that were not taken, for the limit */
+  readonly discarded: number;
+  /** prefixes of which the peer is still to be told, at most: one that changed again meanwhile may count twice */
+  readonly pending: number;
+  /** as configured */
+  readonly prefixLimit?: PrefixLimitStatus;
 }
 
 /** A session's end, decoded, as tables and logs show it. */
@@ -269,14 +285,25 @@ export interface PeerStatus {
   /** since when the present state lasts */
   readonly since: number;
   readonly peerRouterId?: number;
+  readonly localRouterId: number;
   readonly localAddress?: Address;
+  readonly connection?: PeerConnectionStatus;
+  readonly transport: PeerTransport;
+  readonly timers: PeerTimers;
+  /** undefined before both OPENs */
+  readonly terms?: SessionTerms;
+  readonly capabilities: PeerCapabilities;
   readonly holdTimeSec?: number;
   readonly keepaliveTimeSec?: number;
+  /** in words */
   readonly capabilitiesSent: readonly string[];
   readonly capabilitiesReceived: readonly string[];
   readonly families: Readonly<Record<Family, PeerFamilyStatus>>;
   readonly counters: PeerCounters;
+  readonly messages: { readonly received: MessageTypeCounts; readonly sent: MessageTypeCounts };
   readonly lastReset?: LastReset;
+  /** the last NOTIFICATION of each direction, over all sessions */
+  readonly lastNotification: { readonly sent?: NotificationRecord; readonly received?: NotificationRecord };
   readonly lastError?: string;
   readonly nextConnectAt?: number;
   /** octets waiting for the peer to read */

@@ -68,6 +68,11 @@ export class AddPathOutput {
     return this.walkAt >= 0 || this.#queue.count > 0;
   }
 
+  /** Prefixes to look at, at most: one may stand in the queue and before the walk. */
+  get unreadCount(): number {
+    return this.#queue.count + (this.walkAt >= 0 ? this.#rib.prefixes.idLimit - this.walkAt : 0);
+  }
+
   /** The paths of a prefix changed. */
   onDecided(prefix: number): void {
     if (this.#queued.has(prefix)) return;

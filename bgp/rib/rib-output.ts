@@ -12,7 +12,7 @@ import { exportFingerprint } from './export-rules.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
 import { OutputBatch } from './output-batch.ts';
 import { type PeerSession, peerKind, type RibPeer } from './peers.ts';
-import { IdList, type PeerOutput, UpdateGroup, wasSent } from './update-group.ts';
+import { IdList, type PeerOutput, UpdateGroup, unreadCount, wasSent } from './update-group.ts';
 
 /** Entries looked at in one `fill` before it gives the event loop back. */
 const SCAN_LIMIT = 1 << 17;
@@ -316,6 +316,13 @@ export class RibOutput {
   }
 
   /** Whether the Loc-RIB is what it will be for now. */
+  /** Prefixes of which a peer is still to be told, at most. */
+  pendingOf(peer: RibPeer, family: Family): number {
+    const output = peer.output[family];
+    if (output !== undefined) return unreadCount(output, this.#families[family].prefixes.idLimit);
+    return peer.addPath[family]?.unreadCount ?? 0;
+  }
+
   #isComplete(family: Family): boolean {
     const rib = this.#families[family];
     return !rib.deferred && rib.pending === 0 && this.#isSettled(family);

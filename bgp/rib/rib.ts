@@ -314,6 +314,8 @@ export class Rib {
       stale: input.stale,
       endOfRibReceived: input.endOfRibReceived,
       endOfRibSent: (peer.output[family] ?? peer.addPath[family])?.endOfRibSent ?? false,
+      discarded: input.discarded,
+      pending: this.#output.pendingOf(peer, family),
     };
   }
 

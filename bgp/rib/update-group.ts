@@ -211,3 +211,9 @@ export class UpdateGroup {
 export function wasSent(output: PeerOutput, prefix: number): boolean {
   return ((output.sent[prefix >>> 5] ?? 0) & (1 << (prefix & 31))) !== 0;
 }
+
+/** Prefixes that a peer has not been told of yet, at most: one may stand in several places. */
+export function unreadCount(output: PeerOutput, idLimit: number): number {
+  const { group, cursor, retry, presence, walkAt } = output;
+  return group.logCount - cursor + retry.count + presence.count + (walkAt >= 0 ? idLimit - walkAt : 0);
+}

@@ -2,6 +2,8 @@
  * The TCP connections of one peer and the dial that makes them: whose they may be, what comes in on them as events of the session machine,
  * and how they end.
  */
+
+import type { NotificationRecord } from '../peer-status.ts';
 import { eventOf } from '../session/classify.ts';
 import type { Action, ConnectionId, ConnectionTimer, SessionEvent } from '../session/events.ts';
 import type { Session } from '../session/state.ts';
@@ -10,7 +12,7 @@ import type { PeerConfig } from '../types.ts';
 import { decodeMessage } from '../wire/messages.ts';
 import { describeNotification, encodeNotification } from '../wire/notification.ts';
 import { familyOf, MESSAGE_TYPE } from '../wire/registry.ts';
-import type { DecodedMessage } from '../wire/types.ts';
+import type { DecodedMessage, NotificationError } from '../wire/types.ts';
 import { type MessageWatcher, PeerCapture } from './capture.ts';
 import { PeerConnection } from './connection.ts';
 import type { Delivery } from './peer-input.ts';
@@ -32,6 +34,7 @@ export class PeerConnections {
   readonly #open = new Map<ConnectionId, PeerConnection>();
   readonly #problems: ProblemLog;
   readonly #capture: PeerCapture;
+  readonly #lastNotification: { sent?: NotificationRecord; received?: NotificationRecord } = {};
   #nextId: ConnectionId = 1;
   #dial: { cancel(): void } | undefined;
 
@@ -44,6 +47,15 @@ export class PeerConnections {
 
   get(id: ConnectionId): PeerConnection | undefined {
     return this.#open.get(id);
+  }
+
+  get all(): Iterable<PeerConnection> {
+    return this.#open.values();
+  }
+
+  /** The last NOTIFICATION of each direction. */
+  get lastNotification(): { readonly sent?: NotificationRecord; readonly received?: NotificationRecord } {
+    return this.#lastNotification;
   }
 
   /** Shows every message that comes and goes from now on; returns how to end that. */
@@ -120,15 +132,14 @@ export class PeerConnections {
     connection.close(error && encodeNotification(error));
     const { counts } = connection.stream;
     const { totals, config } = this.#peer;
-    totals.messagesReceived += counts.received;
-    totals.messagesSent += counts.sent;
-    totals.updatesReceived += counts.updatesReceived;
-    totals.updatesSent += counts.updatesSent;
+    totals.received.addAll(counts.received);
+    totals.sent.addAll(counts.sent);
     if (error === undefined) {
       this.#peer.lastError = reason;
       return;
     }
     const text = describeNotification(error);
+    this.#lastNotification.sent = { at: this.#around.clock.wallNow(), error, text, reason };
     this.#peer.lastError = text;
     this.#around.log({ type: 'notification', peer: config.name, direction: 'sent', error, text, reason });
   }
@@ -193,7 +204,13 @@ export class PeerConnections {
     }
     const message = decodeMessage(type, octets.subarray(body, end), context);
     this.#problems.tell(message, octets.subarray(start, end));
+    if (message.type === 'notification') this.#notified(message.error);
     this.#peer.dispatch(eventOf(id, message), deliveryOf(message));
+  }
+
+  #notified(error: NotificationError): void {
+    const at = this.#around.clock.wallNow();
+    this.#lastNotification.received = { at, error, text: describeNotification(error) };
   }
 
   #warn(message: string): void {

@@ -4,6 +4,7 @@ import type { RestartFlags } from '../session/negotiate.ts';
 import type { Channel, Network } from '../transport/channel.ts';
 import type { Clock } from '../transport/clock.ts';
 import type { SessionAddresses } from '../transport/host-addresses.ts';
+import { MessageCounts } from '../transport/message-counts.ts';
 import type { SpeakerLog } from './events.ts';
 import type { WorkLoop } from './work-loop.ts';
 
@@ -32,10 +33,9 @@ export interface PeerSurroundings {
 
 /** Counts over all connections of a peer. */
 export interface PeerTotals {
-  messagesReceived: number;
-  messagesSent: number;
-  updatesReceived: number;
-  updatesSent: number;
+  /** of the connections that are closed */
+  readonly received: MessageCounts;
+  readonly sent: MessageCounts;
   establishedCount: number;
   droppedCount: number;
   treatAsWithdraw: number;
@@ -45,10 +45,8 @@ export interface PeerTotals {
 /** Nothing counted yet. */
 export function newTotals(): PeerTotals {
   return {
-    messagesReceived: 0,
-    messagesSent: 0,
-    updatesReceived: 0,
-    updatesSent: 0,
+    received: new MessageCounts(),
+    sent: new MessageCounts(),
     establishedCount: 0,
     droppedCount: 0,
     treatAsWithdraw: 0,

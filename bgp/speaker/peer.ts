@@ -107,6 +107,16 @@ export class Peer {
     return this.#routes.connection;
   }
 
+  /** All connections, past the handshake or not. */
+  get connections(): PeerConnections {
+    return this.#connections;
+  }
+
+  /** Milliseconds that a timer still has; undefined when it does not run. */
+  remainingMs(timer: PeerTimer): number | undefined {
+    return this.#timers[timer].remainingMs;
+  }
+
   /** Epoch milliseconds of the next dial or of the end of IdleHold. */
   get nextConnectAt(): number | undefined {
     const remaining = this.#timers['idle-hold'].remainingMs ?? this.#timers['connect-retry'].remainingMs;

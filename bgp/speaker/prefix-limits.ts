@@ -46,7 +46,7 @@ export class PrefixLimits {
 
   #checkFamily(family: Family, limit: PrefixLimit, counts: PrefixCounts): LimitVerdict | undefined {
     const discards = limit.action.kind === 'discard';
-    const count = limit.count === 'accepted' && !discards ? counts.accepted : counts.received;
+    const count = limitedCount(limit, counts);
     const over = discards ? counts.discarded > 0 : count > limit.limit;
     const level = over ? 2 : count * 100 >= limit.limit * limit.warnPercent ? 1 : 0;
     const before = this.#said[family];
@@ -68,6 +68,14 @@ export class PrefixLimits {
       restartSec: limit.action.restartSec,
     };
   }
+}
+
+/** The prefixes that count for a limit: where further ones are left out, all received do. */
+export function limitedCount(
+  { count, action }: PrefixLimit,
+  { received, accepted }: Pick<PrefixCounts, 'received' | 'accepted'>,
+): number {
+  return count === 'accepted' && action.kind !== 'discard' ? accepted : received;
 }
 
 /** RFC 4486 4: data are AFI, SAFI and the upper bound. */

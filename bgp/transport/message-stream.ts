@@ -7,6 +7,7 @@ import { nextFrame } from '../wire/frame.ts';
 import { HEADER_OCTETS, MAX_EXTENDED_MESSAGE_OCTETS, MESSAGE_TYPE } from '../wire/registry.ts';
 import type { NotificationError } from '../wire/types.ts';
 import type { Channel } from './channel.ts';
+import { MessageCounts } from './message-counts.ts';
 
 /** NOTIFICATION, then close: time for the peer to read it. */
 const DRAIN_MS = 1000;
@@ -35,13 +36,6 @@ export interface MessageHandlers {
 /** Writes whole messages at `offset` and returns how many octets; 0 when there is nothing to send. */
 export type Puller = (target: Uint8Array, offset: number) => number;
 
-export interface MessageCounts {
-  received: number;
-  sent: number;
-  updatesReceived: number;
-  updatesSent: number;
-}
-
 /** Sees whole messages as they come and go; the octets are borrowed. */
 export type MessageTap = (direction: 'received' | 'sent', message: Uint8Array) => void;
 
@@ -49,7 +43,7 @@ export class MessageStream {
   readonly channel: Channel;
   /** told of every message while it is set */
   tap: MessageTap | undefined;
-  readonly counts: MessageCounts = { received: 0, sent: 0, updatesReceived: 0, updatesSent: 0 };
+  readonly counts = { received: new MessageCounts(), sent: new MessageCounts() } as const;
   readonly #handlers: MessageHandlers;
   /** the front of a message whose rest has not come yet */
   #partial = new Uint8Array(4096);
@@ -149,7 +143,7 @@ export class MessageStream {
       this.channel.destroy();
       return;
     }
-    this.counts.sent += 1;
+    this.counts.sent.add(last[HEADER_OCTETS - 1] ?? 0);
     this.tap?.('sent', last);
     this.channel.write(last, () => {});
     this.channel.finish(DRAIN_MS);
@@ -192,8 +186,7 @@ export class MessageStream {
         this.#partialOctets = end - at;
         return;
       }
-      this.counts.received += 1;
-      if (frame.type === MESSAGE_TYPE.update) this.counts.updatesReceived += 1;
+      this.counts.received.add(frame.type);
       this.tap?.('received', octets.subarray(at, frame.end));
       this.#handlers.onMessage(frame.type, octets, at, frame.bodyStart, frame.end);
       at = frame.end;
@@ -204,8 +197,7 @@ export class MessageStream {
     for (let at = 0; at + HEADER_OCTETS <= octets; ) {
       const length = ((buffer[at + 16] ?? 0) << 8) | (buffer[at + 17] ?? 0);
       if (length < HEADER_OCTETS) return;
-      this.counts.sent += 1;
-      if (buffer[at + 18] === MESSAGE_TYPE.update) this.counts.updatesSent += 1;
+      this.counts.sent.add(buffer[at + HEADER_OCTETS - 1] ?? 0);
       this.tap?.('sent', buffer.subarray(at, at + length));
       at += length;
     }

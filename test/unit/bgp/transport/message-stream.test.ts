@@ -103,8 +103,8 @@ describe('message stream: reading', () => {
     const { messages, stream } = streamOf(channel);
     for (const octet of Buffer.concat(sent)) channel.handlers?.onData(Uint8Array.of(octet));
     assert.deepEqual(messages, sent.map(hexOf));
-    assert.equal(stream.counts.received, 3);
-    assert.equal(stream.counts.updatesReceived, 1);
+    assert.equal(stream.counts.received.total, 3);
+    assert.equal(stream.counts.received.byType.update, 1);
   });
 
   it('reads nothing behind a header error, and never hands over what it has closed on', () => {
@@ -155,7 +155,7 @@ describe('message stream: writing', () => {
     assert.equal(writable, 1);
     channel.pending.shift()?.();
     assert.equal(stream.queuedOctets, 0);
-    assert.deepEqual([stream.counts.sent, stream.counts.updatesSent], [3, 1]);
+    assert.deepEqual([stream.counts.sent.total, stream.counts.sent.byType.update], [3, 1]);
   });
 
   it('closes with a last message, or at once', () => {
