@@ -13,7 +13,14 @@ import { BfdLink, type BfdLoader, isFailure } from './speaker/bfd-link.ts';
 import type { MessageWatcher } from './speaker/capture.ts';
 import { checkPeers } from './speaker/config.ts';
 import { Deferral, type DeferralEnd, type DeferralPeer } from './speaker/deferral.ts';
-import { checkGroups, dynamicConfig, groupKeys, groupOf, groupText } from './speaker/dynamic-peers.ts';
+import {
+  checkGroups,
+  dynamicConfig,
+  groupKey,
+  groupKeys,
+  groupOf,
+  groupText,
+} from './speaker/dynamic-peers.ts';
 import type { SpeakerLog } from './speaker/events.ts';
 import { type ListenConfig, Listeners } from './speaker/listeners.ts';
 import { Peer } from './speaker/peer.ts';
@@ -198,6 +205,11 @@ export class Speaker {
     return this.#listeners.ports;
   }
 
+  /** What keeps peers with TCP MD5 keys from reaching us, a line each; tried again with back-off. */
+  get keyProblems(): readonly string[] {
+    return this.#listeners.keyProblems;
+  }
+
   /**
    * Makes these the peers: those not named any more go with 6/3, new ones come, changed ones change under their session where possible and
    * are reset (6/6) where not. Throws a PeerConfigError, and changes nothing, when one cannot be used.
@@ -351,9 +363,19 @@ export class Speaker {
     const dynamic = this.#dynamic.get(peer)?.name;
     return {
       ...peerStatus(peer, this.rib, this.#clock),
+      ...(peer.negotiated === undefined && this.#keyProblem(peer)),
       ...(dynamic !== undefined && { dynamic }),
       ...(bfd && { bfd }),
     };
+  }
+
+  /** Without the key on the socket anybody could dial in the peer's name. */
+  #keyProblem(peer: Peer): { lastError: string } | undefined {
+    const group = this.#dynamic.get(peer);
+    const { address, interface: device, password } = peer.config;
+    const key = group === undefined ? { address, interface: device } : groupKey(group);
+    const problem = password === undefined || !key ? undefined : this.#listeners.keyProblem(key);
+    return problem === undefined ? undefined : { lastError: problem };
   }
 
   /** RFC 5882 4.3: what BFD saw fail, BGP need not wait for. */
@@ -424,7 +446,7 @@ export class Speaker {
     const peer =
       this.#byAddress.get(peerKey(remoteAddress, remoteInterface)) ??
       this.#welcome(remoteAddress, remoteInterface);
-    if (peer !== undefined && !this.#stopped) {
+    if (peer !== undefined && !this.#stopped && this.#keyProblem(peer) === undefined) {
       peer.accept(channel);
       return;
     }
@@ -439,6 +461,8 @@ export class Speaker {
   #welcome(address: Address, interfaceName: string | undefined): Peer | undefined {
     const group = groupOf(this.#groups, address);
     if (group === undefined || this.#stopped || !this.#started) return undefined;
+    const key = groupKey(group);
+    if (key !== undefined && this.#listeners.keyProblem(key) !== undefined) return undefined;
     const count = [...this.#dynamic.values()].filter(({ name }) => name === group.name).length;
     if (count >= group.limit) {
       const message = `${formatAddress(address)} is refused: ${groupText(group)} has its ${group.limit} peers`;

@@ -50,18 +50,18 @@ export function checkGroups(groups: readonly DynamicPeers[]): void {
 
 /** The MD5 keys for all that may come. */
 export function groupKeys(groups: readonly DynamicPeers[]): PeerKey[] {
-  return groups.flatMap(({ prefix, template }) =>
-    template.password === undefined
-      ? []
-      : [
-          {
-            address: { family: prefix.family, bytes: prefix.bytes },
-            prefixLength: prefix.length === addressBits(prefix.family) ? undefined : prefix.length,
-            interface: template.interface,
-            password: template.password,
-          },
-        ],
-  );
+  return groups.flatMap((group) => groupKey(group) ?? []);
+}
+
+/** The MD5 key for all that may come from one prefix, undefined when there is none. */
+export function groupKey({ prefix, template }: DynamicPeers): PeerKey | undefined {
+  if (template.password === undefined) return undefined;
+  return {
+    address: { family: prefix.family, bytes: prefix.bytes },
+    prefixLength: prefix.length === addressBits(prefix.family) ? undefined : prefix.length,
+    interface: template.interface,
+    password: template.password,
+  };
 }
 
 /** `10.0.0.0/8 (tor)`, for logs. */

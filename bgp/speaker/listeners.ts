@@ -21,6 +21,11 @@ export interface ListenersOptions {
   readonly onAccept: (channel: Channel) => void;
 }
 
+interface FailedKey {
+  readonly key: PeerKey;
+  readonly problem: string;
+}
+
 interface Place {
   readonly address: ListenAddress;
   listener: Listener | undefined;
@@ -35,6 +40,10 @@ export class Listeners {
   #port = 0;
   #raised = false;
   #keys: ReadonlyMap<string, PeerKey> = new Map();
+  /** keys that a socket did not take, or did not give back */
+  readonly #failed = new Map<string, FailedKey>();
+  #keyRetry: TimerHandle | undefined;
+  #keyDelayMs = RETRY_MIN_MS;
   #closed = false;
 
   constructor(options: ListenersOptions) {
@@ -79,20 +88,57 @@ export class Listeners {
       if (this.#keys.get(name)?.password !== key.password) changes.push(key);
     }
     this.#keys = wanted;
-    for (const place of this.#places) if (place.port !== undefined) this.#apply(place, changes);
+    this.#applyAll(changes);
   }
 
-  #apply(place: Place, keys: readonly PeerKey[]): void {
+  /** What is wrong with the keys of the sockets, a line each; tried again with back-off. */
+  get keyProblems(): readonly string[] {
+    return [...this.#failed.values()].map(({ problem }) => problem);
+  }
+
+  /** Why connections with this key cannot be told from others: until that is mended none may be taken. */
+  keyProblem(key: Omit<PeerKey, 'password'>): string | undefined {
+    return this.#failed.get(keyName(key))?.problem;
+  }
+
+  #applyAll(keys: readonly PeerKey[]): void {
+    const before = new Map(keys.map((key) => [keyName(key), this.#failed.get(keyName(key))]));
+    for (const name of before.keys()) this.#failed.delete(name);
+    for (const place of this.#places) if (place.port !== undefined) this.#apply(place, keys, before);
+    this.#planRetry();
+  }
+
+  #apply(
+    place: Place,
+    keys: readonly PeerKey[],
+    before: ReadonlyMap<string, FailedKey | undefined> = new Map(),
+  ): void {
     for (const key of keys) {
-      const problem = place.listener?.setKey(key);
-      if (problem === undefined) continue;
-      const message = `${textOf(place.address)}: peer ${formatAddress(key.address)}: ${problem}`;
-      this.#options.log({ type: 'warning', peer: undefined, message });
+      const why = place.listener?.setKey(key);
+      if (why === undefined) continue;
+      const { address, prefixLength } = key;
+      const peer = `${formatAddress(address)}${prefixLength === undefined ? '' : `/${prefixLength}`}`;
+      const problem = `listening on ${textOf(place.address)}, peer ${peer}: ${why}`;
+      const name = keyName(key);
+      this.#failed.set(name, { key, problem });
+      if (before.get(name)?.problem !== problem)
+        this.#options.log({ type: 'warning', peer: undefined, message: problem });
     }
+  }
+
+  #planRetry(): void {
+    if (this.#failed.size === 0) this.#keyDelayMs = RETRY_MIN_MS;
+    if (this.#failed.size === 0 || this.#keyRetry !== undefined || this.#closed) return;
+    this.#keyRetry = this.#options.clock.after(this.#keyDelayMs, () => {
+      this.#keyRetry = undefined;
+      this.#keyDelayMs = Math.min(this.#keyDelayMs * 2, RETRY_MAX_MS);
+      this.#applyAll([...this.#failed.values()].map(({ key }) => key));
+    });
   }
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#keyRetry?.cancel();
     for (const place of this.#places) place.retry?.cancel();
     await Promise.all(this.#places.map((place) => place.listener?.close()));
   }
@@ -105,6 +151,7 @@ export class Listeners {
         place.delayMs = RETRY_MIN_MS;
         if (this.#raised) place.listener?.raiseTtl();
         this.#apply(place, [...this.#keys.values()]);
+        this.#planRetry();
         log({ type: 'listening', address: textOf(place.address), port });
       },
       onAccept,
@@ -121,7 +168,7 @@ export class Listeners {
   }
 }
 
-function keyName({ address, prefixLength, interface: scope }: PeerKey): string {
+function keyName({ address, prefixLength, interface: scope }: Omit<PeerKey, 'password'>): string {
   return `${peerKey(address, scope)}/${prefixLength ?? '-'}`;
 }
 

@@ -138,6 +138,8 @@ export class BgpController {
         message: `${problem}; the key that was read before stays in force`,
       });
     }
+    for (const message of this.#speaker?.keyProblems ?? [])
+      findings.push({ severity: 'error', code: 'bgp-md5', message: `${message}; tried again` });
     if (this.#listenError !== undefined) {
       findings.push({ severity: 'error', code: 'bgp-not-listening', message: this.#listenError });
     }
