@@ -4,14 +4,8 @@
  * leaves nothing that the next attach or detach cannot deal with. All calls are synchronous, some milliseconds.
  */
 import { closeSync, openSync } from 'node:fs';
-import { addressBits, addressesEqual, FAMILIES, type Family, formatAddress } from '../../src/net/address.ts';
-import {
-  type AddressMessage,
-  decodeAddress,
-  writeAddressAddition,
-  writeAddressDeletion,
-  writeAddressDump,
-} from '../netlink/address-message.ts';
+import { FAMILIES, type Family } from '../../src/net/address.ts';
+import { writeAddressAddition } from '../netlink/address-message.ts';
 import {
   decodeLink,
   type LinkMessage,
@@ -22,19 +16,21 @@ import {
   writeVethCreation,
 } from '../netlink/link-message.ts';
 import { inNamespace, inNamespaceOrHere } from '../netlink/namespace.ts';
-import {
-  decodeNeighbour,
-  writeNeighbourDeletion,
-  writeNeighbourDump,
-  writePermanentNeighbour,
-} from '../netlink/neighbour-message.ts';
-import { AF_INET, AF_INET6, IFF, NUD, RT_SCOPE } from '../netlink/registry.ts';
+import { writePermanentNeighbour } from '../netlink/neighbour-message.ts';
+import { IFF, RT_SCOPE } from '../netlink/registry.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
 import { ensureSysctl, type Sysctl } from '../sysctl/sysctl.ts';
+import { setAddresses, setNeighbours } from './addresses.ts';
 import { limitSending } from './bandwidth.ts';
 import { untilOperational } from './carrier.ts';
 import { removeContainerRules, setContainerRoutes } from './container-routes.ts';
-import { createWaitingPair, waitingLinkName } from './handed-link.ts';
+import {
+  createWaitingPair,
+  findHandedEnd,
+  finishHandedEnd,
+  nextInterfaceName,
+  waitingLinkName,
+} from './handed-link.ts';
 import { LinkRemover } from './link-remover.ts';
 import {
   containerMac,
@@ -49,7 +45,6 @@ import {
 } from './plan.ts';
 import { lackingOf } from './verify.ts';
 
-const ENOENT = 2;
 const ENODEV = 19;
 
 /** Why an endpoint cannot be attached. */
@@ -83,6 +78,8 @@ export interface PreparedEndpoint {
   readonly isNew: boolean;
   /** whether the host end was up already: policy must have reached it in an earlier life */
   readonly isUp: boolean;
+  /** what is still another program's to do with the container end: to take it, or to set it up; always `nothing` unless it is handed */
+  readonly awaits: 'taking' | 'set-up' | 'nothing';
 }
 
 /** A host end of ours that is there. */
@@ -164,7 +161,7 @@ export class EndpointLinks {
         writeLinkChange(writer, prepared.hostIfindex, { up: true });
       });
       // Going down, at any time before, had emptied the neighbour table.
-      this.#setHostNeighbours(spec, prepared.hostIfindex, prepared.containerMac);
+      setNeighbours(this.#socket, prepared.hostIfindex, spec.addresses, prepared.containerMac);
     });
   }
 
@@ -342,7 +339,7 @@ export class EndpointLinks {
     const { ifindex: hostIfindex } = host;
     this.#setUpHostEnd(spec, host, families);
     const mac = this.#setUpInside(spec, inside, container, containerIfname, families);
-    this.#setHostNeighbours(spec, hostIfindex, mac);
+    setNeighbours(this.#socket, hostIfindex, spec.addresses, mac);
     const { ingress, egress } = spec.bandwidth ?? {};
     if (ingress !== undefined) limitSending(this.#socket, hostIfindex, ingress);
     if (egress !== undefined) limitSending(inside, container.ifindex, egress);
@@ -354,6 +351,7 @@ export class EndpointLinks {
       containerMac: mac,
       isNew,
       isUp: (host.flags & IFF.UP) !== 0,
+      awaits: 'nothing',
     };
   }
 
@@ -361,25 +359,83 @@ export class EndpointLinks {
     const hostIfname = this.nameOf(spec.id);
     const found = this.#find(hostIfname);
     if (found !== undefined && !isOurs(found)) throw taken(hostIfname, found);
+    if (found === undefined && spec.isAwaited !== true) return this.#prepareLost(spec);
     if (found === undefined) createWaitingPair(this.#socket, spec, hostIfname, this.#prefix, this.#netns);
+    const waiting = this.#find(waitingLinkName(spec.id, this.#prefix));
+    if (found !== undefined && waiting === undefined) return this.#prepareTaken(spec, found);
     const host = found ?? this.#find(hostIfname);
     if (host === undefined) {
       const message = `endpoint ${spec.id}: the pair ${hostIfname} vanished while it was made`;
       throw new EndpointError('kernel', message);
     }
+    return {
+      ...this.#prepareOutside(spec, host, waitingLinkName(spec.id, this.#prefix)),
+      isNew: found === undefined,
+      awaits: 'taking',
+    };
+  }
+
+  /** Nobody hands an interface into a running container a second time: it is made there. */
+  #prepareLost(spec: EndpointSpec): PreparedEndpoint {
+    let inside: NetlinkSocket;
+    try {
+      inside = openInside(spec);
+    } catch (error) {
+      const message = `its interface is gone, and cannot be made anew: restart the container (${spec.netns} cannot be entered)`;
+      throw new EndpointError('no-netns', message, error);
+    }
+    try {
+      return this.#prepareWith(
+        { ...spec, containerIfname: spec.containerIfname ?? nextInterfaceName(inside) },
+        inside,
+      );
+    } finally {
+      inside.close();
+    }
+  }
+
+  #prepareTaken(spec: EndpointSpec, host: LinkMessage): PreparedEndpoint {
+    let inside: NetlinkSocket;
+    try {
+      inside = openInside(spec);
+    } catch {
+      // The end is in a namespace that we do not see: all is well as long as nothing has to be mended there.
+      return this.#prepareOutside(spec, host, spec.containerIfname ?? 'eth0');
+    }
+    try {
+      const end = findHandedEnd(inside, host.ifindex);
+      if (end === undefined) {
+        const message = `its interface is not in ${spec.netns} any more: restart the container`;
+        throw new EndpointError('no-netns', message);
+      }
+      const isFinished = finishHandedEnd(inside, end, spec);
+      if (!isFinished && spec.isAwaited !== true)
+        return this.#prepareWith({ ...spec, containerIfname: end.name }, inside);
+      return {
+        ...this.#prepareOutside(spec, host, end.name),
+        awaits: isFinished ? 'nothing' : 'set-up',
+      };
+    } finally {
+      inside.close();
+    }
+  }
+
+  /** The host's side of a pair whose other end is not ours to touch. */
+  #prepareOutside(spec: EndpointSpec, host: LinkMessage, containerIfname: string): PreparedEndpoint {
     const mac = spec.mac ?? containerMac(spec.id);
     this.#setUpHostEnd(spec, host, new Set(spec.addresses.map(({ family }) => family)));
-    this.#setHostNeighbours(spec, host.ifindex, mac);
+    setNeighbours(this.#socket, host.ifindex, spec.addresses, mac);
     const { ingress } = spec.bandwidth ?? {};
     if (ingress !== undefined) limitSending(this.#socket, host.ifindex, ingress);
     return {
-      hostIfname,
+      hostIfname: host.name,
       hostIfindex: host.ifindex,
-      containerIfname: waitingLinkName(spec.id, this.#prefix),
+      containerIfname,
       containerIfindex: host.peerIfindex,
       containerMac: mac,
-      isNew: found === undefined,
+      isNew: false,
       isUp: (host.flags & IFF.UP) !== 0,
+      awaits: 'nothing',
     };
   }
 
@@ -426,7 +482,7 @@ export class EndpointLinks {
     if (lo !== undefined && (lo.flags & IFF.UP) === 0) {
       inside.request('set lo up', (writer) => writeLinkChange(writer, lo.ifindex, { up: true }));
     }
-    this.#setAddresses(spec, inside, ifindex);
+    setAddresses(inside, ifindex, spec.addresses);
     if (Buffer.compare(mac, container.address) !== 0) {
       inside.request(`set the MAC of ${name}`, (writer) => writeLinkChange(writer, ifindex, { mac }));
     }
@@ -444,50 +500,6 @@ export class EndpointLinks {
       }
     }
     return mac;
-  }
-
-  #setAddresses(spec: EndpointSpec, inside: NetlinkSocket, ifindex: number): void {
-    const present = inside
-      .dumpList('read the addresses', writeAddressDump, decodeAddress)
-      .filter((each) => each.ifindex === ifindex && each.scope === RT_SCOPE.UNIVERSE && isHostAddress(each));
-    for (const address of spec.addresses) {
-      if (present.some((each) => addressesEqual(each.address, address))) continue;
-      const value = { address, length: addressBits(address.family) };
-      inside.request(`add ${formatAddress(address)}`, (writer) => {
-        writeAddressAddition(writer, ifindex, value, RT_SCOPE.UNIVERSE);
-      });
-    }
-    // Of an earlier attachment with other addresses.
-    for (const stale of present) {
-      if (spec.addresses.some((address) => addressesEqual(address, stale.address))) continue;
-      inside.request(`remove ${formatAddress(stale.address)}`, (writer) =>
-        writeAddressDeletion(writer, ifindex, stale),
-      );
-    }
-  }
-
-  #setHostNeighbours(spec: EndpointSpec, hostIfindex: number, mac: Uint8Array): void {
-    for (const address of spec.addresses) {
-      this.#socket.request(`add the neighbour entry of ${formatAddress(address)}`, (writer) => {
-        writePermanentNeighbour(writer, hostIfindex, address, mac);
-      });
-    }
-    for (const family of [AF_INET, AF_INET6]) {
-      const entries = this.#socket.dumpList(
-        'read the neighbour entries',
-        (writer) => writeNeighbourDump(writer, family, hostIfindex),
-        decodeNeighbour,
-      );
-      for (const { ifindex, address, state } of entries) {
-        const isOurs = ifindex === hostIfindex && (state & NUD.PERMANENT) !== 0;
-        if (!isOurs || spec.addresses.some((each) => addressesEqual(each, address))) continue;
-        this.#socket.request(
-          `remove the neighbour entry of ${formatAddress(address)}`,
-          (writer) => writeNeighbourDeletion(writer, hostIfindex, address),
-          [ENOENT],
-        );
-      }
-    }
   }
 
   #find(name: string): LinkMessage | undefined {
@@ -520,10 +532,6 @@ function setMtuIfDifferent(socket: NetlinkSocket, link: LinkMessage, mtu: number
   socket.request(`set the MTU of ${link.name} to ${mtu}`, (writer) =>
     writeLinkChange(writer, link.ifindex, { mtu }),
   );
-}
-
-function isHostAddress(message: AddressMessage): boolean {
-  return message.length === addressBits(message.address.family);
 }
 
 /** A veth pair is made with its hardware address in one request, so this holds from its first moment. */

@@ -1,13 +1,15 @@
 /**
  * Endpoints whose container end another program moves: Docker's engine takes an interface out of the host's namespace into the container's,
  * renames it there and gives it the addresses and routes that it was told. Until then the end waits here, down, under a name of its own.
+ * The engine does so once in an interface's life: one that is lost later is made anew in the container's namespace, by us.
  */
 import { closeSync, openSync } from 'node:fs';
 import { decodeLink, type LinkMessage, writeLinkDump, writeVethCreation } from '../netlink/link-message.ts';
 import { writePermanentNeighbour } from '../netlink/neighbour-message.ts';
 import { IFF } from '../netlink/registry.ts';
-import { NetlinkSocket } from '../netlink/socket.ts';
+import type { NetlinkSocket } from '../netlink/socket.ts';
 import { containerMac, type EndpointSpec, GATEWAYS, HOST_MAC, hostLinkName } from './plan.ts';
+import { lackingAddresses } from './verify.ts';
 
 /** Between prefix and hash of the waiting end: no hex digit, so it never equals a host end's name. */
 const WAITING_MARK = 't';
@@ -41,27 +43,33 @@ export function createWaitingPair(
   }
 }
 
+/** The container end where the other program put it, under whatever name; undefined: it is not there. Throws a NetlinkError. */
+export function findHandedEnd(inside: NetlinkSocket, hostIfindex: number): LinkMessage | undefined {
+  return inside
+    .dumpList('list the interfaces', writeLinkDump, decodeLink)
+    .find(({ kind, peerIfindex }) => kind === 'veth' && peerIfindex === hostIfindex);
+}
+
+/** The name that Docker's engine gives the next interface of a container: `eth` and the first free number. Throws a NetlinkError. */
+export function nextInterfaceName(inside: NetlinkSocket): string {
+  const names = new Set(
+    inside.dumpList('list the interfaces', writeLinkDump, decodeLink).map(({ name }) => name),
+  );
+  let number = 0;
+  while (names.has(`eth${number}`)) number++;
+  return `eth${number}`;
+}
+
 /**
- * Once the container end stands in its namespace: gives it the permanent neighbour entries of its gateways, so that nothing depends on
- * proxy ARP. Returns false when the end is not there or not up yet. Throws a NetlinkError when the namespace cannot be entered.
+ * Whether the other program has done its part: the end is up and has its addresses. Then the end gets the permanent neighbour entries of
+ * its gateways too, so that nothing depends on proxy ARP. Throws a NetlinkError.
  */
-export function finishHandedLink(
-  netns: string,
-  hostIfindex: number,
-  families: Iterable<'ipv4' | 'ipv6'>,
-): boolean {
-  const inside = NetlinkSocket.open({ netns });
-  try {
-    const isTheEnd = (link: LinkMessage): boolean => link.kind === 'veth' && link.peerIfindex === hostIfindex;
-    const end = inside.dumpList('list the interfaces', writeLinkDump, decodeLink).find(isTheEnd);
-    if (end === undefined || (end.flags & IFF.UP) === 0) return false;
-    for (const family of families) {
-      inside.request(`add the gateway's neighbour entry`, (writer) => {
-        writePermanentNeighbour(writer, end.ifindex, GATEWAYS[family], HOST_MAC);
-      });
-    }
-    return true;
-  } finally {
-    inside.close();
+export function finishHandedEnd(inside: NetlinkSocket, end: LinkMessage, spec: EndpointSpec): boolean {
+  if ((end.flags & IFF.UP) === 0 || lackingAddresses(spec, inside, end).length > 0) return false;
+  for (const family of new Set(spec.addresses.map((address) => address.family))) {
+    inside.request(`add the gateway's neighbour entry`, (writer) => {
+      writePermanentNeighbour(writer, end.ifindex, GATEWAYS[family], HOST_MAC);
+    });
   }
+  return true;
 }

@@ -64,6 +64,11 @@ export interface EndpointSpec {
    * default false
    */
   readonly isHanded?: boolean | undefined;
+  /**
+   * with `isHanded`: that program has not finished yet, so a missing pair is made to wait for it; default false: a missing pair is made
+   * anew inside `netns`
+   */
+  readonly isAwaited?: boolean | undefined;
 }
 
 /** The host end's name: prefix and 11 hex digits of the id's SHA-1. Throws a RangeError for a prefix that is empty, too long or odd. */

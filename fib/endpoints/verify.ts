@@ -63,7 +63,8 @@ function find(socket: NetlinkSocket, name: string): LinkMessage | undefined {
   return socket.query(`look for ${name}`, (writer) => writeLinkQuery(writer, name), decodeLink);
 }
 
-function lackingAddresses(spec: EndpointSpec, inside: NetlinkSocket, inner: LinkMessage): string[] {
+/** Which addresses an interface lacks, in words. Throws a NetlinkError. */
+export function lackingAddresses(spec: EndpointSpec, inside: NetlinkSocket, inner: LinkMessage): string[] {
   const present = inside
     .dumpList('read the addresses', writeAddressDump, decodeAddress)
     .filter(({ ifindex }) => ifindex === inner.ifindex);

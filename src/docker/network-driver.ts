@@ -133,7 +133,8 @@ export class DockerNetworks {
       labels.expect(EndpointID);
       this.#joinedAt.set(EndpointID, Date.now());
       try {
-        await endpoints.place(makeEndpoint(node, endpoint, labels.networkOf(known.networkId), undefined));
+        const resource = makeEndpoint(node, endpoint, labels.networkOf(known.networkId), undefined);
+        await endpoints.place(resource, true);
       } catch (error) {
         await this.#detach(EndpointID);
         throw error;

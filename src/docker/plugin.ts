@@ -2,8 +2,7 @@
  * Docker's door: a plugin socket on which the engine finds the drivers `ocicat` for networks and addresses. It is opened once the agent
  * is ready; an engine that asks earlier tries again for some seconds. Socket and endpoints outlive a restart of either side.
  */
-import { finishHandedLink } from '../../fib/endpoints/handed-link.ts';
-import { type Agent, LINK_PREFIX } from '../agent/agent.ts';
+import type { Agent } from '../agent/agent.ts';
 import {
   addressesOf,
   HANDED_ANNOTATION,
@@ -52,7 +51,7 @@ export interface DockerPlugin {
 
 /** Opens the plugin socket. Rejects when it cannot be opened, or another process serves it. */
 export async function openDockerPlugin(agent: Agent): Promise<DockerPlugin> {
-  const { config, fib, cache, endpoints, ipam } = agent;
+  const { config, cache, endpoints, ipam } = agent;
   const log = agent.log.child({ component: 'docker' });
   const labels = new ContainerLabels({
     api: new EngineApi(config.docker.apiSocket),
@@ -72,36 +71,12 @@ export async function openDockerPlugin(agent: Agent): Promise<DockerPlugin> {
 
   for (const { spec, metadata } of networks.resources())
     if (metadata.annotations?.[HANDED_ANNOTATION] !== 'open') labels.expect(spec.endpoint ?? '');
-  const finish = (resource: WorkloadEndpoint, hostIfindex: number): void => {
-    const netns = resource.metadata.annotations?.[NETNS_ANNOTATION] ?? '';
-    try {
-      finishHandedLink(netns, hostIfindex, new Set(addressesOf(resource).map(({ family }) => family)));
-    } catch (error) {
-      // Proxy ARP on the host end and the gateway's IPv6 address answer the container all the same.
-      log.debug({ error, netns }, 'no permanent neighbour entries inside a container');
-    }
-  };
-  for (const resource of networks.resources()) {
-    const link = fib.kernel.links.byName(resource.spec.interfaceName);
-    if (link?.hasCarrier === true) finish(resource, link.ifindex);
-  }
-  const endOfLinks = fib.kernel.links.onChange(({ before, after }) => {
-    if (after === undefined || !after.hasCarrier || before?.hasCarrier === true) return;
-    if (!after.name.startsWith(LINK_PREFIX)) return;
-    const resource = networks.resources().find(({ spec }) => spec.interfaceName === after.name);
-    if (resource !== undefined) finish(resource, after.ifindex);
-  });
 
   const locked = (): string | undefined => agent.store.lockReason();
   const server = new ApiServer(routes(networks, addresses, labels, locked, log), (error) =>
     log.error({ error }, "a call of Docker's failed"),
   );
-  try {
-    await server.listen(config.docker.pluginSocket);
-  } catch (error) {
-    endOfLinks();
-    throw error;
-  }
+  await server.listen(config.docker.pluginSocket);
   labels.start();
   log.info(
     { socket: config.docker.pluginSocket, api: config.docker.apiSocket },
@@ -114,7 +89,6 @@ export async function openDockerPlugin(agent: Agent): Promise<DockerPlugin> {
       return `${found.waiting} containers are closed, for Docker's API at ${config.docker.apiSocket} does not tell their labels: ${found.reason}`;
     },
     close: async () => {
-      endOfLinks();
       await labels.close();
       await server.close();
     },

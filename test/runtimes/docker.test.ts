@@ -20,6 +20,11 @@ spec:
     - action: Allow
       source: {selector: role == 'web'}`;
 
+/** Asks for the id of a container's endpoint in its one network. */
+function endpointFormat(container: string): string {
+  return `inspect -f {{range.NetworkSettings.Networks}}{{.EndpointID}}{{end}} ${container}`;
+}
+
 describe('Docker', function () {
   this.timeout(60_000);
   let host: AgentHost;
@@ -52,6 +57,9 @@ describe('Docker', function () {
       `the router reaches ${address}`,
       async () => (await host.router.tryRunAsync('ping', '-c', '1', '-W', '1', address)).status === 0,
     ));
+
+  const state = async (container: string): Promise<string | undefined> =>
+    (await host.endpoints()).find(({ name }) => name === container)?.state;
 
   it('connects containers in both families, with the gateway known before the first packet', async () => {
     await docker.run('web', '--net n1 --label role=web');
@@ -220,6 +228,59 @@ describe('Docker', function () {
     await docker.run('late', '--net n1');
     await reaches('late', ipv4);
     await docker.docker('rm -f late');
+  });
+
+  it('makes a lost interface anew inside the running container, also one that was lost while the agent was away', async () => {
+    const [ipv4, ipv6] = await docker.addresses('db');
+    const link = hostLinkName(`libnetwork.${await docker.docker(endpointFormat('db'))}`);
+    const pid = await docker.docker('inspect -f {{.State.Pid}} db');
+    // As Docker had made it, but for numbers and flags of interfaces, and the word by which ours names an on-link gateway.
+    const inside = async (): Promise<string[]> => {
+      const script = 'ip addr show eth0; ip -4 route; ip -6 route';
+      const { stdout } = await host.netns.tryRunAsync(
+        'nsenter',
+        `--net=/proc/${pid}/ns/net`,
+        'sh',
+        '-c',
+        script,
+      );
+      const parts = /inet6? \S+|link\/ether \S+|mtu \d+|(?<=\n)(?:default|169\.254).* dev eth0/g;
+      return [...stdout.matchAll(parts)].map(([part]) => part).sort();
+    };
+    const before = await inside();
+    assert.equal(before.length, 8, before.join('\n'));
+    const repaired = async (): Promise<void> => {
+      await routerReaches(ipv4);
+      await routerReaches(ipv6);
+      await reaches('db', '192.0.2.1');
+      await eventually('it is up', async () => (await state('db')) === 'up');
+      assert.deepEqual(await inside(), before);
+    };
+    host.netns.sh(`ip link delete ${link}`);
+    await repaired();
+    await host.stop();
+    host.netns.sh(`ip link delete ${link}`);
+    await host.start();
+    await repaired();
+    assert.match(host.log, /a container's interface was gone: it was made anew/);
+  });
+
+  it('says what to do when a lost interface cannot be made anew', async () => {
+    await docker.run('lost', '--net n1');
+    const [ipv4] = await docker.addresses('lost');
+    await routerReaches(ipv4);
+    const link = hostLinkName(`libnetwork.${await docker.docker(endpointFormat('lost'))}`);
+    const sandbox = await docker.docker('inspect -f {{.NetworkSettings.SandboxKey}} lost');
+    host.netns.run(docker.enter[0] ?? '', ...docker.enter.slice(1), 'umount', sandbox);
+    host.netns.sh(`ip link delete ${link}`);
+    await eventually('it has failed', async () => (await state('lost')) === 'failed');
+    const view = (await host.endpoints()).find(({ name }) => name === 'lost');
+    assert.match(view?.reason ?? '', /its interface is gone, and cannot be made anew: restart the container/);
+    assert.deepEqual(host.links().includes(link), false);
+    await docker.docker('restart -t 0 lost');
+    await routerReaches((await docker.addresses('lost'))[0]);
+    await eventually('it is up', async () => (await state('lost')) === 'up');
+    await docker.docker('rm -f lost');
   });
 
   it('sweeps endpoints that Docker lost, and leaves the others alone', async () => {

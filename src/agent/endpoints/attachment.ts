@@ -2,7 +2,8 @@
  * One endpoint's way into the kernel: link prepared, policy in force, link up, routes in. Runs again on every change, and with back-off
  * while something fails; what it cannot cure by trying again (the namespace is gone) it leaves to the next change.
  */
-import { EndpointError } from '../../../fib/endpoints/endpoint-links.ts';
+import { EndpointError, type PreparedEndpoint } from '../../../fib/endpoints/endpoint-links.ts';
+import type { EndpointSpec } from '../../../fib/endpoints/plan.ts';
 import type { FibProgrammer } from '../../../fib/programmer.ts';
 import { type Address, addressesEqual } from '../../net/address.ts';
 import { formatPrefix, hostPrefix } from '../../net/prefix.ts';
@@ -12,7 +13,8 @@ import type { PolicyEnforcer } from '../policy-enforcer.ts';
 import type { LocalEndpoint } from './resource.ts';
 
 /**
- * Where an endpoint stands. `held`: all is prepared, and nothing may flow yet. `cut`: nothing flows any more, and what is left of it is
+ * Where an endpoint stands. `held`: all is prepared, and nothing may flow yet or can: its container is not known, or its runtime has not
+ * taken the interface. `cut`: nothing flows any more, and what is left of it is
  * being removed. `gone`: its network namespace is not there, or nothing is left of it.
  */
 export type AttachmentState = 'pending' | 'held' | 'up' | 'cut' | 'failed' | 'gone';
@@ -42,6 +44,10 @@ export class Attachment {
   #state: AttachmentState = 'pending';
   #reason: string | undefined;
   #isCut = false;
+  /** its runtime has the container end still to take and set up */
+  #isAwaited = false;
+  /** of the container end, where its runtime chose it */
+  #takenName: string | undefined;
   #mtu = 0;
   readonly #settled = new Set<() => void>();
 
@@ -82,6 +88,12 @@ export class Attachment {
     this.#task.trigger();
   }
 
+  /** A container runtime is about to take the container end: one that is missing is made to wait for it. */
+  awaitTaking(): void {
+    this.#isAwaited = true;
+    if (this.#desired !== undefined) this.#task.trigger();
+  }
+
   /** Looks again: a link or the MTU changed. */
   refresh(): void {
     this.#task.trigger();
@@ -98,8 +110,11 @@ export class Attachment {
         if (this.#state === 'pending' || this.#state === 'cut') return;
         this.#settled.delete(check);
         clearTimeout(timer);
-        const wanted = this.#desired === undefined ? 'gone' : this.#desired.isHeld === true ? 'held' : 'up';
-        if (this.#state === wanted) resolve();
+        const desired = this.#desired;
+        const wanted = desired === undefined ? 'gone' : desired.isHeld === true ? 'held' : 'up';
+        // A runtime takes the interface only once it has its answer.
+        const isHandedOver = desired?.isHanded === true && this.#state === 'held';
+        if (this.#state === wanted || isHandedOver) resolve();
         else reject(new Error(this.#reason ?? this.#state));
       };
       this.#settled.add(check);
@@ -113,7 +128,7 @@ export class Attachment {
     const desired = this.#desired;
     if (desired === undefined) return ['it is not attached'];
     const { fib } = this.#context;
-    const lacking = fib.links.verify({ ...desired, mtu: this.#mtu });
+    const lacking = fib.links.verify(this.#specOf(desired, this.#mtu));
     if (this.#state !== 'up') lacking.push(this.#reason ?? `it is ${this.#state}`);
     fib.kernel.drain();
     for (const address of desired.addresses) {
@@ -144,7 +159,8 @@ export class Attachment {
         throw error;
       }
       this.#removeRoutes([]);
-      this.#become('gone', reason);
+      // The runtime still has a container there, which has lost its network.
+      this.#become(desired?.isHanded === true ? 'failed' : 'gone', reason);
     }
     return {};
   }
@@ -156,9 +172,11 @@ export class Attachment {
   cut(): void {
     if (this.#desired !== undefined || this.#isCut) return;
     const { fib } = this.#context;
-    if (this.#applied?.sharesNamespace === true)
-      fib.links.detachInside(this.id, this.#applied.netns, this.#applied.containerIfname);
-    fib.cutEndpoint(this.id, this.#applied?.addresses ?? []);
+    const applied = this.#applied;
+    const containerIfname = applied?.containerIfname ?? this.#takenName;
+    if (applied?.sharesNamespace === true && containerIfname !== undefined)
+      fib.links.detachInside(this.id, applied.netns, containerIfname);
+    fib.cutEndpoint(this.id, applied?.addresses ?? []);
     this.#isCut = true;
     this.#become('cut', undefined);
   }
@@ -172,17 +190,20 @@ export class Attachment {
     // Wanted again meanwhile: the run that is due makes it anew.
     if (this.#desired !== undefined) return;
     this.#applied = undefined;
+    this.#isAwaited = false;
+    this.#takenName = undefined;
     this.#become('gone', undefined);
   }
 
   async #attach(desired: LocalEndpoint): Promise<void> {
     const { fib, policy, log } = this.#context;
     const mtu = desired.wantedMtu ?? this.#context.mtu();
-    const spec = { ...desired, mtu };
+    const spec = this.#specOf(desired, mtu);
     this.#removeRoutes(desired.addresses);
     this.#applied = desired;
     this.#isCut = false;
     const prepared = fib.prepareEndpoint(spec);
+    if (desired.isHanded === true) this.#noteHanded(prepared);
     await policy.ready(this.#policyId, POLICY_TIMEOUT_MS);
     // The wish may have changed while policy was written; then another run is due and this one must not open the link.
     if (this.#desired !== desired) return;
@@ -191,7 +212,9 @@ export class Attachment {
       return;
     }
     fib.activateEndpoint(spec, prepared);
-    if (desired.isHanded !== true) await fib.links.operational(spec);
+    const { containerIfname } = prepared;
+    const isInside = desired.isHanded !== true || (prepared.isNew && prepared.awaits === 'nothing');
+    if (isInside) await fib.links.operational({ ...spec, containerIfname });
     await fib.installed(
       desired.addresses.map((address) => hostPrefix(address)),
       ROUTE_TIMEOUT_MS,
@@ -199,7 +222,21 @@ export class Attachment {
     if (this.#desired !== desired) return;
     this.#mtu = mtu;
     if (prepared.isNew) log.info({ endpoint: this.id, link: prepared.hostIfname }, 'endpoint attached');
-    this.#become('up', undefined);
+    if (prepared.awaits === 'nothing') this.#become('up', undefined);
+    else this.#become('held', 'its container runtime has not taken its interface yet');
+  }
+
+  #specOf(desired: LocalEndpoint, mtu: number): EndpointSpec {
+    const containerIfname = desired.containerIfname ?? this.#takenName;
+    return { ...desired, mtu, containerIfname, isAwaited: this.#isAwaited };
+  }
+
+  #noteHanded({ awaits, containerIfname, isNew }: PreparedEndpoint): void {
+    if (awaits === 'taking') return;
+    this.#takenName = containerIfname;
+    if (awaits === 'nothing') this.#isAwaited = false;
+    if (isNew)
+      this.#context.log.warn({ endpoint: this.id }, "a container's interface was gone: it was made anew");
   }
 
   /** Takes back the routes of addresses that are not among `kept`. */

@@ -66,6 +66,8 @@ export class EndpointManager {
   readonly #options: EndpointManagerOptions;
   /** by id, `NAMESPACE.NAME`; one stays here until its link is gone */
   readonly #attachments = new Map<string, Attachment>();
+  /** ids of endpoints that are being written, and whose container ends a container runtime will take */
+  readonly #awaited = new Set<string>();
   /** names of their host ends -> id */
   readonly #links = new Map<string, string>();
   readonly #index: LocalIndex;
@@ -116,6 +118,7 @@ export class EndpointManager {
     const policyId = endpointId(resource.metadata.namespace ?? 'default', resource.metadata.name);
     const attachment = this.#attachments.get(local.id) ?? new Attachment(local.id, policyId, this.#options);
     this.#attachments.set(local.id, attachment);
+    if (this.#awaited.has(local.id)) attachment.awaitTaking();
     this.#links.set(this.#options.fib.links.nameOf(local.id), local.id);
     attachment.want(local);
   }
@@ -149,7 +152,8 @@ export class EndpointManager {
   /** A host end of ours went away or was taken down, or its container took its end down and up again: look at its endpoint, and mend it. */
   onLinkChanged(ifname: string): void {
     const attachment = this.#attachments.get(this.#links.get(ifname) ?? '');
-    if (attachment?.state === 'up') attachment.refresh();
+    // Its runtime takes it at any moment, also while it is being prepared.
+    if (attachment?.state === 'up' || attachment?.desired?.isHanded === true) attachment.refresh();
   }
 
   /** Addresses of endpoints that are attached, for advertisement. */
@@ -203,14 +207,25 @@ export class EndpointManager {
     });
   }
 
-  /** Writes an endpoint whose addresses are held already, and resolves once the kernel has what it says. Throws `ApiError`. */
-  async place(resource: WorkloadEndpoint): Promise<void> {
+  /**
+   * Writes an endpoint whose addresses are held already, and resolves once the kernel has what it says. `isAwaited`: its container end is
+   * made to wait for the container runtime that is about to take it. Throws `ApiError`.
+   */
+  async place(resource: WorkloadEndpoint, isAwaited = false): Promise<void> {
     const local = localEndpoint(resource, this.#options.node);
     if (local === undefined) throw problem('internal', 'an endpoint was made that is not of this node');
     await this.#mutex.run(local.id, async () => {
       if (this.#closed) throw problem('unavailable', 'the agent is stopping');
-      await this.#write(resource);
-      await this.#settle(local.id);
+      if (isAwaited) {
+        this.#awaited.add(local.id);
+        this.#attachments.get(local.id)?.awaitTaking();
+      }
+      try {
+        await this.#write(resource);
+        await this.#settle(local.id);
+      } finally {
+        this.#awaited.delete(local.id);
+      }
     });
   }
 

@@ -77,7 +77,8 @@ export interface LocalEndpoint {
   readonly id: string;
   readonly handle: string;
   readonly netns: string;
-  readonly containerIfname: string;
+  /** undefined: a container runtime chooses it */
+  readonly containerIfname?: string;
   readonly addresses: readonly Address[];
   /** ports of the host lead to it, also from the host's own 127.0.0.1 */
   readonly publishes: boolean;
@@ -200,11 +201,12 @@ export function localEndpoint(resource: WorkloadEndpoint, node: string): LocalEn
     id: metadata.annotations?.[ID_ANNOTATION] ?? localId(name),
     handle: metadata.annotations?.[HANDLE_ANNOTATION] ?? handleOf(name),
     netns,
-    containerIfname: handed !== undefined ? 'eth0' : (spec.endpoint ?? 'eth0'),
     addresses: addressesOf(resource),
     publishes: (spec.ports ?? []).some(isPublished),
     ...(mac === undefined ? {} : { mac }),
-    ...(handed === undefined ? {} : { isHanded: true, isHeld: handed !== 'open' }),
+    ...(handed === undefined
+      ? { containerIfname: spec.endpoint ?? 'eth0' }
+      : { isHanded: true, isHeld: handed !== 'open' }),
     ...(spec.orchestrator === ORCHESTRATOR ? {} : { sharesNamespace: true }),
     ...(bandwidth === undefined ? {} : { bandwidth }),
     ...(Number.isInteger(wantedMtu) ? { wantedMtu } : {}),
