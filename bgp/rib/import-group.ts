@@ -17,7 +17,6 @@ import type { AttributeKey } from '../wire/types.ts';
 import type { AttributeStore } from './attribute-store.ts';
 import { DerivedAttributes } from './derived-attributes.ts';
 import { GRACEFUL_SHUTDOWN, HAS_ORIGINATOR, HAS_OTC, NO_LLGR } from './key-summary.ts';
-import { scopeIn } from './next-hops.ts';
 
 /** Values of the `effective` column for paths that take no part in the decision. */
 export const AS_PATH_LOOP = -1;
@@ -61,16 +60,14 @@ export interface ImportRules {
   readonly prependLocalAs: boolean;
   readonly peerAs: number;
   readonly role: PeerRole | undefined;
-  /** number of the interface that link-local next hops belong to, 0 for none (`NextHopTable.scopeOf`) */
-  readonly scope: number;
 }
 
 /** Text that is equal for rules that do the same. */
 export function importFingerprint(rules: ImportRules): string {
-  const { peerKind, localAs, allowOwnAs, prependLocalAs, role, scope } = rules;
+  const { peerKind, localAs, allowOwnAs, prependLocalAs, role } = rules;
   // The peer's AS makes a difference to roles alone.
   const roles = role === undefined ? '-' : `${role}/${rules.peerAs}`;
-  return `${peerKind} ${localAs} ${allowOwnAs} ${prependLocalAs} ${roles} ${scope} ${chainFingerprint(rules.chain)}`;
+  return `${peerKind} ${localAs} ${allowOwnAs} ${prependLocalAs} ${roles} ${chainFingerprint(rules.chain)}`;
 }
 
 const UNKNOWN = 0;
@@ -224,36 +221,18 @@ export class ImportGroup {
   }
 
   #changes(attribute: number): boolean {
-    const { prependLocalAs, scope } = this.#rules;
-    if (prependLocalAs || this.#marksOtc(this.#attributes.flags[attribute] ?? 0)) return true;
-    const linkLocal = linkLocalOf(this.#attributes.key(attribute));
-    // What stands where the RIB keeps the interface must be the RIB's own.
-    return linkLocal !== undefined && (scope !== 0 || scopeIn(linkLocal) !== 0);
+    return this.#rules.prependLocalAs || this.#marksOtc(this.#attributes.flags[attribute] ?? 0);
   }
 
   /** What holds of a path before policy looks at it. */
   #enter(key: AttributeKey): AttributeKey {
-    const { prependLocalAs, localAs, peerAs, scope } = this.#rules;
+    const { prependLocalAs, localAs, peerAs } = this.#rules;
     let changed = key;
     if (prependLocalAs) changed = rewriteKey(changed, { prepend: [localAs] }).slice();
     const marked = attributeSlice(changed, ATTRIBUTE.onlyToCustomer) !== undefined ? HAS_OTC : 0;
     if (this.#marksOtc(marked)) {
       changed = withAttribute(changed, ATTRIBUTE.onlyToCustomer, uint32Bytes(peerAs));
     }
-    const linkLocal = linkLocalOf(changed);
-    if (linkLocal === undefined || (scope === 0 && changed[0] === 32)) return changed;
-    // Between neighbours on one link that address is always right, a global one need not be (RFC 2545 3).
-    const nextHop = linkLocal.slice();
-    nextHop[2] = scope >>> 8;
-    nextHop[3] = scope;
-    return rewriteKey(changed, { nextHop });
+    return changed;
   }
-}
-
-/** The link-local next hop of a key, alone or beside a global one. */
-function linkLocalOf(key: AttributeKey): Uint8Array | undefined {
-  const octets = key[0] ?? 0;
-  if (octets !== 16 && octets !== 32) return undefined;
-  const last = key.subarray(octets - 15, octets + 1);
-  return last[0] === 0xfe && ((last[1] ?? 0) & 0xc0) === 0x80 ? last : undefined;
 }

@@ -9,6 +9,7 @@ import type { AttributeKey, DecodedUpdate, NlriRange } from '../wire/types.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
 import { CONFLICT, ImportGroup, type ImportRules, importFingerprint } from './import-group.ts';
 import { LOCAL_PEER, type PeerInput, peerKind, type RibPeer } from './peers.ts';
+import { scopedKey } from './scoped-key.ts';
 
 /** One tick of the arrival column: 2^32 of them are 8.7 years. */
 export const TICK_MS = 64;
@@ -68,7 +69,6 @@ export class RibInput {
         kind === 'ebgp' && config.localAs !== localAs && config.localAsOptions?.noPrepend !== true,
       peerAs: config.peerAs,
       role: kind === 'ebgp' ? config.role?.local : undefined,
-      scope: config.interface === undefined ? 0 : this.#tables.nextHops.scopeOf(config.interface),
     };
     const fingerprint = importFingerprint(rules);
     let group = this.#groups.get(fingerprint);
@@ -142,20 +142,21 @@ export class RibInput {
   }
 
   /**
-   * The session is gone. With `keep`, what it brought stays in use as stale (and what was stale before goes); without, it is all
-   * removed.
+   * The session is gone. With `keep`, what it brought stays in use as stale, and what was stale before goes (RFC 4724 4.2), unless it is long-lived
+   * stale, which has a time of its own (RFC 9494 4.2); without, it is all removed.
    */
   sessionEnded(peer: RibPeer, family: Family, keep: boolean): void {
     const input = peer.input[family];
+    const keepsOlder = keep && input.longLived && input.stale > 0 && input.purgeBeyond < 0;
     input.generation = (input.generation + 1) & 0xff;
     input.stale = this.#families[family].paths.countOf(peer.id);
     input.endOfRibReceived = false;
-    input.longLived = false;
+    input.longLived = keepsOlder;
     input.discarded = 0;
     // What a refresh under way had not come to yet is no older than the session.
     const beyond = input.refreshing ? 2 : 1;
     input.refreshing = false;
-    this.#purge(peer, family, keep ? beyond : 0);
+    if (!keepsOlder) this.#purge(peer, family, keep ? beyond : 0);
   }
 
   /** Removes what is stale. */
@@ -249,7 +250,8 @@ export class RibInput {
     }
   }
 
-  #reached(peer: RibPeer, body: Uint8Array, range: NlriRange, key: AttributeKey, tick: number): void {
+  #reached(peer: RibPeer, body: Uint8Array, range: NlriRange, received: AttributeKey, tick: number): void {
+    const key = scopedKey(received, peer.config.interface, this.#tables.nextHops);
     const { family } = range;
     const rib = this.#families[family];
     const { paths, prefixes } = rib;

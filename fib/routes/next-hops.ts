@@ -21,6 +21,7 @@ export type UnreachableReason =
   | 'own-address'
   | 'link-down'
   | 'interface-needed'
+  | 'no-interface'
   | 'rejected'
   | 'default-route';
 
@@ -104,17 +105,15 @@ export class NextHopTracker {
     this.#interests.clear();
   }
 
-  /** Where an address is to be found now. An IPv6 link-local address needs the interface (0: none given). */
+  /**
+   * Where an address is to be found now. An IPv6 link-local address needs its interface, by `ifindex` (0: none given) or as its zone,
+   * which is followed by name: it may come and go and have another index then.
+   */
   resolve(address: Address, ifindex = 0): NextHopResolution {
+    if (address.family === 'ipv6' && isLinkLocal(address)) return this.#resolveLinkLocal(address, ifindex);
     const { links, foreign } = this.#kernel;
     const { own, subnets } = this.#connected();
     if (own.some((each) => addressesEqual(each, address))) return { reachable: false, reason: 'own-address' };
-    if (address.family === 'ipv6' && isLinkLocal(address)) {
-      if (ifindex === 0) return { reachable: false, reason: 'interface-needed' };
-      return links.get(ifindex)?.isRunning
-        ? connected(ifindex, address)
-        : { reachable: false, reason: 'link-down' };
-    }
     const onLink = connectedInterface(subnets, address, ifindex);
     if (onLink !== undefined) return connected(onLink, address);
     const routes = foreign[address.family];
@@ -135,6 +134,18 @@ export class NextHopTracker {
       }),
       metric: best.metric,
     };
+  }
+
+  #resolveLinkLocal({ family, bytes, zone }: Address, ifindex: number): NextHopResolution {
+    const { links } = this.#kernel;
+    if (ifindex === 0 && zone === undefined) return { reachable: false, reason: 'interface-needed' };
+    const link = ifindex === 0 && zone !== undefined ? links.byName(zone) : links.get(ifindex);
+    if (link === undefined) return { reachable: false, reason: 'no-interface' };
+    // In routes the interface stands beside the gateway.
+    const gateway: Address = { family, bytes };
+    if (link.addresses.some((own) => addressesEqual(own.address, gateway)))
+      return { reachable: false, reason: 'own-address' };
+    return link.isRunning ? connected(link.ifindex, gateway) : { reachable: false, reason: 'link-down' };
   }
 
   /** Follows an address until released; `onChange` is called after the answer changed, never during this call. */

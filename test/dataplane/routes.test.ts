@@ -1,188 +1,24 @@
 import assert from 'node:assert/strict';
-import { NetlinkMonitor } from '../../fib/netlink/monitor.ts';
-import { prepareNamespaces } from '../../fib/netlink/namespace.ts';
-import { RTM, RTNLGRP } from '../../fib/netlink/registry.ts';
 import {
-  foreignRoutesOfAddress,
   listRoutes,
   routeConflicts,
   routeCounts,
   routeFailures,
   viewOfAddress,
-  viewOfPrefix,
 } from '../../fib/routes/inspect.ts';
-import { KernelWatch } from '../../fib/routes/kernel-watch.ts';
-import { type NextHopResolution, NextHopTracker } from '../../fib/routes/next-hops.ts';
-import { RouteTable } from '../../fib/routes/route-table.ts';
 import type { RouteTarget } from '../../fib/routes/types.ts';
-import { type Address, parseAddress } from '../../src/net/address.ts';
-import { formatPrefix, type Prefix, parsePrefix } from '../../src/net/prefix.ts';
+import { formatPrefix } from '../../src/net/prefix.ts';
 import { PrefixTable } from '../../src/net/prefix-table.ts';
 import { eventually } from '../support/eventually.ts';
-import { connect, createNetns, type Netns, removeAllNetns } from '../support/netns.ts';
-
-function prefix(text: string): Prefix {
-  const parsed = parsePrefix(text);
-  assert.ok(parsed, text);
-  return parsed;
-}
-
-function address(text: string): Address {
-  const parsed = parseAddress(text);
-  assert.ok(parsed, text);
-  return parsed;
-}
-
-/** A host with two uplinks, `eth0` to 192.0.2.2 / 2001:db8::2 and `eth1` to 198.51.100.2 / 2001:db8:1::2. */
-function twoUplinks(): { host: Netns; peer: Netns } {
-  const host = createNetns();
-  const peer = createNetns();
-  connect(
-    { netns: host, name: 'eth0', addresses: ['192.0.2.1/24', '2001:db8::1/64'] },
-    { netns: peer, name: 'eth0', addresses: ['192.0.2.2/24', '2001:db8::2/64'] },
-  );
-  connect(
-    { netns: host, name: 'eth1', addresses: ['198.51.100.1/24', '2001:db8:1::1/64'] },
-    { netns: peer, name: 'eth1', addresses: ['198.51.100.2/24', '2001:db8:1::2/64'] },
-  );
-  return { host, peer };
-}
-
-/** Counts route notifications, by a socket of its own that hears everybody. */
-class Witness {
-  added = 0;
-  deleted = 0;
-  overruns = 0;
-  readonly #monitor: NetlinkMonitor;
-
-  constructor(netns: Netns) {
-    this.#monitor = NetlinkMonitor.open(
-      { groups: [RTNLGRP.IPV4_ROUTE, RTNLGRP.IPV6_ROUTE], netns: netns.path },
-      {
-        message: ({ type }) => {
-          if (type === RTM.NEWROUTE) this.added++;
-          if (type === RTM.DELROUTE) this.deleted++;
-        },
-        overrun: () => {
-          this.overruns++;
-        },
-      },
-    );
-  }
-
-  /** What was heard since the last call. */
-  take(): { added: number; deleted: number } {
-    this.#monitor.drain();
-    assert.equal(this.overruns, 0);
-    const { added, deleted } = this;
-    this.added = this.deleted = 0;
-    return { added, deleted };
-  }
-
-  close(): void {
-    this.#monitor.close();
-  }
-}
-
-/** A programmer as the agent runs it: applies whenever there is work. */
-class Programmer {
-  readonly kernel: KernelWatch;
-  readonly routes: RouteTable;
-  readonly interfered: string[] = [];
-  #scheduled = false;
-  #closed = false;
-  isAutomatic = true;
-  written = 0;
-
-  constructor(netns: Netns, bufferless = false) {
-    this.kernel = KernelWatch.open({ netns: netns.path });
-    this.isAutomatic = !bufferless;
-    this.routes = new RouteTable(this.kernel, {
-      onWork: () => this.#schedule(),
-      onInterference: (changed) => this.interfered.push(formatPrefix(changed)),
-    });
-  }
-
-  static async start(netns: Netns): Promise<Programmer> {
-    const programmer = new Programmer(netns);
-    await programmer.kernel.start();
-    return programmer;
-  }
-
-  #schedule(): void {
-    if (this.#scheduled || !this.isAutomatic) return;
-    this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      if (this.#closed) return;
-      const { more, written } = this.routes.apply(5);
-      this.written += written;
-      if (more) this.#schedule();
-    });
-  }
-
-  /** Applies until nothing is left, right now. */
-  settle(): void {
-    while (this.routes.apply(1000).more);
-  }
-
-  via(...hops: readonly (readonly [string, string | undefined, number?])[]): RouteTarget {
-    return {
-      kind: 'unicast',
-      nextHops: hops.map(([device, gateway, weight]) => ({
-        ifindex: this.ifindex(device),
-        gateway: gateway === undefined ? undefined : address(gateway),
-        weight: weight ?? 1,
-      })),
-    };
-  }
-
-  ifindex(device: string): number {
-    const link = this.kernel.links.byName(device);
-    assert.ok(link, device);
-    return link.ifindex;
-  }
-
-  state(text: string): string | undefined {
-    return viewOfPrefix(this.routes, prefix(text))?.state;
-  }
-
-  close(): void {
-    this.#closed = true;
-    this.routes.close();
-    this.kernel.close();
-  }
-}
+import { address, prefix } from '../support/net.ts';
+import { Programmer, RoutesBench, show, twoUplinks } from './routes-support.ts';
 
 describe('fib/routes in a real kernel', () => {
-  const open: { close(): void }[] = [];
-  before(prepareNamespaces);
-  afterEach(async () => {
-    for (const each of open.splice(0)) each.close();
-    await removeAllNetns();
-  });
-
-  async function programmer(netns: Netns): Promise<Programmer> {
-    const started = await Programmer.start(netns);
-    open.push(started);
-    return started;
-  }
-
-  function witness(netns: Netns): Witness {
-    const opened = new Witness(netns);
-    open.push(opened);
-    return opened;
-  }
-
-  const show = (netns: Netns, ...args: string[]): string =>
-    netns
-      .run('ip', ...args)
-      .replaceAll(/\s+/g, ' ')
-      .trim();
+  const bench = new RoutesBench();
 
   it('writes each kind of route in both families', async () => {
     const { host } = twoUplinks();
-    const p = await programmer(host);
+    const p = await bench.programmer(host);
     p.routes.setRoute(prefix('10.1.0.0/16'), 'bgp', p.via(['eth0', '192.0.2.2']));
     p.routes.setRoute(prefix('2001:db8:a::/48'), 'bgp', p.via(['eth0', '2001:db8::2']));
     p.routes.setRoute(prefix('10.2.0.0/26'), 'block', { kind: 'blackhole', nextHops: [] });
@@ -223,8 +59,9 @@ describe('fib/routes in a real kernel', () => {
       /2001:db8:d::\/48 metric 1024 pref medium nexthop via 2001:db8::2 dev eth0 weight 1 nexthop via 2001:db8:1::2/,
     );
     // What the kernel says of them is what was wanted: a second programmer has nothing to do.
-    const next = new Programmer(host, true);
-    open.push(next);
+    const next = new Programmer(host);
+    next.isAutomatic = false;
+    bench.opened(next);
     await next.kernel.start();
     for (const family of ['ipv4', 'ipv6'] as const) {
       for (const view of listRoutes(p.routes, family)) {
@@ -252,7 +89,7 @@ describe('fib/routes in a real kernel', () => {
         p.routes.setLearned(learned6, learned6.intern(48, 0x20010db8, (i + 100) << 16), v6);
       }
     };
-    const first = await programmer(host);
+    const first = await bench.programmer(host);
     first.routes.setRoute(prefix('172.16.0.0/26'), 'block', { kind: 'blackhole', nextHops: [] });
     fill(first, 5000);
     first.settle();
@@ -260,8 +97,8 @@ describe('fib/routes in a real kernel', () => {
     assert.equal(routeCounts(first.routes, 'ipv6').installed, 5000);
     first.close();
 
-    const seen = witness(host);
-    const second = await programmer(host);
+    const seen = bench.witness(host);
+    const second = await bench.programmer(host);
     assert.equal(routeCounts(second.routes, 'ipv4').leftover, 5001);
     second.settle();
     fill(second, 4999);
@@ -297,8 +134,8 @@ describe('fib/routes in a real kernel', () => {
     host.sh('ip route add 10.9.0.0/16 via 198.51.100.2 metric 1024');
     host.sh('ip -6 route add 2001:db8:9::/48 via 2001:db8:1::2');
     host.sh('ip route add 10.8.0.0/16 via 198.51.100.2');
-    const p = await programmer(host);
-    const seen = witness(host);
+    const p = await bench.programmer(host);
+    const seen = bench.witness(host);
     for (const text of ['10.9.0.0/16', '10.8.0.0/16'])
       p.routes.setRoute(prefix(text), 'bgp', p.via(['eth0', '192.0.2.2']));
     p.routes.setRoute(prefix('2001:db8:9::/48'), 'bgp', p.via(['eth0', '2001:db8::2']));
@@ -345,86 +182,9 @@ describe('fib/routes in a real kernel', () => {
     assert.match(show(host, 'route', 'show', '10.9.0.0/16'), /via 198\.51\.100\.2/);
   });
 
-  it('puts back what somebody deletes or changes, by event, and does not talk to itself', async () => {
-    const { host } = twoUplinks();
-    const p = await programmer(host);
-    p.routes.setRoute(prefix('10.1.0.0/16'), 'bgp', p.via(['eth0', '192.0.2.2'], ['eth1', '198.51.100.2']));
-    p.routes.setRoute(
-      prefix('2001:db8:a::/48'),
-      'bgp',
-      p.via(['eth0', '2001:db8::2'], ['eth1', '2001:db8:1::2']),
-    );
-    p.settle();
-    const full = {
-      v4: show(host, 'route', 'show', '10.1.0.0/16'),
-      v6: show(host, '-6', 'route', 'show', '2001:db8:a::/48'),
-    };
-    for (const [text, line] of [
-      ['10.1.0.0/16', 'ip route del 10.1.0.0/16'],
-      ['10.1.0.0/16', 'ip route change 10.1.0.0/16 via 192.0.2.9 metric 1024 proto 171'],
-      ['2001:db8:a::/48', 'ip -6 route del 2001:db8:a::/48'],
-      ['2001:db8:a::/48', 'ip -6 route del 2001:db8:a::/48 via 2001:db8::2'],
-      ['2001:db8:a::/48', 'ip -6 route replace blackhole 2001:db8:a::/48 proto 171'],
-    ] as const) {
-      p.interfered.length = 0;
-      host.sh(line);
-      await eventually(
-        `${line} is undone`,
-        () => p.interfered.includes(text) && p.state(text) === 'installed',
-      );
-      assert.equal(show(host, 'route', 'show', '10.1.0.0/16'), full.v4, line);
-      assert.equal(show(host, '-6', 'route', 'show', '2001:db8:a::/48'), full.v6, line);
-    }
-    const { written } = p;
-    p.settle();
-    assert.equal(p.written, written);
-    // A stranger's route of our own protocol is removed only once a sweep said that nobody wants it.
-    host.sh('ip route add 10.77.0.0/16 via 192.0.2.2 proto 171 metric 1024');
-    await eventually('it is seen', () => p.state('10.77.0.0/16') === 'leftover');
-    p.routes.sweep('ipv4', 'learned');
-    await eventually('it is gone', () => show(host, 'route', 'show', '10.77.0.0/16') === '');
-  });
-
-  it('restores everything after link down and up, address loss, and a lost interface', async () => {
-    const { host } = twoUplinks();
-    const p = await programmer(host);
-    const texts = ['10.1.0.0/16', '10.2.0.0/16', '2001:db8:a::/48'];
-    p.routes.setRoute(prefix('10.1.0.0/16'), 'bgp', p.via(['eth0', '192.0.2.2']));
-    p.routes.setRoute(prefix('10.2.0.0/16'), 'bgp', p.via(['eth0', '192.0.2.2'], ['eth1', '198.51.100.2']));
-    p.routes.setRoute(prefix('2001:db8:a::/48'), 'bgp', p.via(['eth1', '2001:db8:1::2']));
-    p.settle();
-    const all = (state: string): boolean => texts.every((text) => p.state(text) === state);
-    assert.ok(all('installed'));
-    const before = show(host, 'route', 'show', 'proto', '171');
-    host.sh('ip link set eth0 down');
-    await eventually('the route waits', () => p.state('10.1.0.0/16') === 'waiting');
-    assert.equal(p.state('10.2.0.0/16'), 'installed');
-    host.sh('ip link set eth1 down');
-    await eventually('all wait', () => all('waiting'));
-    assert.deepEqual(routeFailures(p.routes), []);
-    host.sh('ip link set eth0 up');
-    host.sh('ip link set eth1 up');
-    host.sh('ip address add 2001:db8:1::1/64 dev eth1 nodad');
-    await eventually('all are back', () => all('installed'));
-    assert.equal(show(host, 'route', 'show', 'proto', '171'), before);
-    host.sh('ip address del 192.0.2.1/24 dev eth0');
-    await eventually('the route is refused', () => p.state('10.1.0.0/16') === 'failed');
-    const [failure] = routeFailures(p.routes);
-    assert.equal(failure?.code, 'ENETUNREACH');
-    assert.match(failure.text, /gateway/i);
-    host.sh('ip address add 192.0.2.1/24 dev eth0');
-    await eventually('it is back', () => all('installed'));
-    assert.equal(show(host, 'route', 'show', 'proto', '171'), before);
-    host.sh('ip link del eth0');
-    await eventually('it waits', () => p.state('10.1.0.0/16') === 'waiting');
-    host.sh('ip link del eth1');
-    await eventually('all wait', () => all('waiting'));
-    assert.deepEqual(p.interfered, [], 'the kernel itself is nobody who interferes');
-  });
-
   it('replaces next hops, kinds and metrics without a gap in both families', async () => {
     const { host } = twoUplinks();
-    const p = await programmer(host);
+    const p = await bench.programmer(host);
     for (const [text, one, two] of [
       ['10.1.0.0/16', '192.0.2.2', '198.51.100.2'],
       ['2001:db8:a::/48', '2001:db8::2', '2001:db8:1::2'],
@@ -432,7 +192,7 @@ describe('fib/routes in a real kernel', () => {
       const both = p.via(['eth0', one], ['eth1', two]);
       p.routes.setRoute(prefix(text), 'bgp', p.via(['eth0', one]));
       p.settle();
-      const seen = witness(host);
+      const seen = bench.witness(host);
       for (const target of [
         both,
         p.via(['eth1', two]),
@@ -467,157 +227,5 @@ describe('fib/routes in a real kernel', () => {
       assert.match(show(host, text.includes(':') ? '-6' : '-4', 'route', 'show', text), /metric 512/);
       seen.close();
     }
-  });
-
-  it("one refused route holds nothing else back, is listed with the kernel's words and retried with back-off", async () => {
-    const { host } = twoUplinks();
-    const kernel = KernelWatch.open({ netns: host.path });
-    open.push(kernel);
-    let now = 0;
-    const routes = new RouteTable(kernel, { clock: () => now });
-    await kernel.start();
-    const eth0 = kernel.links.byName('eth0')?.ifindex ?? 0;
-    const good: RouteTarget = {
-      kind: 'unicast',
-      nextHops: [{ ifindex: eth0, gateway: address('192.0.2.2') }],
-    };
-    for (let i = 0; i < 300; i++)
-      routes.setRoute(prefix(`10.0.${i % 256}.${i < 256 ? 0 : 128}/25`), 'bgp', good);
-    routes.setRoute(prefix('10.200.0.0/16'), 'bgp', {
-      kind: 'unicast',
-      nextHops: [{ ifindex: eth0, gateway: address('203.0.113.1') }],
-    });
-    for (let i = 0; i < 300; i++)
-      routes.setRoute(prefix(`10.1.${i % 256}.${i < 256 ? 0 : 128}/25`), 'bgp', good);
-    let result = routes.apply(0);
-    while (result.more) result = routes.apply(0);
-    assert.equal(routeCounts(routes, 'ipv4').installed, 600);
-    const failure = routeFailures(routes);
-    assert.deepEqual(
-      failure.map(({ prefix: at, code, text, attempts }) => [formatPrefix(at), code, text, attempts]),
-      [['10.200.0.0/16', 'ENETUNREACH', 'Nexthop has invalid gateway', 1]],
-    );
-    assert.equal(result.retryAtMs, 250);
-    now = 249;
-    assert.deepEqual(routes.apply(0), { more: false, written: 0, failed: 0, retryAtMs: 250 });
-    now = 250;
-    assert.deepEqual(routes.apply(0), { more: false, written: 0, failed: 1, retryAtMs: 750 });
-    now = 750;
-    assert.equal(routes.apply(0).retryAtMs, 1750);
-    host.sh('ip address add 203.0.113.2/24 dev eth0');
-    await eventually('an address event makes it try again at once', () => {
-      routes.apply(0);
-      return routeFailures(routes).length === 0;
-    });
-    routes.close();
-  });
-
-  it('does not fight at full speed with somebody who keeps deleting a route', async () => {
-    const { host } = twoUplinks();
-    const kernel = KernelWatch.open({ netns: host.path });
-    open.push(kernel);
-    let now = 0;
-    const routes = new RouteTable(kernel, { clock: () => now });
-    await kernel.start();
-    const eth0 = kernel.links.byName('eth0')?.ifindex ?? 0;
-    const at = prefix('10.1.0.0/16');
-    routes.setRoute(at, 'bgp', {
-      kind: 'unicast',
-      nextHops: [{ ifindex: eth0, gateway: address('192.0.2.2') }],
-    });
-    routes.apply(0);
-    for (let round = 1; round <= 5; round++) {
-      host.sh('ip route del 10.1.0.0/16');
-      assert.equal(routes.apply(0).written, 1, `round ${round}`);
-    }
-    host.sh('ip route del 10.1.0.0/16');
-    assert.deepEqual(routes.apply(0), { more: false, written: 0, failed: 0, retryAtMs: 250 });
-    assert.equal(viewOfPrefix(routes, at)?.state, 'pending');
-    now = 250;
-    assert.equal(routes.apply(0).written, 1);
-    host.sh('ip route del 10.1.0.0/16');
-    assert.equal(routes.apply(0).retryAtMs, 750);
-    assert.equal(routes.interferences, 7);
-    routes.close();
-  });
-
-  it('reads everything again when notifications were lost', async () => {
-    const { host } = twoUplinks();
-    const kernel = KernelWatch.open({ netns: host.path, bufferBytes: 4096 });
-    open.push(kernel);
-    let reads = 0;
-    kernel.listen({
-      readEnd: () => {
-        reads++;
-      },
-    });
-    const routes = new RouteTable(kernel);
-    await kernel.start();
-    const eth0 = kernel.links.byName('eth0')?.ifindex ?? 0;
-    const target: RouteTarget = {
-      kind: 'unicast',
-      nextHops: [{ ifindex: eth0, gateway: address('192.0.2.2') }],
-    };
-    for (let i = 0; i < 256; i++) routes.setRoute(prefix(`10.0.${i}.0/24`), 'bgp', target);
-    while (routes.apply(1000).more);
-    const readsBefore = reads;
-    // One process, so this one hears nothing until all is done: far more than the buffer holds.
-    host.run('sh', '-c', 'for i in $(seq 0 255); do echo "route del 10.0.$i.0/24"; done | ip -batch -');
-    host.sh('ip route add 172.16.0.0/12 via 192.0.2.2');
-    await eventually('all are back', () => {
-      while (routes.apply(100).more);
-      return routeCounts(routes, 'ipv4').installed === 256 && reads > readsBefore;
-    });
-    assert.equal(host.sh('ip route show proto 171').trim().split('\n').length, 256);
-    assert.equal(foreignRoutesOfAddress(routes, address('172.16.0.1'))[0]?.owner, 'boot');
-    routes.close();
-  });
-
-  it('follows next hops as links, addresses and foreign routes come and go', async () => {
-    const { host, peer } = twoUplinks();
-    const p = await programmer(host);
-    const tracker = new NextHopTracker(p.kernel);
-    open.push(tracker);
-    const changes: NextHopResolution[] = [];
-    const onLink = tracker.track(address('192.0.2.2'), 0, (r) => changes.push(r));
-    const eth0 = p.ifindex('eth0');
-    const direct = {
-      reachable: true,
-      via: 'connected',
-      nextHops: [{ ifindex: eth0, gateway: address('192.0.2.2'), weight: 1 }],
-      metric: 0,
-    };
-    assert.deepEqual(onLink.resolution, direct);
-    peer.sh('ip link set eth0 down');
-    await eventually('carrier loss is seen', () => changes.length === 1 && !onLink.resolution.reachable);
-    peer.sh('ip link set eth0 up');
-    await eventually('carrier is back', () => onLink.resolution.reachable);
-    assert.deepEqual(onLink.resolution, direct);
-    const far = tracker.track(address('203.0.113.7'), 0, () => {});
-    assert.deepEqual(far.resolution, { reachable: false, reason: 'no-route' });
-    p.routes.setRoute(prefix('203.0.113.0/24'), 'bgp', p.via(['eth0', '192.0.2.2']));
-    p.settle();
-    assert.deepEqual(far.resolution, { reachable: false, reason: 'no-route' }, 'never over our own routes');
-    host.sh('ip route add 203.0.113.0/25 via 198.51.100.2');
-    await eventually('the foreign route is used', () => far.resolution.reachable);
-    const routed: NextHopResolution = tracker.resolve(address('203.0.113.7'));
-    assert.ok(routed.reachable && routed.via === 'routed');
-    assert.deepEqual(routed.nextHops[0]?.gateway, address('198.51.100.2'));
-    host.sh('ip route add blackhole 203.0.113.7/32');
-    await eventually(
-      'the more specific one wins',
-      () => !far.resolution.reachable && far.resolution.reason === 'rejected',
-    );
-    host.sh('ip route del blackhole 203.0.113.7/32');
-    host.sh('ip address del 198.51.100.1/24 dev eth1');
-    await eventually(
-      'gone with its address',
-      () => !far.resolution.reachable && far.resolution.reason === 'no-route',
-    );
-    assert.deepEqual(tracker.resolve(address('192.0.2.1')), { reachable: false, reason: 'own-address' });
-    assert.deepEqual(tracker.resolve(address('fe80::1')), { reachable: false, reason: 'interface-needed' });
-    assert.ok(tracker.resolve(address('fe80::1'), eth0).reachable);
-    onLink.release();
-    far.release();
   });
 });

@@ -1,0 +1,126 @@
+/** The bridge from the Loc-RIB to the kernel: what peers announce stands in a real kernel's table. */
+import assert from 'node:assert/strict';
+import type { Rib } from '../../bgp/rib/rib.ts';
+import type { PathAttributes } from '../../bgp/wire/types.ts';
+import { NextHopTracker } from '../../fib/routes/next-hops.ts';
+import { LearnedRoutes } from '../../src/agent/learned-routes.ts';
+import { eventually } from '../support/eventually.ts';
+import { address, prefix } from '../support/net.ts';
+import { connect, createNetns, type Netns } from '../support/netns.ts';
+import {
+  announcement,
+  attributes,
+  contextOf,
+  makeRib,
+  type PeerChanges,
+  peerConfig,
+  sessionOf,
+  settle,
+  withdrawal,
+} from '../unit/bgp/rib/support.ts';
+import { type Programmer, RoutesBench, show } from './routes-support.ts';
+
+/** A peer of a RIB whose session is up. */
+class Neighbour {
+  readonly #rib: Rib;
+  readonly #id: number;
+  readonly #config: ReturnType<typeof peerConfig>;
+
+  constructor(rib: Rib, changes: PeerChanges) {
+    this.#rib = rib;
+    this.#config = peerConfig(changes);
+    this.#id = rib.addPeer(this.#config);
+    rib.peerUp(this.#id, sessionOf(this.#config, { context: this.#context }));
+  }
+
+  get #context(): ReturnType<typeof contextOf> {
+    return contextOf(this.#config, { extendedNextHop: true });
+  }
+
+  announce(prefixes: readonly string[], carried: Partial<PathAttributes>): void {
+    this.#rib.receive(this.#id, announcement(this.#context, prefixes, attributes(carried)), 0);
+    settle(this.#rib);
+  }
+
+  withdraw(prefixes: readonly string[]): void {
+    this.#rib.receive(this.#id, withdrawal(this.#context, prefixes), 0);
+    settle(this.#rib);
+  }
+}
+
+describe('src/agent/learned-routes in a real kernel', () => {
+  const bench = new RoutesBench();
+
+  /** A RIB that feeds the programmer. */
+  function fed(programmer: Programmer, maxPaths = 2): Rib {
+    const rib = makeRib({
+      trackNextHops: true,
+      maxPaths,
+      relaxAsPath: true,
+      onWork: () => setImmediate(() => settle(rib)),
+    });
+    const tracker = bench.opened(new NextHopTracker(programmer.kernel));
+    bench.opened(new LearnedRoutes(rib, programmer.routes, tracker));
+    return rib;
+  }
+
+  it('IPv4 and IPv6 routes over the same link-local next hop on two links (RFC 8950)', async () => {
+    const host = createNetns();
+    const peers: Netns[] = [];
+    for (const name of ['eth0', 'eth1']) {
+      const peer = createNetns();
+      peers.push(peer);
+      connect({ netns: host, name }, { netns: peer, name: 'up0', addresses: ['fe80::1/64'] });
+      peer.sh('ip address add 10.1.0.1/32 dev lo');
+      peer.sh('ip address add 2001:db8:a::1/128 dev lo');
+    }
+    const p = await bench.programmer(host);
+    const rib = fed(p);
+    const neighbours = ['eth0', 'eth1'].map(
+      (name, index) =>
+        new Neighbour(rib, { name, address: address('fe80::1'), interface: name, peerAs: 65001 + index }),
+    );
+    const kernel = (): string => show(host, 'route', 'show', '10.1.0.0/16');
+    neighbours[0]?.announce(['10.1.0.0/16'], { nextHop: address('fe80::1') });
+    await eventually('the IPv4 route is in', () => p.state('10.1.0.0/16') === 'installed');
+    assert.match(kernel(), /via inet6 fe80::1 dev eth0 proto 171/);
+    neighbours[1]?.announce(['10.1.0.0/16'], { nextHop: address('fe80::1') });
+    await eventually('over both links', () => kernel().includes('dev eth0') && kernel().includes('dev eth1'));
+    neighbours[0]?.withdraw(['10.1.0.0/16']);
+    await eventually('over the other link', () => !kernel().includes('dev eth0'));
+    assert.match(kernel(), /via inet6 fe80::1 dev eth1 proto 171/);
+    neighbours[0]?.announce(['2001:db8:a::/48'], { nextHop: address('fe80::1') });
+    await eventually('the IPv6 route is in', () => p.state('2001:db8:a::/48') === 'installed');
+    assert.match(show(host, '-6', 'route', 'show', '2001:db8:a::/48'), /via fe80::1 dev eth0/);
+
+    // With packets: the IPv4 ones leave over a link on which this host has no IPv4 address.
+    host.sh('ip address add 192.0.2.7/32 dev lo');
+    peers[1]?.sh('ip route add 192.0.2.7/32 via inet6 fe80::2 dev up0');
+    host.sh('ip -6 address add fe80::2/64 dev eth1 nodad');
+    host.sh('ping -c 1 -W 5 -I 192.0.2.7 10.1.0.1');
+
+    // The link goes, and comes back as another one of the same name.
+    host.sh('ip link del eth1');
+    await eventually('no route over the lost link', () => kernel() === '');
+    const again = createNetns();
+    connect({ netns: host, name: 'eth1' }, { netns: again, name: 'up0', addresses: ['fe80::1/64'] });
+    await eventually('back over the new link', () => /via inet6 fe80::1 dev eth1/.test(kernel()));
+  });
+
+  it('next-hop objects with an IPv6 gateway serve IPv4 routes, also of a foreign daemon', async () => {
+    const host = createNetns();
+    const peer = createNetns();
+    connect({ netns: host, name: 'eth0' }, { netns: peer, name: 'up0', addresses: ['fe80::1/64'] });
+    host.sh('ip nexthop add id 7 via fe80::1 dev eth0');
+    host.sh('ip route add 203.0.113.0/24 nhid 7 proto static');
+    const p = await bench.programmer(host);
+    const rib = fed(p);
+    new Neighbour(rib, { peerAs: 65001 }).announce(['10.1.0.0/16'], { nextHop: address('203.0.113.1') });
+    await eventually('the route is in', () => p.state('10.1.0.0/16') === 'installed');
+    assert.match(show(host, 'route', 'show', '10.1.0.0/16'), /via inet6 fe80::1 dev eth0 proto 171/);
+    assert.equal(
+      p.kernel.foreign.ipv4.at(p.kernel.foreign.ipv4.table.findPrefix(prefix('203.0.113.0/24'))).length,
+      1,
+    );
+  });
+});
