@@ -58,6 +58,8 @@ export class CompiledChain {
     attribute: 0,
     local: false,
   };
+  /** the rule that decides for every route, where there is one */
+  readonly #constant: number | undefined;
   readonly #confirm = (rule: number): boolean => this.#confirmed(rule);
 
   constructor(chain: FilterChain, peerKind: 'ebgp' | 'ibgp', attributes: AttributeInterner) {
@@ -69,6 +71,10 @@ export class CompiledChain {
       if (rule.match.peerKind !== undefined && rule.match.peerKind !== peerKind) continue;
       if (!this.#indexRule(index, rule.match)) this.#linear.push(index);
     }
+    const [first] = this.#linear;
+    const isIndexed = this.#index.ipv4.size + this.#index.ipv6.size > 0;
+    if (first === undefined) this.#constant = isIndexed ? undefined : this.#rules.length;
+    else if (!isIndexed && this.#rules[first]?.checks === false) this.#constant = first;
   }
 
   /** Index of the rule that decides for a route; `rules.length` is the fall-through. */
@@ -82,6 +88,7 @@ export class CompiledChain {
     attribute: number,
     local: boolean,
   ): number {
+    if (this.#constant !== undefined) return this.#constant;
     const question = this.#question;
     question.family = family;
     question.length = length;

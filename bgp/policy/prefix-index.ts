@@ -32,6 +32,11 @@ export class PrefixIndex {
     this.#table = new PrefixTable(family, 16);
   }
 
+  /** CIDRs with a rule. */
+  get size(): number {
+    return this.#table.size;
+  }
+
   /** Rule `rule` holds for routes inside `cidr` whose length lies within the bounds. */
   add(rule: number, cidr: Prefix, minLength: number, maxLength: number): void {
     const least = Math.max(minLength, cidr.length);

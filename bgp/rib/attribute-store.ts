@@ -6,6 +6,7 @@ import { attributeSlice } from '../wire/attribute-key.ts';
 import { octetsEqual } from '../wire/bytes.ts';
 import { ATTRIBUTE } from '../wire/registry.ts';
 import type { AttributeKey } from '../wire/types.ts';
+import { grownInt32, grownUint8, grownUint16, grownUint32 } from './columns.ts';
 import { emptySummary, hashOctets, summarize } from './key-summary.ts';
 import type { NextHopTable } from './next-hops.ts';
 
@@ -263,33 +264,4 @@ export class AttributeStore {
     this.#hash = grownInt32(this.#hash, capacity);
     this.#references = grownInt32(this.#references, capacity);
   }
-}
-
-/** A longer copy of a column; new entries hold `fill`. */
-export function grownInt32(column: Int32Array, capacity: number, fill = 0): Int32Array<ArrayBuffer> {
-  const grown = new Int32Array(capacity);
-  if (fill !== 0) grown.fill(fill, column.length);
-  grown.set(column);
-  return grown;
-}
-
-/** A longer copy of a column. */
-export function grownUint32(column: Uint32Array, capacity: number): Uint32Array<ArrayBuffer> {
-  const grown = new Uint32Array(capacity);
-  grown.set(column);
-  return grown;
-}
-
-/** A longer copy of a column. */
-export function grownUint16(column: Uint16Array, capacity: number): Uint16Array<ArrayBuffer> {
-  const grown = new Uint16Array(capacity);
-  grown.set(column);
-  return grown;
-}
-
-/** A longer copy of a column. */
-export function grownUint8(column: Uint8Array, capacity: number): Uint8Array<ArrayBuffer> {
-  const grown = new Uint8Array(capacity);
-  grown.set(column);
-  return grown;
 }

@@ -111,7 +111,11 @@ export class DecisionProcess {
       return tail[0] ?? -1;
     }
     for (let i = FORWARDING_STEPS; i < DECISION_STEPS.length && left > 1; i++) left = this.#step(i, left);
-    const best = left > 0 ? (candidates[0] ?? -1) : -1;
+    return this.single(left > 0 ? (candidates[0] ?? -1) : -1);
+  }
+
+  /** The result of a decision without a choice: that path, or none for -1. */
+  single(best: number): number {
     this.multipathCount = best < 0 ? 0 : 1;
     this.multipath[0] = best;
     return best;

@@ -18,7 +18,8 @@ import {
 } from '../wire/key-editor.ts';
 import { ATTRIBUTE, COMMUNITY } from '../wire/registry.ts';
 import type { AttributeKey } from '../wire/types.ts';
-import { type AttributeStore, grownInt32 } from './attribute-store.ts';
+import type { AttributeStore } from './attribute-store.ts';
+import { grownInt32 } from './columns.ts';
 import {
   DEFAULT_LOCAL_PREF,
   HAS_LOCAL_PREF,

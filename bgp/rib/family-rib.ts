@@ -4,7 +4,8 @@
  */
 import type { Family } from '../../src/net/address.ts';
 import { PrefixTable } from '../../src/net/prefix-table.ts';
-import { type AttributeStore, grownInt32, grownUint8, grownUint16 } from './attribute-store.ts';
+import type { AttributeStore } from './attribute-store.ts';
+import { grownInt32, grownUint8, grownUint16 } from './columns.ts';
 import { type CandidateView, type DecisionOptions, DecisionProcess } from './decision.ts';
 import { HAS_ORIGINATOR, LLGR_STALE } from './key-summary.ts';
 import { LOCAL_PATH, type NextHopSets, NO_PATH } from './next-hop-sets.ts';
@@ -76,17 +77,21 @@ export class FamilyRib {
     this.decision = new DecisionProcess(candidateView(tables, this.paths), options);
     this.#hops = new Int32Array(Math.max(1, options.maxPaths));
     const { capacity } = this.prefixes;
-    this.bestAttribute = new Int32Array(capacity).fill(-1);
+    this.bestAttribute = new Int32Array(capacity);
     this.bestPeer = new Uint16Array(capacity);
-    this.selected = new Int32Array(capacity).fill(NO_PATH);
+    this.selected = new Int32Array(capacity);
     this.holders = new Uint16Array(capacity);
     this.#flags = new Uint8Array(capacity);
     this.prefixes.onGrow((grown) => {
-      this.bestAttribute = grownInt32(this.bestAttribute, grown, -1);
+      this.bestAttribute = grownInt32(this.bestAttribute, grown);
       this.bestPeer = grownUint16(this.bestPeer, grown);
-      this.selected = grownInt32(this.selected, grown, NO_PATH);
+      this.selected = grownInt32(this.selected, grown);
       this.holders = grownUint16(this.holders, grown);
       this.#flags = grownUint8(this.#flags, grown);
+    });
+    this.prefixes.onOpen((from, to) => {
+      this.bestAttribute.fill(-1, from, to);
+      this.selected.fill(NO_PATH, from, to);
     });
   }
 
@@ -189,8 +194,7 @@ export class FamilyRib {
 
   #decideOne(prefix: number): void {
     this.#flags[prefix] = (this.#flags[prefix] ?? 0) & ~DIRTY;
-    const count = this.collect(prefix);
-    const best = this.decision.run(count);
+    const best = this.#bestOf(prefix);
     const { attributes, sets } = this.#tables;
     const oldAttribute = this.bestAttribute[prefix] ?? -1;
     const oldPeer = this.bestPeer[prefix] ?? 0;
@@ -210,6 +214,15 @@ export class FamilyRib {
     }
     if (this.onDecided !== undefined) this.onDecided(prefix);
     if (attribute < 0) this.freeIfUnused(prefix);
+  }
+
+  /** The best path of a prefix, with what may be used beside it left in `decision`. */
+  #bestOf(prefix: number): number {
+    const first = this.paths.head[prefix] ?? -1;
+    // Most prefixes have one path.
+    if (first !== -1 && this.paths.next[first] === -1)
+      return this.decision.single(this.isCandidate(first) ? first : -1);
+    return this.decision.run(this.collect(prefix));
   }
 
   #selectionOf(best: number, peer: number): number {

@@ -8,6 +8,7 @@ export const NO_PATH = -1;
 export const LOCAL_PATH = -2;
 
 interface NextHopSet {
+  readonly id: number;
   readonly key: string;
   readonly nextHops: readonly number[];
   readonly addresses: readonly Address[];
@@ -23,6 +24,8 @@ export class NextHopSets {
   readonly #ids = new Map<string, number>();
   readonly #singles = new Map<number, number>();
   #nextId = 0;
+  /** the set that was interned or released last: mostly the next one too */
+  #latest: NextHopSet | undefined;
 
   constructor(nextHops: NextHopTable) {
     this.#nextHops = nextHops;
@@ -36,6 +39,11 @@ export class NextHopSets {
   intern(nextHops: Int32Array, count: number): number {
     const only = nextHops[0] ?? -1;
     if (count === 1) {
+      const latest = this.#latest;
+      if (latest !== undefined && latest.nextHops.length === 1 && latest.nextHops[0] === only) {
+        latest.references++;
+        return latest.id;
+      }
       const known = this.#singles.get(only);
       if (known !== undefined) return this.#retained(known);
       const id = this.#make(`${only}`, [only]);
@@ -51,10 +59,13 @@ export class NextHopSets {
 
   /** Gives a reference back; LOCAL_PATH and NO_PATH have none. */
   release(id: number): void {
-    const set = this.#sets.get(id);
+    if (id < 0) return;
+    const set = this.#latest?.id === id ? this.#latest : this.#sets.get(id);
     if (set === undefined) return;
     set.references--;
+    this.#latest = set;
     if (set.references > 0) return;
+    this.#latest = undefined;
     this.#sets.delete(id);
     this.#ids.delete(set.key);
     if (set.nextHops.length === 1) this.#singles.delete(set.nextHops[0] ?? -1);
@@ -69,6 +80,7 @@ export class NextHopSets {
   #retained(id: number): number {
     const set = this.#sets.get(id);
     if (set !== undefined) set.references++;
+    this.#latest = set;
     return id;
   }
 
@@ -76,7 +88,7 @@ export class NextHopSets {
     const id = this.#nextId++;
     const addresses = nextHops.flatMap((nextHop) => this.#nextHops.addressOf(nextHop) ?? []);
     for (const nextHop of nextHops) this.#nextHops.retain(nextHop);
-    this.#sets.set(id, { key, nextHops, addresses: addresses.sort(compareAddresses), references: 1 });
+    this.#sets.set(id, { id, key, nextHops, addresses: addresses.sort(compareAddresses), references: 1 });
     this.#ids.set(key, id);
     return id;
   }

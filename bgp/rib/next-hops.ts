@@ -29,6 +29,9 @@ interface NextHopEntry {
 const UNKNOWN: NextHopState = { reachable: false, why: 'not resolved yet' };
 const ASSUMED: NextHopState = { reachable: true, metric: 0 };
 
+/** Recently interned next hops, by the last octet. */
+const RECENT = 16;
+
 /** Owner of next-hop ids. There are few next hops, so each is an object; what the decision reads stands in columns. */
 export class NextHopTable {
   /** 1: a route over this next hop may be used */
@@ -44,6 +47,11 @@ export class NextHopTable {
   /** interfaces that link-local next hops belong to; the index is the number that stands in a key's next hop */
   readonly #scopes: string[] = [''];
   #interest: NextHopInterestListener | undefined;
+  /** by last octet modulo RECENT: octets and id; undefined once it is released */
+  readonly #recent: (
+    | { readonly octets: Uint8Array; readonly id: number; readonly entry: NextHopEntry }
+    | undefined
+  )[] = new Array(RECENT).fill(undefined);
 
   /** Without tracking every next hop counts as reachable with metric 0. */
   constructor(tracked: boolean) {
@@ -66,13 +74,22 @@ export class NextHopTable {
   internFromKey(key: AttributeKey): number {
     const length = key[0] ?? 0;
     if (length === 0) return -1;
-    const octets = key.subarray(1, 1 + Math.min(16, length));
+    const end = Math.min(16, length);
+    const recent = this.#recent[(key[end] ?? 0) & (RECENT - 1)];
+    if (recent !== undefined && startsWith(key, recent.octets, end)) {
+      recent.entry.references++;
+      return recent.id;
+    }
+    const octets = key.subarray(1, 1 + end);
     const hash = cheapHash(octets);
     const bucket = this.#byOctets.get(hash);
     const found = bucket?.find((candidate) => octetsEqual(candidate.octets, octets));
     if (found !== undefined) {
       const entry = this.#entries[found.id];
-      if (entry !== undefined) entry.references++;
+      if (entry !== undefined) {
+        entry.references++;
+        this.#recent[(key[end] ?? 0) & (RECENT - 1)] = { octets: found.octets, id: found.id, entry };
+      }
       return found.id;
     }
     const address = this.#scopedAddress(octets);
@@ -146,6 +163,9 @@ export class NextHopTable {
     entry.references--;
     if (entry.references > 0) return;
     this.#entries[id] = undefined;
+    for (const [index, recent] of this.#recent.entries()) {
+      if (recent?.entry === entry) this.#recent[index] = undefined;
+    }
     this.#ids.delete(entry.text);
     const hash = entry.hash;
     const rest = this.#byOctets.get(hash)?.filter((slot) => slot.id !== id) ?? [];
@@ -236,6 +256,13 @@ export class NextHopTable {
 export function scopeIn(octets: Uint8Array): number {
   if (octets.length !== 16 || octets[0] !== 0xfe || ((octets[1] ?? 0) & 0xc0) !== 0x80) return 0;
   return ((octets[2] ?? 0) << 8) | (octets[3] ?? 0);
+}
+
+/** Whether a key's next hop, of which `octets` octets count, is this one. */
+function startsWith(key: AttributeKey, nextHop: Uint8Array, octets: number): boolean {
+  if (nextHop.length !== octets) return false;
+  for (let i = 0; i < octets; i++) if (key[1 + i] !== nextHop[i]) return false;
+  return true;
 }
 
 function cheapHash(octets: Uint8Array): number {

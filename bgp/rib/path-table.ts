@@ -4,7 +4,8 @@
  * peer (so that losing a peer visits its routes only, and no column names the peer).
  */
 import type { PrefixTable } from '../../src/net/prefix-table.ts';
-import { type AttributeStore, grownInt32, grownUint8, grownUint16, grownUint32 } from './attribute-store.ts';
+import type { AttributeStore } from './attribute-store.ts';
+import { grownInt32, grownUint8, grownUint16, grownUint32 } from './columns.ts';
 import type { NextHopTable } from './next-hops.ts';
 
 const PAGE_BITS = 8;
@@ -55,10 +56,11 @@ export class PathTable {
   constructor(prefixes: PrefixTable, attributes: AttributeStore, nextHops: NextHopTable) {
     this.#attributes = attributes;
     this.#nextHops = nextHops;
-    this.head = new Int32Array(prefixes.capacity).fill(NONE);
+    this.head = new Int32Array(prefixes.capacity);
     prefixes.onGrow((capacity) => {
-      this.head = grownInt32(this.head, capacity, NONE);
+      this.head = grownInt32(this.head, capacity);
     });
+    prefixes.onOpen((from, to) => this.head.fill(NONE, from, to));
   }
 
   /** The peer of a record. */
@@ -190,6 +192,7 @@ export class PathTable {
       if (page >= this.#pagePeer.length)
         this.#pagePeer = grownUint16(this.#pagePeer, this.#pagePeer.length * 2);
       if (page << PAGE_BITS >= this.prefix.length) this.#grow();
+      this.prefix.fill(NONE, page << PAGE_BITS, (page + 1) << PAGE_BITS);
       this.#pagePeer[page] = peer;
       records.pages.push(page);
       records.fill = 0;
@@ -234,10 +237,9 @@ export class PathTable {
 
   #grow(): void {
     const old = this.prefix.length;
-    // Doubling a full table would cost as much again as it holds: grow by half once it is large.
-    const capacity = old < 1 << 18 ? Math.max(4 * PAGE, old * 2) : (old + (old >> 1) + PAGE) & ~(PAGE - 1);
+    const capacity = Math.max(4 * PAGE, old * (old < 1 << 20 ? 4 : 2));
     this.next = grownInt32(this.next, capacity);
-    this.prefix = grownInt32(this.prefix, capacity, NONE);
+    this.prefix = grownInt32(this.prefix, capacity);
     this.attribute = grownInt32(this.attribute, capacity);
     this.effective = grownInt32(this.effective, capacity);
     this.tick = grownUint32(this.tick, capacity);

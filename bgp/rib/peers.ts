@@ -4,7 +4,7 @@ import type { Prefix } from '../../src/net/prefix.ts';
 import type { PeerConfig } from '../types.ts';
 import type { DecodeContext, PerFamily } from '../wire/types.ts';
 import type { AddPathOutput } from './add-path-output.ts';
-import { grownInt32, grownUint8, grownUint32 } from './attribute-store.ts';
+import { grownInt32, grownUint8, grownUint32 } from './columns.ts';
 import type { PathSource } from './export-rules.ts';
 import type { ImportGroup } from './import-group.ts';
 import type { PeerOutput } from './update-group.ts';

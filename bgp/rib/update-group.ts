@@ -4,7 +4,7 @@
  * before a slow peer has read it stands in the log once, so the log is bounded by the number of prefixes.
  */
 import type { Address } from '../../src/net/address.ts';
-import { grownInt32 } from './attribute-store.ts';
+import { grownInt32 } from './columns.ts';
 import { Exporter, type ExportRules, exportFingerprint, NOT_EXPORTED } from './export-rules.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
 
@@ -73,16 +73,21 @@ export class UpdateGroup {
     this.exporter = new Exporter(rules, tables.attributes);
     this.#rib = rib;
     this.#tables = tables;
-    const { capacity } = rib.prefixes;
-    this.#out = new Int32Array(capacity).fill(UNKNOWN);
+    const { capacity, openLimit } = rib.prefixes;
+    this.#out = new Int32Array(capacity).fill(UNKNOWN, 0, openLimit);
     this.#position = new Int32Array(capacity);
   }
 
   /** Makes room for prefix ids up to `capacity`. */
   grow(capacity: number): void {
-    this.#out = grownInt32(this.#out, capacity, UNKNOWN);
+    this.#out = grownInt32(this.#out, capacity);
     this.#position = grownInt32(this.#position, capacity);
     for (const member of this.members) member.sent = grownInt32(member.sent, (capacity + 31) >>> 5);
+  }
+
+  /** Prefix ids `from..to-1` come into use. */
+  open(from: number, to: number): void {
+    this.#out.fill(UNKNOWN, from, to);
   }
 
   /** The best path of a prefix changed. */

@@ -190,7 +190,8 @@ export class UpdatePacker {
 
 /** Writes the attributes of a key as they go to a peer, in ascending order of code (RFC 4271 5), and returns their length. */
 function renderAttributes(key: AttributeKey, as4: boolean, inBody: boolean, target: Uint8Array): number {
-  const added = as4 ? [] : oldSpeakerAttributes(key);
+  if (as4) return copyAttributes(key, inBody, target);
+  const added = oldSpeakerAttributes(key);
   let nextAdded = 0;
   let nextHopPending = inBody;
   let to = 0;
@@ -205,7 +206,7 @@ function renderAttributes(key: AttributeKey, as4: boolean, inBody: boolean, targ
       to = writeAttribute(target, to, extra.flags, extra.code, extra.value);
       nextAdded++;
     }
-    if (!as4 && (code === ATTRIBUTE.asPath || code === ATTRIBUTE.aggregator)) {
+    if (code === ATTRIBUTE.asPath || code === ATTRIBUTE.aggregator) {
       to = writeNarrow(key, at, end, target, to);
     } else {
       to = copyOctets(key, at, end, target, to);
@@ -218,6 +219,22 @@ function renderAttributes(key: AttributeKey, as4: boolean, inBody: boolean, targ
     if (extra !== undefined) to = writeAttribute(target, to, extra.flags, extra.code, extra.value);
   }
   return to;
+}
+
+/** A key's attributes as they stand, with NEXT_HOP in its place if wanted. */
+function copyAttributes(key: AttributeKey, withNextHop: boolean, target: Uint8Array): number {
+  const start = attributesStart(key);
+  if (!withNextHop) return copyOctets(key, start, key.length, target, 0);
+  let after = start;
+  while (after < key.length && (key[after + 1] ?? 0) < ATTRIBUTE.nextHop) after = valueEnd(key, after);
+  const value = writeHead(
+    target,
+    copyOctets(key, start, after, target, 0),
+    FLAG.transitive,
+    ATTRIBUTE.nextHop,
+    4,
+  );
+  return copyOctets(key, after, key.length, target, copyOctets(key, 1, 5, target, value));
 }
 
 /** RFC 6793 4.2.2: AS_PATH and AGGREGATOR with two-octet numbers. */

@@ -10,13 +10,20 @@
 import { addressOctets, type Family } from './address.ts';
 import type { Prefix } from './prefix.ts';
 
-const EMPTY = -1;
+const NONE = -1;
+/** ids are opened, their owners' columns initialised, in blocks of so many */
+const OPEN_BLOCK = 4096;
+/** up to so many ids the table grows fourfold: pages of memory that nothing was written to cost nothing, copies do */
+const FOURFOLD_BELOW = 1 << 20;
 /** slots of 4 octets in a cache line of 64 */
 const LANES = 16;
 const LANE_MASK = LANES - 1;
 
-/** Called with the old ids' owner when columns must grow: new arrays must have room for `capacity` ids. */
+/** Called when columns must grow: they need room for `capacity` ids. What is new in them need not be initialised yet. */
 export type GrowListener = (capacity: number) => void;
+
+/** Called before any id of `from..to-1` is given out for the first time: columns get their initial values there. */
+export type OpenListener = (from: number, to: number) => void;
 
 /**
  * Prefix <-> id. Ids are 0..capacity-1 and are reused after `delete`. An IPv4 prefix is one 32-bit word, an IPv6 prefix four;
@@ -28,29 +35,31 @@ export class PrefixTable {
   #capacity: number;
   /** network address words, `wordsPerPrefix` an id */
   #words: Int32Array;
-  /** prefix length by id; 255 marks a free id */
+  /** prefix length by id; 255 marks an id that is free again */
   #lengths: Uint8Array;
   /** chain of free ids */
   #nextFree: Int32Array;
-  #firstFree = EMPTY;
+  #firstFree = NONE;
   #used = 0;
+  #opened = 0;
   #size = 0;
-  /** slot -> id or EMPTY; length is a power of two, at most half full, each lane at most three quarters */
+  /** slot -> id + 1, or 0 when empty; length is a power of two, at most half full, each lane at most three quarters */
   #slots: Int32Array;
   /** ids by lane */
   readonly #laneSizes = new Int32Array(LANES);
   /** makes the slots unknown to a peer that would choose its prefixes so that they collide */
   readonly #seed = (Math.random() * 0x1_0000_0000) | 0;
   readonly #growListeners: GrowListener[] = [];
+  readonly #openListeners: OpenListener[] = [];
 
   constructor(family: Family, initialCapacity = 1024) {
     this.family = family;
     this.#wordsPerPrefix = family === 'ipv4' ? 1 : 4;
     this.#capacity = Math.max(16, initialCapacity);
     this.#words = new Int32Array(this.#capacity * this.#wordsPerPrefix);
-    this.#lengths = new Uint8Array(this.#capacity).fill(255);
+    this.#lengths = new Uint8Array(this.#capacity);
     this.#nextFree = new Int32Array(this.#capacity);
-    this.#slots = new Int32Array(slotCount(this.#capacity)).fill(EMPTY);
+    this.#slots = new Int32Array(slotCount(this.#capacity));
   }
 
   /** Prefixes in the table. */
@@ -73,6 +82,17 @@ export class PrefixTable {
     this.#growListeners.push(listener);
   }
 
+  /** Registers a listener that initialises its columns, block by block as ids come into use; called at once for the ids opened so far. */
+  onOpen(listener: OpenListener): void {
+    this.#openListeners.push(listener);
+    if (this.#opened > 0) listener(0, this.#opened);
+  }
+
+  /** Ids below this one have been opened. */
+  get openLimit(): number {
+    return this.#opened;
+  }
+
   /** Whether the id stands for a prefix at present. */
   has(id: number): boolean {
     return id >= 0 && id < this.#used && this.#lengths[id] !== 255;
@@ -91,22 +111,23 @@ export class PrefixTable {
   /** The id of a prefix, or -1. Host bits must be zero. For IPv4 pass w1..w3 as 0. */
   find(length: number, w0: number, w1 = 0, w2 = 0, w3 = 0): number {
     const slot = this.#slotOf(length, w0 | 0, w1 | 0, w2 | 0, w3 | 0);
-    return this.#slots[slot] ?? EMPTY;
+    return (this.#slots[slot] ?? 0) - 1;
   }
 
   /** The id of a prefix, which is added if it is not in the table yet. Host bits must be zero. */
   intern(length: number, w0: number, w1 = 0, w2 = 0, w3 = 0): number {
     let slot = this.#slotOf(length, w0 | 0, w1 | 0, w2 | 0, w3 | 0);
-    const found = this.#slots[slot] ?? EMPTY;
-    if (found !== EMPTY) return found;
+    const found = this.#slots[slot] ?? 0;
+    if (found !== 0) return found - 1;
+    if (2 * this.#size >= this.#slots.length) {
+      this.#rehash(this.#slots.length * growth(this.#slots.length / 2));
+      slot = this.#slotOf(length, w0 | 0, w1 | 0, w2 | 0, w3 | 0);
+    }
     let id = this.#firstFree;
-    if (id !== EMPTY) {
-      this.#firstFree = this.#nextFree[id] ?? EMPTY;
+    if (id !== NONE) {
+      this.#firstFree = this.#nextFree[id] ?? NONE;
     } else {
-      if (this.#used === this.#capacity) {
-        this.#grow();
-        slot = this.#slotOf(length, w0 | 0, w1 | 0, w2 | 0, w3 | 0);
-      }
+      if (this.#used === this.#opened) this.#open();
       id = this.#used++;
     }
     const lane = slot & LANE_MASK;
@@ -120,7 +141,7 @@ export class PrefixTable {
       this.#words[at + 2] = w2;
       this.#words[at + 3] = w3;
     }
-    this.#slots[slot] = id;
+    this.#slots[slot] = id + 1;
     this.#size++;
     // A lane must keep empty slots: its probe runs end there.
     if (laneSize * LANES * 4 > this.#slots.length * 3) this.#rehash(this.#slots.length * 2);
@@ -148,15 +169,15 @@ export class PrefixTable {
     let hole = slot;
     for (;;) {
       slot = (slot + LANES) & mask;
-      const moved = this.#slots[slot] ?? EMPTY;
-      if (moved === EMPTY) break;
-      const home = this.#homeOfId(moved) & mask;
+      const moved = this.#slots[slot] ?? 0;
+      if (moved === 0) break;
+      const home = this.#homeOfId(moved - 1) & mask;
       if (((slot - home) & mask) >= ((slot - hole) & mask)) {
         this.#slots[hole] = moved;
         hole = slot;
       }
     }
-    this.#slots[hole] = EMPTY;
+    this.#slots[hole] = 0;
   }
 
   /** The id of a prefix value, or -1. */
@@ -217,17 +238,17 @@ export class PrefixTable {
         maskWord(w2, length - 64),
         maskWord(w3, length - 96),
       );
-      if (id !== EMPTY && (accept === undefined || accept(id))) return id;
+      if (id !== NONE && (accept === undefined || accept(id))) return id;
     }
-    return EMPTY;
+    return NONE;
   }
 
   #slotOf(length: number, w0: number, w1: number, w2: number, w3: number): number {
     const mask = this.#slots.length - 1;
     let slot = homeSlot(this.#seed, length, w0, w1, w2, w3) & mask;
     for (;;) {
-      const id = this.#slots[slot] ?? EMPTY;
-      if (id === EMPTY) return slot;
+      const id = (this.#slots[slot] ?? 0) - 1;
+      if (id < 0) return slot;
       if (this.#lengths[id] === length) {
         const at = id * this.#wordsPerPrefix;
         if (
@@ -255,23 +276,30 @@ export class PrefixTable {
     );
   }
 
+  /** Opens a further block of ids. */
+  #open(): void {
+    if (this.#opened === this.#capacity) this.#grow();
+    const from = this.#opened;
+    this.#opened = Math.min(this.#capacity, from + OPEN_BLOCK);
+    for (const listener of this.#openListeners) listener(from, this.#opened);
+  }
+
   #grow(): void {
-    this.#capacity *= 2;
+    this.#capacity *= growth(this.#capacity);
     const words = new Int32Array(this.#capacity * this.#wordsPerPrefix);
     words.set(this.#words);
     this.#words = words;
-    const lengths = new Uint8Array(this.#capacity).fill(255);
+    const lengths = new Uint8Array(this.#capacity);
     lengths.set(this.#lengths);
     this.#lengths = lengths;
     const nextFree = new Int32Array(this.#capacity);
     nextFree.set(this.#nextFree);
     this.#nextFree = nextFree;
-    this.#rehash(Math.max(this.#slots.length, slotCount(this.#capacity)));
     for (const listener of this.#growListeners) listener(this.#capacity);
   }
 
   #rehash(slotTotal: number): void {
-    const slots = new Int32Array(slotTotal).fill(EMPTY);
+    const slots = new Int32Array(slotTotal);
     const mask = slotTotal - 1;
     this.#laneSizes.fill(0);
     for (let id = 0; id < this.#used; id++) {
@@ -284,8 +312,8 @@ export class PrefixTable {
         this.#rehash(slotTotal * 2);
         return;
       }
-      while (slots[slot] !== EMPTY) slot = (slot + LANES) & mask;
-      slots[slot] = id;
+      while (slots[slot] !== 0) slot = (slot + LANES) & mask;
+      slots[slot] = id + 1;
     }
     this.#slots = slots;
   }
@@ -295,6 +323,11 @@ export class PrefixTable {
 export function maskWord(word: number, bits: number): number {
   if (bits <= 0) return 0;
   return bits >= 32 ? word | 0 : word & (-1 << (32 - bits));
+}
+
+/** By how much a table of so many ids grows. */
+function growth(capacity: number): 2 | 4 {
+  return capacity < FOURFOLD_BELOW ? 4 : 2;
 }
 
 function slotCount(capacity: number): number {
