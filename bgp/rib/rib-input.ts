@@ -11,6 +11,8 @@ import { CONFLICT, ImportGroup, type ImportRules, importFingerprint } from './im
 import { LOCAL_PEER, type PeerInput, peerKind, type RibPeer } from './peers.ts';
 import { scopedKey } from './scoped-key.ts';
 
+/** Sessions over which long-lived stale routes are kept: generations are counted modulo 256. */
+const GENERATIONS_MAX = 200;
 /** One tick of the arrival column: 2^32 of them are 8.7 years. */
 export const TICK_MS = 64;
 const SLICE = 512;
@@ -156,7 +158,7 @@ export class RibInput {
     // What a refresh under way had not come to yet is no older than the session.
     const beyond = input.refreshing ? 2 : 1;
     input.refreshing = false;
-    if (!keepsOlder) this.#purge(peer, family, keep ? beyond : 0);
+    this.#purge(peer, family, keepsOlder ? GENERATIONS_MAX : keep ? beyond : 0);
   }
 
   /** Removes what is stale. */

@@ -77,6 +77,8 @@ interface EventFields {
   KeepAliveMsg: OnConnection;
   /** 27 */
   UpdateMsg: OnConnection;
+  /** RFC 4724 2: the peer has sent all that it has of a family in the session that is up */
+  EndOfRib: { readonly family: Family };
   /** 28 */
   UpdateMsgErr: OnConnection & WithError;
   /** 29, RFC 9687 */
@@ -89,6 +91,8 @@ interface EventFields {
   RestartTimer_Expires: object;
   /** RFC 4724 4.2: the peer came back and never sent its End-of-RIB */
   StaleTimer_Expires: object;
+  /** the peer's configuration changed so that the routes of an earlier session are not its own any more */
+  StaleForgotten: object;
   /** RFC 9494 4.2: some family's long-lived stale time is over */
   LongLivedTimer_Expires: object;
 }
@@ -121,12 +125,14 @@ export const EVENT_NUMBERS: Readonly<Record<EventName, number | undefined>> = {
   NotifMsg: 25,
   KeepAliveMsg: 26,
   UpdateMsg: 27,
+  EndOfRib: undefined,
   UpdateMsgErr: 28,
   SendHoldTimer_Expires: 29,
   RouteRefreshMsg: undefined,
   RouteRefreshMsgErr: undefined,
   RestartTimer_Expires: undefined,
   StaleTimer_Expires: undefined,
+  StaleForgotten: undefined,
   LongLivedTimer_Expires: undefined,
 };
 

@@ -1,26 +1,45 @@
-/** The helper's side of graceful restart, RFC 4724 4.2: which routes outlive a session, and for how long. */
-import type { Family } from '../../src/net/address.ts';
+/** The helper's side of graceful restart, RFC 4724 4.2 and RFC 9494 4.2: which routes outlive a session, and for how long. */
+import { FAMILIES, type Family } from '../../src/net/address.ts';
 import { hardReset } from '../wire/notification.ts';
 import { CEASE, ERROR } from '../wire/registry.ts';
 import type { NotificationError } from '../wire/types.ts';
-import type { Negotiated, PeerRestart, SessionConfig } from './negotiate.ts';
+import type { Negotiated, SessionConfig } from './negotiate.ts';
 import type { Connection } from './state.ts';
 
 /** How an established session ended. */
 export type Loss = 'tcp' | 'notification-sent' | 'notification-received' | 'administrative';
 
+/** For how long the routes of a family are kept, in seconds: unchanged, and after that as the last choice. One of the two is not 0. */
+export interface StaleTime {
+  readonly family: Family;
+  readonly restartSec: number;
+  readonly longLivedSec: number;
+}
+
 /**
  * The families whose routes are kept as stale: those that the peer listed, and only when the TCP connection went without a NOTIFICATION;
- * or, when both sides set the N bit, with any NOTIFICATION but a hard reset (RFC 8538 4).
+ * or, when both sides set the N bit, with any NOTIFICATION but a hard reset (RFC 8538 4). The peer says for how long, our own caps shorten it. A
+ * family in only one of the two capabilities has no time of the other kind (RFC 9494 4.2).
  */
-export function familiesToKeep(
+export function staleTimes(
+  config: SessionConfig,
   negotiated: Negotiated,
   loss: Loss,
   error: NotificationError | undefined,
-): readonly Family[] {
-  if (negotiated.gracefulRestart === undefined || loss === 'administrative') return [];
+): readonly StaleTime[] {
+  const { gracefulRestart: own, longLivedGracefulRestart: ownLong } = config;
+  const { gracefulRestart: theirs, longLived = [] } = negotiated;
+  if (own === undefined || theirs === undefined || loss === 'administrative') return [];
   if (loss !== 'tcp' && (!negotiated.gracefulNotification || isHardReset(error))) return [];
-  return negotiated.gracefulRestart.families.map(({ family }) => family);
+  const restartSec = Math.min(theirs.restartTimeSec, own.maxHelperTimeSec);
+  return FAMILIES.map((family) => {
+    const stated = longLived.find((entry) => entry.family === family)?.staleTimeSec ?? 0;
+    return {
+      family,
+      restartSec: theirs.families.some((entry) => entry.family === family) ? restartSec : 0,
+      longLivedSec: Math.min(stated, ownLong?.maxHelperTimeSec ?? 0),
+    };
+  }).filter((times) => times.restartSec > 0 || times.longLivedSec > 0);
 }
 
 /** Cease 6/9. */
@@ -43,24 +62,6 @@ export function asSent(error: NotificationError, connection: Connection): Notifi
   return hardReset(error);
 }
 
-/** The families that go on as long-lived stale routes when the restart time is over, with their time in seconds (RFC 9494 4.2). */
-export function longLivedTimes(
-  config: SessionConfig,
-  negotiated: Negotiated,
-): readonly { readonly family: Family; readonly seconds: number }[] {
-  const { longLivedGracefulRestart: own } = config;
-  if (own === undefined) return [];
-  return (negotiated.longLived ?? [])
-    .map(({ family, staleTimeSec }) => ({ family, seconds: Math.min(staleTimeSec, own.maxHelperTimeSec) }))
-    .filter(({ seconds }) => seconds > 0);
-}
-
-/** How long to wait for the peer, in seconds: its own restart time, at most our cap. */
-export function helperTimeSec(config: SessionConfig, restart: PeerRestart | undefined): number {
-  if (config.gracefulRestart === undefined || restart === undefined) return 0;
-  return Math.min(restart.restartTimeSec, config.gracefulRestart.maxHelperTimeSec);
-}
-
 /**
  * Splits the stale families when the peer is back: those it still forwards for stay until End-of-RIB, the others go at once. For a family that
  * is long-lived stale by now the F bit of that capability counts (RFC 9494 4.4).
@@ -68,7 +69,7 @@ export function helperTimeSec(config: SessionConfig, restart: PeerRestart | unde
 export function afterReturn(
   stale: readonly Family[],
   negotiated: Negotiated,
-  isLongLived: (family: Family) => boolean = () => false,
+  isLongLived: (family: Family) => boolean,
 ): { readonly keep: readonly Family[]; readonly purge: readonly Family[] } {
   const forwarding = new Set<Family>();
   for (const entry of negotiated.gracefulRestart?.families ?? []) {

@@ -37,11 +37,14 @@ export interface ResetRecord {
   readonly reason: string;
 }
 
-/** A stale family that may outlive the restart time, or does. */
+/**
+ * A stale family that may outlive the restart time, or does. Once its time runs it is neither stopped nor changed until the peer has sent all of
+ * the family again (RFC 9494 4.2), over however many sessions.
+ */
 export interface LongLivedStale {
   readonly family: Family;
   readonly seconds: number;
-  /** undefined: the restart time is not over yet */
+  /** machine's clock, ms; undefined: the restart time is not over yet */
   readonly until: number | undefined;
 }
 

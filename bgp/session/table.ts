@@ -12,8 +12,15 @@ import { CEASE, ERROR, MESSAGE_TYPE, OPEN_ERROR } from '../wire/registry.ts';
 import type { NotificationError } from '../wire/types.ts';
 import { survivor } from './collision.ts';
 import type { EventName, EventOf, FsmState } from './events.ts';
-import { afterReturn } from './graceful-restart.ts';
 import { type Negotiated, negotiate } from './negotiate.ts';
+import {
+  awaitEndOfRib,
+  forgetStale,
+  longLivedTimeOver,
+  restartTimeOver,
+  staleTimeOver,
+  synchronized,
+} from './stale-routes.ts';
 import { type Connection, establishedConnection, type NegotiatedConnection } from './state.ts';
 import type { Turn } from './turn.ts';
 
@@ -56,7 +63,7 @@ function manualStop(turn: Turn, event: EventOf<'ManualStop'>): void {
   turn.dropAll({ reason: 'administratively shut down', send: error, loss: 'administrative' });
   turn.toIdle();
   turn.stop('idle-hold');
-  turn.purgeStale();
+  forgetStale(turn);
 }
 
 /** Event 8. Without a NOTIFICATION it counts as the loss of the connection, on both sides. */
@@ -329,17 +336,7 @@ function established(turn: Turn, _event: EventOf<'KeepAliveMsg'>, connection: Co
   session.dialFailures = 0;
   turn.noteEstablished(negotiated.context.families);
   turn.actions.push({ type: 'session-up', connection: connection.id, negotiated });
-  if (session.stale.length === 0) return;
-  const longLived = new Set(
-    session.longLived.flatMap((entry) => (entry.until === undefined ? [] : entry.family)),
-  );
-  const { keep, purge } = afterReturn(session.stale, negotiated, (family) => longLived.has(family));
-  turn.stop('restart');
-  turn.forgetStale();
-  session.stale = keep;
-  if (purge.length > 0) turn.actions.push({ type: 'purge-stale', families: purge });
-  const capSec = session.config.gracefulRestart?.maxHelperTimeSec ?? 0;
-  if (keep.length > 0) turn.start('stale', capSec * 1000, false);
+  awaitEndOfRib(turn, negotiated);
 }
 
 /** Established, events 26: the peer is alive. */
@@ -354,18 +351,9 @@ function deliver(turn: Turn, _event: unknown, connection: Connection | undefined
   turn.actions.push({ type: 'deliver', connection: connection.id });
 }
 
-/** RFC 4724 4.2: the peer's time is up. */
-function giveUpStale(turn: Turn): void {
-  turn.purgeStale();
-}
-
-/** The restart time is up, which need not be the end of it (RFC 9494 4.2). */
-function restartTimeOver(turn: Turn): void {
-  turn.restartTimeOver();
-}
-
-function longLivedTimeOver(turn: Turn): void {
-  turn.longLivedTimeOver();
+/** The peer has sent all that it has of a family (RFC 4724 2). */
+function endOfRib(turn: Turn, event: EventOf<'EndOfRib'>): void {
+  synchronized(turn, event.family);
 }
 
 // --- pieces of cells -----------------------------------------------------------------------------------------------------
@@ -406,6 +394,7 @@ const WITHOUT_CONNECTION = {
   KeepAliveMsg: ignore,
   UpdateMsg: ignore,
   UpdateMsgErr: ignore,
+  EndOfRib: ignore,
   RouteRefreshMsg: ignore,
   RouteRefreshMsgErr: ignore,
 } as const;
@@ -418,7 +407,8 @@ const RUNNING = {
   AutomaticStop: automaticStop,
   IdleHoldTimer_Expires: ignore,
   RestartTimer_Expires: restartTimeOver,
-  StaleTimer_Expires: giveUpStale,
+  StaleTimer_Expires: staleTimeOver,
+  StaleForgotten: forgetStale,
   LongLivedTimer_Expires: longLivedTimeOver,
 } as const;
 
@@ -451,7 +441,8 @@ export const TABLE: Readonly<Record<FsmState, Row>> = {
     TcpConnectionConfirmed: acceptedWhileIdle,
     TcpConnectionFails: parkedLost,
     RestartTimer_Expires: restartTimeOver,
-    StaleTimer_Expires: giveUpStale,
+    StaleTimer_Expires: staleTimeOver,
+    StaleForgotten: forgetStale,
     LongLivedTimer_Expires: longLivedTimeOver,
   },
   Connect: {
@@ -479,6 +470,7 @@ export const TABLE: Readonly<Record<FsmState, Row>> = {
     NotifMsgVerErr: notifiedVersion,
     KeepAliveMsg: unexpected('KEEPALIVE', MESSAGE_TYPE.keepalive),
     UpdateMsg: unexpected('UPDATE', MESSAGE_TYPE.update),
+    EndOfRib: ignore,
     RouteRefreshMsg: unexpected('ROUTE-REFRESH', MESSAGE_TYPE.routeRefresh),
   },
   OpenConfirm: {
@@ -490,6 +482,7 @@ export const TABLE: Readonly<Record<FsmState, Row>> = {
     NotifMsgVerErr: notifiedVersion,
     KeepAliveMsg: established,
     UpdateMsg: unexpected('UPDATE', MESSAGE_TYPE.update),
+    EndOfRib: ignore,
     RouteRefreshMsg: unexpected('ROUTE-REFRESH', MESSAGE_TYPE.routeRefresh),
   },
   Established: {
@@ -502,6 +495,7 @@ export const TABLE: Readonly<Record<FsmState, Row>> = {
     NotifMsgVerErr: notified,
     KeepAliveMsg: alive,
     UpdateMsg: deliver,
+    EndOfRib: endOfRib,
     RouteRefreshMsg: deliver,
   },
 };

@@ -8,8 +8,9 @@ import { CEASE, ERROR, FSM_ERROR } from '../wire/registry.ts';
 import type { NotificationError } from '../wire/types.ts';
 import type { Direction } from './collision.ts';
 import type { Action, ConnectionId, ConnectionTimer, PeerTimer } from './events.ts';
-import { asSent, familiesToKeep, helperTimeSec, type Loss, longLivedTimes } from './graceful-restart.ts';
+import { asSent, type Loss, staleTimes } from './graceful-restart.ts';
 import { buildOpen } from './negotiate.ts';
+import { becomeStale } from './stale-routes.ts';
 import type { Connection, Session } from './state.ts';
 
 /** RFC 4271 8.2.2: the hold timer's "large value" while waiting for an OPEN. */
@@ -119,24 +120,12 @@ export class Turn {
     });
     if (connection.state !== 'Established') return;
 
-    this.stop('stale');
-    const { negotiated } = connection;
-    const keep = session.config.gracefulRestart
-      ? familiesToKeep(negotiated, drop.loss, send ?? drop.received)
-      : [];
-    const waitSec = helperTimeSec(session.config, negotiated.gracefulRestart);
-    session.longLived = longLivedTimes(session.config, negotiated)
-      .filter(({ family }) => keep.includes(family))
-      .map((entry) => ({ ...entry, until: undefined }));
-    session.stale = waitSec > 0 ? keep : session.longLived.map(({ family }) => family);
     if (session.establishedAt !== undefined && this.now - session.establishedAt >= STABLE_MS) {
       session.failures = 0;
     }
     session.establishedAt = undefined;
-    this.actions.push({ type: 'session-down', keepStale: session.stale, reason: drop.reason });
-    if (session.stale.length === 0) return;
-    if (waitSec > 0) this.start('restart', waitSec * 1000, false);
-    else this.restartTimeOver();
+    const times = staleTimes(session.config, connection.negotiated, drop.loss, send ?? drop.received);
+    becomeStale(this, times, drop.reason);
   }
 
   /** Drops a connection through an error: IdleHold, unless another connection is still there. */
@@ -243,61 +232,6 @@ export class Turn {
     if (acceptedAs === undefined || as === 0) return;
     const accepted = acceptedAs === 'external' ? as !== config.localAs : acceptedAs.includes(as);
     if (accepted) this.session.config = { ...config, peerAs: as };
-  }
-
-  // --- graceful restart ------------------------------------------------------------------------------------------------
-
-  /** The stale routes are not waited for any longer. */
-  purgeStale(): void {
-    if (this.session.stale.length === 0) return;
-    this.actions.push({ type: 'purge-stale', families: this.session.stale });
-    this.forgetStale();
-    this.stop('restart');
-    this.stop('stale');
-  }
-
-  /** The restart time is over: families with a long-lived stale time go on with it, the others are purged (RFC 9494 4.2). */
-  restartTimeOver(): void {
-    const { session } = this;
-    const waiting = session.longLived.filter(({ until }) => until === undefined);
-    if (session.longLived.length === 0) {
-      this.purgeStale();
-      return;
-    }
-    const over = session.stale.filter((stale) => !session.longLived.some(({ family }) => family === stale));
-    if (over.length > 0) this.actions.push({ type: 'purge-stale', families: over });
-    session.stale = session.stale.filter((family) => !over.includes(family));
-    if (waiting.length === 0) return;
-    session.longLived = session.longLived.map((entry) => ({
-      ...entry,
-      until: entry.until ?? this.now + entry.seconds * 1000,
-    }));
-    this.actions.push({ type: 'begin-long-lived', families: waiting.map(({ family }) => family) });
-    this.awaitLongLived();
-  }
-
-  /** Purges the families whose long-lived stale time is over and waits for the next. */
-  longLivedTimeOver(): void {
-    const { session } = this;
-    const over = session.longLived.filter(({ until }) => until !== undefined && until <= this.now);
-    session.longLived = session.longLived.filter((entry) => !over.includes(entry));
-    const families = over.map(({ family }) => family);
-    session.stale = session.stale.filter((family) => !families.includes(family));
-    if (families.length > 0) this.actions.push({ type: 'purge-stale', families });
-    this.awaitLongLived();
-  }
-
-  /** Nothing is stale any more, or a new wait begins. */
-  forgetStale(): void {
-    this.session.stale = [];
-    if (this.session.longLived.some(({ until }) => until !== undefined)) this.stop('long-lived');
-    this.session.longLived = [];
-  }
-
-  /** Starts the timer for the family whose long-lived stale time ends first. */
-  awaitLongLived(): void {
-    const ends = this.session.longLived.flatMap(({ until }) => until ?? []);
-    if (ends.length > 0) this.start('long-lived', Math.max(0, Math.min(...ends) - this.now), false);
   }
 
   // --- pieces ----------------------------------------------------------------------------------------------------------

@@ -108,6 +108,7 @@ export class PeerInput {
     if (this.endOfRib.has(family)) return;
     this.endOfRib.add(family);
     log({ type: 'end-of-rib', peer: this.#peer.config.name, family });
+    this.#dispatch({ type: 'EndOfRib', family });
     onProgress();
   }
 

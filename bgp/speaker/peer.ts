@@ -170,7 +170,7 @@ export class Peer {
       if (this.#session.connections.length > 0) {
         this.reset(CEASE.otherConfigurationChange, `configuration changed: ${changes.join(', ')}`);
       }
-      this.dispatch({ type: 'StaleTimer_Expires' });
+      this.dispatch({ type: 'StaleForgotten' });
     }
     // Which of several AS numbers the peer has, its OPEN said.
     const { peerAs } = changes.length === 0 && this.negotiated !== undefined ? this.#config : config;

@@ -297,6 +297,35 @@ describe('RIB options', () => {
     });
   });
 
+  it('long-lived stale routes outlive a session that ended before they were sent again (RFC 9494 4.2)', () => {
+    const { rib, sender } = pair({}, {});
+    const left = (): number => rib.familyStatus(sender.id, 'ipv4').received;
+    const again = (): void => {
+      sender.up();
+      sender.announce(['10.0.1.0/24'], attributes());
+      sender.down(['ipv4']);
+      settle(rib);
+    };
+    sender.announce(['10.0.0.0/24', '10.0.1.0/24', '10.0.2.0/24'], attributes());
+    sender.down(['ipv4']);
+    settle(rib);
+    rib.beginLongLived(sender.id, ['ipv4']);
+    settle(rib);
+    again();
+    assert.equal(left(), 3);
+    sender.up();
+    sender.announce(['10.0.2.0/24'], attributes());
+    rib.endOfRib(sender.id, 'ipv4');
+    settle(rib);
+    assert.equal(left(), 1);
+    // Merely stale ones do not (RFC 4724 4.2).
+    sender.announce(['10.0.0.0/24', '10.0.1.0/24', '10.0.2.0/24'], attributes());
+    sender.down(['ipv4']);
+    settle(rib);
+    again();
+    assert.equal(left(), 1);
+  });
+
   it('a limit that discards takes no more paths, and says how many it left out', () => {
     const limit = { limit: 2, count: 'received', warnPercent: 75, action: { kind: 'discard' } } as const;
     const { rib, sender, receiver } = pair({ maxPrefixes: { ipv4: limit } }, {});

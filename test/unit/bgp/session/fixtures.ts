@@ -107,6 +107,8 @@ export const EVENTS: { readonly [N in EventName]: Extract<SessionEvent, { type: 
   },
   RestartTimer_Expires: { type: 'RestartTimer_Expires' },
   StaleTimer_Expires: { type: 'StaleTimer_Expires' },
+  StaleForgotten: { type: 'StaleForgotten' },
+  EndOfRib: { type: 'EndOfRib', family: 'ipv4' },
   LongLivedTimer_Expires: { type: 'LongLivedTimer_Expires' },
 };
 

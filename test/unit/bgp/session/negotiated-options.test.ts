@@ -2,7 +2,12 @@
 import assert from 'node:assert/strict';
 import type { SessionEvent } from '../../../../bgp/session/events.ts';
 import { step } from '../../../../bgp/session/machine.ts';
-import { buildOpen, negotiate, type SessionConfig } from '../../../../bgp/session/negotiate.ts';
+import {
+  buildOpen,
+  negotiate,
+  type RestartFlags,
+  type SessionConfig,
+} from '../../../../bgp/session/negotiate.ts';
 import type { Session } from '../../../../bgp/session/state.ts';
 import { fsmState } from '../../../../bgp/session/state.ts';
 import { hardReset, notification } from '../../../../bgp/wire/notification.ts';
@@ -124,7 +129,7 @@ describe('negotiated options', () => {
       const early = run(long.session, { type: 'LongLivedTimer_Expires' }, 100_000);
       assert.deepEqual(early.texts, ['+long-lived 261s']);
       const over = run(early.session, { type: 'LongLivedTimer_Expires' }, 361_000);
-      assert.deepEqual(over.texts, ['purge ipv4 ipv6']);
+      assert.deepEqual(over.texts, ['purge ipv4 ipv6', '-long-lived']);
       assert.deepEqual(over.session.stale, []);
     });
 
@@ -154,6 +159,81 @@ describe('negotiated options', () => {
       const back = run(session, { type: 'KeepAliveMsg', connection: 2 }, 70_000);
       assert.ok(back.texts.includes('purge ipv4 ipv6'));
       assert.ok(back.texts.includes('-long-lived'));
+    });
+  });
+
+  describe('long-lived graceful restart over several sessions, RFC 9494 4.2', () => {
+    const config: SessionConfig = {
+      ...CONFIG,
+      gracefulRestart: { restartTimeSec: 60, maxHelperTimeSec: 180 },
+      longLivedGracefulRestart: LONG,
+    };
+    const forwarding: RestartFlags = { restarting: true, forwarding: { ipv4: true, ipv6: true } };
+    const theirs = {
+      gracefulRestart: { restartTimeSec: 60, maxHelperTimeSec: 1 },
+      longLivedGracefulRestart: LONG,
+    };
+
+    /** Lost at 1 s, long-lived stale from 61 s on, up again as connection 2 at 100 s. */
+    function back(): { readonly session: Session; readonly texts: readonly string[] } {
+      const open = peerOpen(theirs, forwarding);
+      let { session } = run(sessionIn('Established', config, open), lost, 1000);
+      session = run(session, { type: 'RestartTimer_Expires' }, 61_000).session;
+      for (const event of [
+        { type: 'IdleHoldTimer_Expires' },
+        { type: 'Tcp_CR_Acked', connection: 2 },
+        { type: 'BGPOpen', connection: 2, open },
+      ] as const) {
+        session = run(session, event, 100_000).session;
+      }
+      return run(session, { type: 'KeepAliveMsg', connection: 2 }, 100_000);
+    }
+    const lostAgain: SessionEvent = { type: 'TcpConnectionFails', connection: 2, reason: 'reset' };
+
+    it('its time runs on after the return, until End-of-RIB', () => {
+      const returned = back();
+      assert.ok(returned.texts.includes('+long-lived 261s'));
+      assert.ok(!returned.texts.some((text) => text.startsWith('+stale')), 'it has its own bound');
+      const one = run(returned.session, { type: 'EndOfRib', family: 'ipv4' }, 110_000);
+      assert.deepEqual(one.texts, ['+long-lived 251s']);
+      assert.deepEqual(one.session.stale, ['ipv6']);
+      const both = run(one.session, { type: 'EndOfRib', family: 'ipv6' }, 111_000);
+      assert.deepEqual(both.texts, ['-long-lived']);
+      const anew = run(both.session, lostAgain, 120_000);
+      const long = run(anew.session, { type: 'RestartTimer_Expires' }, 180_000);
+      assert.deepEqual(long.texts, ['long-lived ipv4 ipv6', '+long-lived 300s']);
+    });
+
+    it('is not begun anew by a session that ends before End-of-RIB', () => {
+      const again = run(back().session, lostAgain, 120_000);
+      assert.ok(again.texts.includes('down ipv4 ipv6'));
+      assert.ok(again.texts.includes('+restart 60s'));
+      const long = run(again.session, { type: 'RestartTimer_Expires' }, 180_000);
+      assert.deepEqual(long.texts, ['long-lived ipv4 ipv6', '+long-lived 181s']);
+    });
+
+    it('over before End-of-RIB: what is still stale goes, and all of it should the session end then', () => {
+      const over = run(back().session, { type: 'LongLivedTimer_Expires' }, 361_000);
+      assert.deepEqual(over.texts, ['purge ipv4 ipv6', '-long-lived']);
+      assert.ok(run(over.session, lostAgain, 362_000).texts.includes('down'));
+      const synchronous = run(over.session, { type: 'EndOfRib', family: 'ipv4' }, 362_000).session;
+      assert.ok(run(synchronous, lostAgain, 363_000).texts.includes('down ipv4'));
+    });
+
+    it('a family that is not in the other capability has no restart time', () => {
+      const open = peerOpen(theirs, forwarding);
+      const capabilities = open.capabilities.map((capability) =>
+        capability.kind === 'graceful-restart'
+          ? { ...capability, families: capability.families.filter(({ afi }) => afi === 1) }
+          : capability,
+      );
+      const gone = run(sessionIn('Established', config, { ...open, capabilities }), lost, 1000);
+      assert.ok(gone.texts.includes('down ipv4 ipv6'));
+      assert.ok(gone.texts.includes('+restart 60s'));
+      assert.ok(gone.texts.includes('long-lived ipv6'));
+      assert.ok(gone.texts.includes('+long-lived 300s'));
+      const long = run(gone.session, { type: 'RestartTimer_Expires' }, 61_000);
+      assert.deepEqual(long.texts, ['long-lived ipv4 ipv6', '+long-lived 240s']);
     });
   });
 
