@@ -2,7 +2,6 @@
  * The TCP connections of one peer and the dial that makes them: whose they may be, what comes in on them as events of the session machine,
  * and how they end.
  */
-
 import type { NotificationRecord } from '../peer-status.ts';
 import { eventOf } from '../session/classify.ts';
 import type { Action, ConnectionId, ConnectionTimer, SessionEvent } from '../session/events.ts';

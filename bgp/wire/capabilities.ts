@@ -1,5 +1,5 @@
 /** Capabilities (RFC 5492): one table row for each code that we know, raw octets for the rest. */
-import { putUint16, putUint32, uint16, uint32 } from './bytes.ts';
+import { hexOf, putUint16, putUint32, uint16, uint32 } from './bytes.ts';
 import { printable } from './notification.ts';
 import { AFI, CAPABILITY, SAFI_UNICAST } from './registry.ts';
 import type { Capability } from './types.ts';
@@ -266,6 +266,17 @@ function capabilityValue(capability: Capability): Uint8Array {
 }
 
 const ROLE_NAMES = ['provider', 'rs', 'rs-client', 'customer', 'peer'];
+
+/** Name and parameters of a capability in words. */
+export function capabilityParts(capability: Capability): {
+  readonly name: string;
+  readonly parameters: string;
+} {
+  if (capability.kind === 'unknown') {
+    return { name: `Capability ${capability.code}`, parameters: hexOf(capability.value) };
+  }
+  return { name: ROWS[capability.kind].name, parameters: capabilityDetail(capability).join(' ') };
+}
 
 /** `Multiprotocol ipv4-unicast`, `Graceful Restart 120 s ipv4-unicast(F) restarting`: what a capability says, for tables and logs. */
 export function capabilityName(capability: Capability): string {

@@ -172,6 +172,16 @@ function octets(data: Uint8Array): string {
   return `data ${shown}${data.length > OCTETS_SHOWN ? `... (${data.length} octets)` : ''}`;
 }
 
+/** What the peer's operator says in a 6/2 or 6/4, also inside a hard reset (RFC 8538 3.1); undefined when there is nothing. */
+export function shutdownCommunicationOf({ code, subcode, data }: NotificationError): string | undefined {
+  if (code !== ERROR.cease) return undefined;
+  if (subcode === CEASE.hardReset && data.length >= 2) {
+    return shutdownCommunicationOf(notification(data[0] ?? 0, data[1] ?? 0, data.subarray(2)));
+  }
+  const mayHaveOne = subcode === CEASE.administrativeShutdown || subcode === CEASE.administrativeReset;
+  return mayHaveOne ? shutdownText(data) : undefined;
+}
+
 /** The text of a shutdown communication (RFC 9003 2), or undefined when the data hold no proper one: that is never an error. */
 export function shutdownText(data: Uint8Array): string | undefined {
   const length = data[0];

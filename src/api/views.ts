@@ -1,8 +1,10 @@
 /**
  * What the API answers, as plain JSON: stable camelCase keys, addresses and prefixes as canonical text, times as epoch milliseconds.
  */
+import type { PrefixLimitStatus } from '../../bgp/peer-status.ts';
 import type { WorkloadPort } from '../model/workload-endpoint.ts';
 import type { Family } from '../net/address.ts';
+import type { PeerDetailView } from './peer-views.ts';
 
 /** How serious something that `status` shows is. */
 export type Severity = 'error' | 'warning' | 'info';
@@ -66,7 +68,7 @@ export interface StatusView {
 }
 
 /** `GET /v1/bgp/peers` row */
-export interface PeerView {
+export interface PeerView extends PeerDetailView {
   readonly name: string;
   readonly resource: string;
   /** the BGPPeer that is its peer group */
@@ -85,10 +87,16 @@ export interface PeerView {
   readonly holdTimeSec?: number;
   readonly keepaliveTimeSec?: number;
   readonly policy: { readonly import: string; readonly export: string };
-  readonly capabilities: { readonly sent: readonly string[]; readonly received: readonly string[] };
   readonly families: Readonly<Record<Family, PeerFamilyView>>;
   readonly counters: Readonly<Record<string, number>>;
-  readonly lastReset?: { readonly at: number; readonly direction: string; readonly text: string };
+  readonly lastReset?: {
+    readonly at: number;
+    readonly direction: string;
+    readonly text: string;
+    /** of the NOTIFICATION, if one went */
+    readonly code?: number;
+    readonly subcode?: number;
+  };
   readonly lastError?: string;
   readonly nextConnectAt?: number;
   readonly outputQueuedOctets: number;
@@ -109,6 +117,11 @@ export interface PeerFamilyView {
   readonly stale: number;
   readonly endOfRibReceived: boolean;
   readonly endOfRibSent: boolean;
+  /** not taken, for the limit */
+  readonly discarded: number;
+  /** prefixes of which the peer is still to be told, at most */
+  readonly pending: number;
+  readonly prefixLimit?: PrefixLimitStatus;
 }
 
 /** `GET /v1/bgp/summary` */

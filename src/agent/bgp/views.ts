@@ -11,6 +11,7 @@ import type { PathRow, PeerView } from '../../api/views.ts';
 import { formatAddress } from '../../net/address.ts';
 import { formatPrefix } from '../../net/prefix.ts';
 import type { PeerOrigin } from './dynamic.ts';
+import { peerDetail } from './peer-detail.ts';
 
 /** A session as `GET /v1/bgp/peers` shows it. */
 export function peerView(status: PeerStatus, { resource, group }: PeerOrigin): PeerView {
@@ -35,12 +36,17 @@ export function peerView(status: PeerStatus, { resource, group }: PeerOrigin): P
     ...optional('holdTimeSec', status.holdTimeSec),
     ...optional('keepaliveTimeSec', status.keepaliveTimeSec),
     policy: { import: status.importPolicy, export: status.exportPolicy },
-    capabilities: { sent: status.capabilitiesSent, received: status.capabilitiesReceived },
+    ...peerDetail(status),
     families: status.families,
     counters: { ...status.counters },
     ...optional(
       'lastReset',
-      lastReset && { at: lastReset.at, direction: lastReset.direction, text: lastReset.text },
+      lastReset && {
+        at: lastReset.at,
+        direction: lastReset.direction,
+        text: lastReset.text,
+        ...(lastReset.error && { code: lastReset.error.code, subcode: lastReset.error.subcode }),
+      },
     ),
     ...optional('lastError', status.lastError),
     ...optional('nextConnectAt', status.nextConnectAt),

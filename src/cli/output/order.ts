@@ -7,7 +7,7 @@ export function byPrefix(a: { readonly prefix: string }, b: { readonly prefix: s
   return left === undefined || right === undefined ? 0 : comparePrefixes(left, right);
 }
 
-/** `1 route`, `2 routes` */
-export function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+/** `1 route`, `2 routes`; `plural` where an "s" is not enough. */
+export function counted(count: number, noun: string, plural = `${noun}s`): string {
+  return `${count} ${count === 1 ? noun : plural}`;
 }
