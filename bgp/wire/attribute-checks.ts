@@ -208,13 +208,18 @@ export const checkAigp: AttributeCheck = (bytes, start, end) => {
 const PREFIX_SID_MALFORMED = finding(
   'attribute-discard',
   UPDATE_ERROR.optionalAttribute,
-  'PREFIX_SID: its TLVs do not fill it',
+  'PREFIX_SID: its TLVs do not fill it, or have wrong lengths',
 );
 
-/** RFC 8669 6 */
+/** RFC 8669 6: TLVs whose two-octet length counts the value; the Label-Index has 7 octets (3.1), the SRGB 2 and 6 for each range (3.2) */
 export const checkPrefixSid: AttributeCheck = (bytes, start, end) => {
   let at = start;
-  while (end - at >= 3) at += 3 + uint16(bytes, at + 1);
+  while (end - at >= 3) {
+    const length = uint16(bytes, at + 1);
+    if (bytes[at] === 1 && length !== 7) return PREFIX_SID_MALFORMED;
+    if (bytes[at] === 3 && (length < 8 || length % 6 !== 2)) return PREFIX_SID_MALFORMED;
+    at += 3 + length;
+  }
   return at === end && end > start ? undefined : PREFIX_SID_MALFORMED;
 };
 
