@@ -22,6 +22,26 @@ const cSend: (fd: number, data: Uint8Array, length: number, flags: number) => nu
 const cRecv: (fd: number, data: Uint8Array, length: number, flags: number) => number = libc.func(
   'int64_t recv(int fd, void *data, uint64_t length, int flags)',
 );
+const cSendto: (
+  fd: number,
+  data: Uint8Array,
+  length: number,
+  flags: number,
+  address: Uint8Array,
+  addressLength: number,
+) => number = libc.func(
+  'int64_t sendto(int fd, const void *data, uint64_t length, int flags, const void *address, uint32_t address_length)',
+);
+const cRecvfrom: (
+  fd: number,
+  data: Uint8Array,
+  length: number,
+  flags: number,
+  address: Uint8Array,
+  addressLength: Uint32Array,
+) => number = libc.func(
+  'int64_t recvfrom(int fd, void *data, uint64_t length, int flags, void *address, void *address_length)',
+);
 const cPoll: (fds: Uint8Array, count: number, timeoutMs: number) => number = libc.func(
   'int poll(void *fds, uint64_t count, int timeout)',
 );
@@ -99,6 +119,30 @@ export function sendOnThread(fd: number, data: Uint8Array): Promise<number> {
 export function recv(fd: number, buffer: Uint8Array, flags: number): number {
   for (;;) {
     const received = cRecv(fd, buffer, buffer.length, flags);
+    if (received >= 0) return received;
+    const errno = koffi.errno();
+    if (errno !== EINTR) return -errno;
+  }
+}
+
+/** sendto(2) with the octets of a sockaddr, never blocking; repeated when a signal interrupts it. Returns the octets sent, or minus the errno. */
+export function sendTo(fd: number, data: Uint8Array, address: Uint8Array): number {
+  for (;;) {
+    const sent = cSendto(fd, data, data.length, MSG_DONTWAIT, address, address.length);
+    if (sent >= 0) return sent;
+    const errno = koffi.errno();
+    if (errno !== EINTR) return -errno;
+  }
+}
+
+/**
+ * recvfrom(2) without waiting; fills `address` with the sender's sockaddr. Returns the octets received, or minus the errno; `-EAGAIN` (-11) when
+ * there is nothing.
+ */
+export function receiveFrom(fd: number, buffer: Uint8Array, address: Uint8Array): number {
+  for (;;) {
+    const length = Uint32Array.of(address.length);
+    const received = cRecvfrom(fd, buffer, buffer.length, MSG_DONTWAIT, address, length);
     if (received >= 0) return received;
     const errno = koffi.errno();
     if (errno !== EINTR) return -errno;

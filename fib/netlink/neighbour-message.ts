@@ -64,6 +64,14 @@ export function writePermanentNeighbour(
   writer.end();
 }
 
+/** Writes the RTM_NEWNEIGH that makes the kernel ask a known neighbour now whether it is still there; the answer is a notification. */
+export function writeNeighbourProbe(writer: MessageWriter, ifindex: number, address: Address): void {
+  writer.begin(RTM.NEWNEIGH, NLM_F.REPLACE);
+  writeHeader(writer, familyOf(address), ifindex, NUD.PROBE);
+  writer.attributeBytes(NDA.DST, address.bytes);
+  writer.end();
+}
+
 /** Writes the RTM_DELNEIGH of an entry. */
 export function writeNeighbourDeletion(writer: MessageWriter, ifindex: number, address: Address): void {
   writer.begin(RTM.DELNEIGH, 0);

@@ -142,7 +142,15 @@ export const IFA_F = {
 
 export const NDA = { DST: 1, LLADDR: 2 } as const;
 /** Neighbour states. */
-export const NUD = { INCOMPLETE: 0x01, REACHABLE: 0x02, STALE: 0x04, FAILED: 0x20, PERMANENT: 0x80 } as const;
+export const NUD = {
+  INCOMPLETE: 0x01,
+  REACHABLE: 0x02,
+  STALE: 0x04,
+  DELAY: 0x08,
+  PROBE: 0x10,
+  FAILED: 0x20,
+  PERMANENT: 0x80,
+} as const;
 
 export const NHA = { ID: 1, GROUP: 2, GROUP_TYPE: 3, BLACKHOLE: 4, OIF: 5, GATEWAY: 6 } as const;
 
