@@ -43,6 +43,17 @@ export function formatCommunity(value: number): string {
   return COMMUNITY_NAMES.get(value >>> 0) ?? `${value >>> 16}:${value & 0xffff}`;
 }
 
+const COMMUNITY_VALUES: ReadonlyMap<string, number> = new Map([
+  ...Array.from(COMMUNITY_NAMES, ([value, name]) => [name, value >>> 0] as const),
+  // FRR's and IOS's name for it
+  ['local-as', COMMUNITY.noExportSubconfed >>> 0],
+]);
+
+/** The well-known community of a name, `no-export` or `NO_EXPORT`; undefined for any other. */
+export function communityOfName(name: string): number | undefined {
+  return COMMUNITY_VALUES.get(name.toLowerCase().replaceAll('_', '-'));
+}
+
 /** `65001:1:2` (RFC 8092 5) */
 export function formatLargeCommunity({ global, local1, local2 }: LargeCommunity): string {
   return `${global}:${local1}:${local2}`;
@@ -50,7 +61,10 @@ export function formatLargeCommunity({ global, local1, local2 }: LargeCommunity)
 
 const EXTENDED_SUBTYPES: Readonly<Record<number, string>> = { 2: 'rt', 3: 'soo' };
 
-/** `rt:65001:100`, `soo:192.0.2.1:7` (RFC 4360 3, RFC 5668); other kinds as `0x` and 16 hexadecimal digits. */
+/**
+ * `rt:65001:100`, `soo:192.0.2.1:7` (RFC 4360 3), `rt:4200000001:100` (RFC 5668); other kinds as `0x` and 16 hexadecimal digits. No two values
+ * have the same text: a 4-octet AS number that would fit into two octets has an L behind it, as JunOS writes it.
+ */
 export function formatExtendedCommunity(value: bigint): string {
   const raw = `0x${value.toString(16).padStart(16, '0')}`;
   const type = Number(value >> 56n);
@@ -60,7 +74,7 @@ export function formatExtendedCommunity(value: bigint): string {
   const low16 = Number(value & 0xffffn);
   if (type === 0) return `${name}:${high32 >>> 16}:${Number(value & 0xffffffffn)}`;
   if (type === 1) return `${name}:${formatRouterId(high32)}:${low16}`;
-  return type === 2 ? `${name}:${high32}:${low16}` : raw;
+  return type === 2 ? `${name}:${high32}${high32 > 0xffff ? '' : 'L'}:${low16}` : raw;
 }
 
 /** A BGP identifier (or cluster id), unsigned 32-bit, as a dotted quad. */

@@ -1,12 +1,7 @@
 /** `GET /v1/bgp/routes`: which paths are asked for, read from the query once, and then found. */
 import type { Speaker } from '../../../bgp/speaker.ts';
 import type { PathView } from '../../../bgp/types.ts';
-import {
-  formatAsPath,
-  formatCommunity,
-  formatExtendedCommunity,
-  formatLargeCommunity,
-} from '../../../bgp/wire/format.ts';
+import { formatAsPath } from '../../../bgp/wire/format.ts';
 import { problem } from '../../api/problem.ts';
 import { addressBits, FAMILIES, type Family, parseAddress } from '../../net/address.ts';
 import {
@@ -19,6 +14,7 @@ import {
   prefixOf,
 } from '../../net/prefix.ts';
 import { parseAsPathPattern } from './as-path-pattern.ts';
+import { parseCommunityPattern } from './community-pattern.ts';
 
 /** How a prefix or address that was given relates to the prefixes wanted. */
 export type PrefixMatch = 'exact' | 'longest' | 'covering' | 'covered';
@@ -130,42 +126,10 @@ function asPathTest(text: string): Test {
   };
 }
 
-/** `65001:100`, `no-export`, `65001:1:2`, `rt:65001:100`, `0x` and 16 digits; `*` for a part of the first and third stands for any. */
 function communityTest(text: string): Test {
-  const isKnownForm =
-    /^(\d+|\*):(\d+|\*)(:(\d+|\*))?$/.test(text) ||
-    /^(rt|soo):[\d.]+:\d+$/.test(text) ||
-    /^0x[0-9a-f]{1,16}$/i.test(text) ||
-    /^[a-z]+(-[a-z]+)+$|^blackhole$/.test(text);
-  if (!isKnownForm) {
-    throw problem(
-      'invalid',
-      `community "${text}": expected such as 65001:100, no-export, 65001:1:2 or rt:65001:100`,
-    );
-  }
-  const parts = text.split(':');
-  const fits = (formatted: string): boolean => {
-    const others = formatted.split(':');
-    return (
-      others.length === parts.length && parts.every((part, index) => part === '*' || part === others[index])
-    );
-  };
-  const isExtended = /^(rt|soo|0x)/.test(text);
-  const extended = text.startsWith('0x') ? `0x${text.slice(2).toLowerCase().padStart(16, '0')}` : text;
-  return ({ attributes }) => {
-    const { communities = [], largeCommunities = [], extendedCommunities = [] } = attributes;
-    if (isExtended) {
-      return extendedCommunities.some(
-        (value) =>
-          formatExtendedCommunity(value) === extended ||
-          `0x${value.toString(16).padStart(16, '0')}` === extended,
-      );
-    }
-    if (parts.length === 3) return largeCommunities.some((value) => fits(formatLargeCommunity(value)));
-    return communities.some(
-      (value) => fits(formatCommunity(value)) || fits(`${value >>> 16}:${value & 0xffff}`),
-    );
-  };
+  const pattern = parseCommunityPattern(text);
+  if (!pattern.ok) throw problem('invalid', `community ${pattern.error}`);
+  return ({ attributes }) => pattern.matches(attributes);
 }
 
 function stateTest(text: string): Test {

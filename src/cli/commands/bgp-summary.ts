@@ -69,7 +69,7 @@ function summaryColumns(family: Family, wide: boolean, now: number): Column<Peer
     {
       title: 'Up/Down',
       align: 'right',
-      cell: (peer) => formatSince(peer.establishedAt ?? upBefore(peer), now),
+      cell: (peer) => formatSince(peer.establishedAt ?? downSince(peer), now),
     },
     { title: 'State/PfxRcd', align: 'right', cell: (peer) => stateCell(peer, family) },
     number('PfxAcc', (peer) => peer.families[family].accepted),
@@ -89,7 +89,7 @@ function summaryColumns(family: Family, wide: boolean, now: number): Column<Peer
 }
 
 /** When a session that is down went down; undefined when it never was up. */
-function upBefore(peer: PeerView): number | undefined {
+export function downSince(peer: PeerView): number | undefined {
   return (peer.counters['establishedCount'] ?? 0) > 0 ? (peer.lastReset?.at ?? peer.since) : undefined;
 }
 

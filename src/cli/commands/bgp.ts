@@ -11,7 +11,7 @@ import { renderPeer } from './bgp-peer.ts';
 import { registerRoutesOf } from './bgp-routes.ts';
 import { registerSession } from './bgp-session.ts';
 import { registerSpeak } from './bgp-speak.ts';
-import { registerSummary } from './bgp-summary.ts';
+import { downSince, registerSummary } from './bgp-summary.ts';
 
 export function registerBgp(program: Command, context: CommandContext): void {
   const bgp = program.command('bgp').description('BGP sessions and routes');
@@ -56,8 +56,7 @@ function peerColumns(wide: boolean, now: number): Column<PeerView>[] {
     { title: 'State', cell: stateCell },
     {
       title: 'Up/Down',
-      cell: (peer) =>
-        formatSince(peer.establishedAt ?? (peer.counters['established'] ? peer.since : undefined), now),
+      cell: (peer) => formatSince(peer.establishedAt ?? downSince(peer), now),
     },
     { title: 'Rcvd', align: 'right', cell: (peer) => total(peer, 'received') },
     { title: 'Accepted', align: 'right', cell: (peer) => total(peer, 'accepted') },
