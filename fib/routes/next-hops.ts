@@ -1,6 +1,6 @@
 /**
- * Next-hop tracking for learned routes: where a gateway address is to be found, by this machine's subnets and foreign kernel routes (never
- * by our own routes), followed as links, addresses and routes come and go.
+ * Next-hop tracking for learned routes: where a gateway address is to be found, by this machine's subnets, foreign kernel routes and those
+ * learned routes that are found without another learned one (so that none leads to itself), followed as all of these come and go.
  */
 import {
   type Address,
@@ -14,6 +14,9 @@ import { IFA_F } from '../netlink/registry.ts';
 import { longestMatch } from './inspect.ts';
 import type { KernelWatch } from './kernel-watch.ts';
 import type { RouteNextHop } from './types.ts';
+
+/** Of what is found by what: a chain is two long, so the third pass finds nothing unless the kernel changes meanwhile. */
+const MAX_PASSES = 3;
 
 /** Why an address cannot be used as a next hop now. */
 export type UnreachableReason =
@@ -29,14 +32,28 @@ export type UnreachableReason =
 export type NextHopResolution =
   | {
       readonly reachable: true;
-      /** `connected`: on a link of ours; `routed`: by a foreign route through a gateway */
-      readonly via: 'connected' | 'routed';
-      /** what to put into routes; more than one if the foreign route is multipath */
+      /** `connected`: on a link of ours; `routed`: by a foreign route through a gateway; `learned`: by a learned route */
+      readonly via: 'connected' | 'routed' | 'learned';
+      /** what to put into routes; more than one if the route that it was found by is multipath */
       readonly nextHops: readonly RouteNextHop[];
-      /** of the route that it was found by; 0 for a connected subnet */
+      /** of the route that it was found by, one more for a learned one; 0 for a connected subnet */
       readonly metric: number;
     }
   | { readonly reachable: false; readonly reason: UnreachableReason };
+
+/** A learned route by which a next hop may be found. */
+export interface RecursiveRoute {
+  /** of its prefix, in bits */
+  readonly length: number;
+  readonly nextHops: readonly RouteNextHop[];
+  readonly metric: number;
+}
+
+/**
+ * The longest learned route that holds the address and whose own next hops are all found otherwise than by learned routes. Longer ones
+ * that lean on learned routes themselves are passed over: were they asked, a route could come to lead to itself, and go, and come.
+ */
+export type RecursiveLookup = (address: Address) => RecursiveRoute | undefined;
 
 /** Options of a `NextHopTracker`. */
 export interface NextHopTrackerOptions {
@@ -59,6 +76,12 @@ interface Interest {
   readonly listeners: Set<(resolution: NextHopResolution) => void>;
 }
 
+interface KernelAnswer {
+  readonly resolution: NextHopResolution;
+  /** of the foreign prefix that says it; -1 for none */
+  readonly length: number;
+}
+
 interface Subnet {
   readonly ifindex: number;
   readonly prefix: Prefix;
@@ -78,6 +101,8 @@ export class NextHopTracker {
   readonly #stopListening: () => void;
   #isStale = false;
   #cache: Connected | undefined;
+  #lookup: RecursiveLookup | undefined;
+  #reconsideration: NodeJS.Immediate | undefined;
 
   constructor(kernel: KernelWatch, options: NextHopTrackerOptions = {}) {
     this.#kernel = kernel;
@@ -102,7 +127,25 @@ export class NextHopTracker {
   /** Stops following the kernel. */
   close(): void {
     this.#stopListening();
+    if (this.#reconsideration !== undefined) clearImmediate(this.#reconsideration);
     this.#interests.clear();
+  }
+
+  /** From now on next hops may be found by learned routes too; undefined ends that. */
+  recurseThrough(lookup: RecursiveLookup | undefined): void {
+    this.#lookup = lookup;
+    this.reconsider();
+  }
+
+  /** Learned routes changed: looks again, in the next turn, for what is not found on a link of ours. */
+  reconsider(): void {
+    if (this.#reconsideration !== undefined) return;
+    if (![...this.#interests.values()].some(({ resolution }) => !isConnected(resolution))) return;
+    this.#reconsideration = setImmediate(() => {
+      this.#reconsideration = undefined;
+      this.#isStale = true;
+      this.#refresh();
+    });
   }
 
   /**
@@ -110,30 +153,55 @@ export class NextHopTracker {
    * which is followed by name: it may come and go and have another index then.
    */
   resolve(address: Address, ifindex = 0): NextHopResolution {
-    if (address.family === 'ipv6' && isLinkLocal(address)) return this.#resolveLinkLocal(address, ifindex);
+    const found = this.#resolveByKernel(address, ifindex);
+    const { resolution } = found;
+    if (isConnected(resolution) || (!resolution.reachable && resolution.reason === 'own-address'))
+      return resolution;
+    const learned = address.zone === undefined && ifindex === 0 ? this.#lookup?.(address) : undefined;
+    if (learned === undefined || learned.length <= found.length) return resolution;
+    if (learned.length === 0 && !this.#viaDefault) return resolution;
+    return {
+      reachable: true,
+      via: 'learned',
+      nextHops: learned.nextHops,
+      metric: learned.metric + 1,
+    };
+  }
+
+  /** What subnets and foreign routes say. */
+  #resolveByKernel(address: Address, ifindex: number): KernelAnswer {
+    const says = (resolution: NextHopResolution, length: number): KernelAnswer => ({ resolution, length });
+    const refused = (reason: UnreachableReason, length = -1): KernelAnswer =>
+      says({ reachable: false, reason }, length);
+    if (address.family === 'ipv6' && isLinkLocal(address))
+      return says(this.#resolveLinkLocal(address, ifindex), 128);
     const { links, foreign } = this.#kernel;
     const { own, subnets } = this.#connected();
-    if (own.some((each) => addressesEqual(each, address))) return { reachable: false, reason: 'own-address' };
+    if (own.some((each) => addressesEqual(each, address))) return refused('own-address');
     const onLink = connectedInterface(subnets, address, ifindex);
-    if (onLink !== undefined) return connected(onLink, address);
+    if (onLink !== undefined) return says(connected(onLink, address), 0);
     const routes = foreign[address.family];
     const id = longestMatch(routes.table, address);
     const [best] = id < 0 ? [] : routes.at(id);
-    if (best === undefined) return { reachable: false, reason: 'no-route' };
-    if (best.prefix.length === 0 && !this.#viaDefault) return { reachable: false, reason: 'default-route' };
-    if (best.kind !== 'unicast') return { reachable: false, reason: 'rejected' };
+    if (best === undefined) return refused('no-route');
+    const { length } = best.prefix;
+    if (length === 0 && !this.#viaDefault) return refused('default-route');
+    if (best.kind !== 'unicast') return refused('rejected', length);
     const usable = best.nextHops.filter((hop) => links.get(hop.ifindex)?.isRunning);
-    if (usable.length === 0) return { reachable: false, reason: 'link-down' };
+    if (usable.length === 0) return refused('link-down', length);
     const isRouted = usable.some((hop) => hop.gateway !== undefined);
-    return {
-      reachable: true,
-      via: isRouted ? 'routed' : 'connected',
-      nextHops: usable.map((hop) => {
-        // Without a gateway the route itself says that the address is on the link, also when no subnet does.
-        return hop.gateway === undefined ? { ...hop, gateway: address, onlink: true } : hop;
-      }),
-      metric: best.metric,
-    };
+    return says(
+      {
+        reachable: true,
+        via: isRouted ? 'routed' : 'connected',
+        nextHops: usable.map((hop) => {
+          // Without a gateway the route itself says that the address is on the link, also when no subnet does.
+          return hop.gateway === undefined ? { ...hop, gateway: address, onlink: true } : hop;
+        }),
+        metric: best.metric,
+      },
+      length,
+    );
   }
 
   #resolveLinkLocal({ family, bytes, zone }: Address, ifindex: number): NextHopResolution {
@@ -197,12 +265,22 @@ export class NextHopTracker {
   #refresh(): void {
     if (!this.#isStale || !this.#kernel.isCurrent) return;
     this.#isStale = false;
+    // What is on our links first; the rest may be found by routes that lean on it, and one pass moves them on by one step.
+    this.#update(({ resolution }, now) => isConnected(resolution) || isConnected(now));
+    for (let pass = 0; pass < MAX_PASSES && this.#update((_, now) => !isConnected(now)); pass++);
+  }
+
+  /** Tells of what changed among those that `concerns` admits; whether anything did. */
+  #update(concerns: (interest: Interest, now: NextHopResolution) => boolean): boolean {
+    let hasChanged = false;
     for (const interest of [...this.#interests.values()]) {
       const resolution = this.resolve(interest.address, interest.ifindex);
-      if (sameResolution(interest.resolution, resolution)) continue;
+      if (sameResolution(interest.resolution, resolution) || !concerns(interest, resolution)) continue;
       interest.resolution = resolution;
+      hasChanged = true;
       for (const listener of [...interest.listeners]) listener(resolution);
     }
+    return hasChanged;
   }
 }
 
@@ -215,6 +293,10 @@ function connectedInterface(
   return subnets.find((subnet) => {
     return (ifindex === 0 || subnet.ifindex === ifindex) && prefixContainsAddress(subnet.prefix, address);
   })?.ifindex;
+}
+
+function isConnected(resolution: NextHopResolution): boolean {
+  return resolution.reachable && resolution.via === 'connected';
 }
 
 function connected(ifindex: number, gateway: Address): NextHopResolution {

@@ -3,10 +3,16 @@
  * reaches the decision process. Works on ids and interned sets; nothing is allocated per route.
  */
 import type { Rib } from '../../bgp/rib/rib.ts';
-import type { NextHopResolution, NextHopTracker, TrackedNextHop } from '../../fib/routes/next-hops.ts';
+import { longestMatch } from '../../fib/routes/inspect.ts';
+import type {
+  NextHopResolution,
+  NextHopTracker,
+  RecursiveRoute,
+  TrackedNextHop,
+} from '../../fib/routes/next-hops.ts';
 import type { RouteTable } from '../../fib/routes/route-table.ts';
 import type { RouteNextHop } from '../../fib/routes/types.ts';
-import { type Address, FAMILIES, type Family, formatAddress } from '../net/address.ts';
+import { type Address, addressesEqual, FAMILIES, type Family, formatAddress } from '../net/address.ts';
 
 const UNRESOLVED = -1;
 
@@ -29,6 +35,7 @@ export class LearnedRoutes {
     this.#rib = rib;
     this.#routes = routes;
     this.#tracker = tracker;
+    tracker.recurseThrough((address) => this.#lookUp(address));
     rib.onNextHopInterest((address, wanted) => this.#onInterest(address, wanted));
     this.#unsubscribe = rib.subscribe({
       onLocRibChange: (family, ids, count) => this.#onChange(family, ids, count),
@@ -43,6 +50,7 @@ export class LearnedRoutes {
   /** Ends the feed; the routes that it set stay desired. */
   close(): void {
     this.#unsubscribe();
+    this.#tracker.recurseThrough(undefined);
     for (const tracked of this.#tracked.values()) tracked.release();
     this.#tracked.clear();
   }
@@ -94,6 +102,34 @@ export class LearnedRoutes {
   #onChange(family: Family, ids: Int32Array, count: number): void {
     for (let index = 0; index < count; index++) this.#write(family, ids[index] ?? -1);
     if (this.#targets.size > 64) this.#forgetUnused();
+    this.#tracker.reconsider();
+  }
+
+  #lookUp(address: Address): RecursiveRoute | undefined {
+    const { family } = address;
+    const table = this.#rib.prefixTable(family);
+    const id = longestMatch(table, address, (candidate) => {
+      return this.#recursive(this.#rib.selectedNextHopSetId(family, candidate), address) !== undefined;
+    });
+    if (id < 0) return undefined;
+    const found = this.#recursive(this.#rib.selectedNextHopSetId(family, id), address);
+    return found && { ...found, length: table.lengthOf(id) };
+  }
+
+  /** A set of next hops by which another one may be found: none of them leans on learned routes, least of all the one that asks. */
+  #recursive(setId: number, asking: Address): Omit<RecursiveRoute, 'length'> | undefined {
+    if (setId < 0) return undefined;
+    const nextHops: RouteNextHop[] = [];
+    let metric = 0;
+    for (const address of this.#rib.nextHopSet(setId)) {
+      const resolution = this.resolutionOf(address);
+      if (addressesEqual(address, asking)) return undefined;
+      if (resolution?.reachable !== true) continue;
+      if (resolution.via === 'learned') return undefined;
+      nextHops.push(...resolution.nextHops);
+      metric = Math.max(metric, resolution.metric);
+    }
+    return nextHops.length === 0 ? undefined : { nextHops, metric };
   }
 
   #write(family: Family, id: number): void {

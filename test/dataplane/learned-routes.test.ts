@@ -18,7 +18,7 @@ import {
   settle,
   withdrawal,
 } from '../unit/bgp/rib/support.ts';
-import { type Programmer, RoutesBench, show } from './routes-support.ts';
+import { type Programmer, RoutesBench, show, twoUplinks } from './routes-support.ts';
 
 /** A peer of a RIB whose session is up. */
 class Neighbour {
@@ -122,5 +122,55 @@ describe('src/agent/learned-routes in a real kernel', () => {
       p.kernel.foreign.ipv4.at(p.kernel.foreign.ipv4.table.findPrefix(prefix('203.0.113.0/24'))).length,
       1,
     );
+  });
+
+  it('next hops behind learned routes are found by them, and no route leads to itself', async () => {
+    const { host } = twoUplinks();
+    const p = await bench.programmer(host);
+    const rib = fed(p);
+    const external = new Neighbour(rib, { name: 'external', peerAs: 65001 });
+    const internal = new Neighbour(rib, { name: 'internal', address: address('192.0.2.9'), peerAs: 64500 });
+    const kernel = (text: string): string => show(host, 'route', 'show', text);
+    internal.announce(['10.1.0.0/16'], { nextHop: address('203.0.113.7') });
+    internal.announce(['2001:db8:a::/48'], { nextHop: address('2001:db8:9::7') });
+    external.announce(['203.0.113.0/24'], { nextHop: address('192.0.2.2') });
+    external.announce(['2001:db8:9::/48'], { nextHop: address('2001:db8::2') });
+    await eventually(
+      'both families are found',
+      () => p.state('10.1.0.0/16') === 'installed' && p.state('2001:db8:a::/48') === 'installed',
+    );
+    assert.match(kernel('10.1.0.0/16'), /via 192\.0\.2\.2 dev eth0/);
+    assert.match(show(host, '-6', 'route', 'show', '2001:db8:a::/48'), /via 2001:db8::2 dev eth0/);
+
+    // A longer route whose next hop is inside of it is passed over.
+    internal.announce(['203.0.113.0/25'], { nextHop: address('203.0.113.7') });
+    await eventually('it is found by the shorter one', () => p.state('203.0.113.0/25') === 'installed');
+    external.announce(['203.0.113.0/24'], { nextHop: address('198.51.100.2') });
+    await eventually('both follow', () =>
+      ['10.1.0.0/16', '203.0.113.0/25'].every((text) => kernel(text).includes('via 198.51.100.2 dev eth1')),
+    );
+    host.sh('ip route add 203.0.113.0/26 via 192.0.2.2');
+    await eventually('a longer route of the kernel wins', () =>
+      kernel('10.1.0.0/16').includes('via 192.0.2.2'),
+    );
+    host.sh('ip route del 203.0.113.0/26');
+    await eventually('and gives way', () => kernel('10.1.0.0/16').includes('via 198.51.100.2'));
+    external.withdraw(['203.0.113.0/24']);
+    await eventually('nothing is left of them', () =>
+      ['10.1.0.0/16', '203.0.113.0/25'].every((text) => kernel(text) === ''),
+    );
+
+    // Two that would need each other.
+    internal.announce(['198.18.0.0/16'], { nextHop: address('198.19.0.1') });
+    internal.announce(['198.19.0.0/16'], { nextHop: address('198.18.0.1') });
+    internal.announce(['10.2.0.0/16'], { nextHop: address('192.0.2.2') });
+    await eventually('what can be found is in', () => p.state('10.2.0.0/16') === 'installed');
+    assert.equal(kernel('198.18.0.0/16') + kernel('198.19.0.0/16'), '');
+    external.announce(['198.18.0.0/15'], { nextHop: address('192.0.2.2') });
+    await eventually('both by a third', () =>
+      ['198.18.0.0/16', '198.19.0.0/16'].every((text) => kernel(text).includes('via 192.0.2.2 dev eth0')),
+    );
+    host.sh('ip link set eth0 down');
+    await eventually('and out with its link', () => kernel('198.18.0.0/16') === '');
   });
 });
