@@ -1,9 +1,7 @@
 /** Verdicts in one line of text each, and the `--jsonl` lines that they answer: what the tables of expected verdicts are made of. */
 import assert from 'node:assert/strict';
 import { answerDecodeLine } from '../../../../../src/cli/bgp-decode.ts';
-
-/** `ctx` of an input line. */
-export type LineContext = Readonly<Record<string, unknown>>;
+import type { LineContext, Row } from '../../../bgp/wire/rows.ts';
 
 const WORDS: Readonly<Record<string, string>> = {
   valid: 'valid',
@@ -19,10 +17,7 @@ interface Route {
   readonly nextHop?: string;
 }
 
-/**
- * The answer to one line: `valid +203.0.113.0/24@192.0.2.1 -198.51.100.0/24`, `reset 3/2 406300`; announced routes with `+`, withdrawn ones
- * with `-`, path identifiers after `#`, a NOTIFICATION's data after its numbers.
- */
+/** The answer to one line, as `Row` has it. */
 export function outcome(hex: string, ctx: LineContext = {}): string {
   const line = JSON.stringify({ id: 'case', hex: hex.replace(/\s+/g, ''), ctx });
   const answer: Record<string, unknown> = JSON.parse(JSON.stringify(answerDecodeLine(line)));
@@ -54,9 +49,6 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null;
 }
 
-/** What is looked at, the message, the verdict; context where it is not the default one. */
-export type Row = readonly [name: string, hex: string, expected: string, ctx?: LineContext];
-
 /** One test for each row; two rows of a table never are the same. */
 export function tableOf(rows: readonly Row[]): void {
   const known = new Set<string>();
@@ -68,4 +60,9 @@ export function tableOf(rows: readonly Row[]): void {
       assert.equal(outcome(hex, ctx), expected.replace(/\s+/g, ' '));
     });
   }
+}
+
+/** A group of tests for each table. */
+export function tablesOf(tables: Readonly<Record<string, readonly Row[]>>): void {
+  for (const [name, rows] of Object.entries(tables)) describe(name, () => tableOf(rows));
 }
