@@ -9,7 +9,7 @@ import type { BfdStateChange } from './bfd/types.ts';
 import { Rib } from './rib/rib.ts';
 import type { RestartFlags } from './session/negotiate.ts';
 import { sessionState } from './session/state.ts';
-import { BfdLink, type BfdLoader, isFailure } from './speaker/bfd-link.ts';
+import { BfdLink, type BfdLoader, bfdStateOf, isFailure } from './speaker/bfd-link.ts';
 import type { MessageWatcher } from './speaker/capture.ts';
 import { checkPeers } from './speaker/config.ts';
 import { Deferral, type DeferralEnd, type DeferralPeer } from './speaker/deferral.ts';
@@ -165,6 +165,7 @@ export class Speaker {
       log,
       addressesOf: options.addressesOf ?? sessionAddresses,
       restartFlags: () => this.#restartFlags(),
+      bfdOf: (name) => this.#bfd.stateOf(name),
       identity: options.identity,
       onProgress: () => {
         this.#checkDeferral();
@@ -387,6 +388,7 @@ export class Speaker {
     if (isFailure(change) && peer.session.connections.length > 0) {
       peer.reset(CEASE.bfdDown, `BFD went down: ${diagnostic}`);
     }
+    peer.bfdIs(bfdStateOf(change.to, change.remoteState));
     // What kept the session down is over: no need to wait out IdleHold.
     if (change.to === 'Up') peer.resumeAfter(CEASE.bfdDown);
   }

@@ -114,9 +114,15 @@ export interface PeerConfig {
   readonly gracefulShutdown?: boolean;
   /**
    * RFC 5880: watches the peer; when BFD goes down the BGP session ends at once with 6/10 (RFC 9384). Single hop (RFC 5881), or `multihop` (RFC 5883),
-   * where `minTtl` (1..255) says how far packets may have come. A peer without BFD is used all the same
+   * where `minTtl` (1..255) says how far packets may have come. A peer without BFD is used all the same,
+   * but for one that asks for strict mode itself
    */
-  readonly bfd?: BfdTimers & { readonly multihop: boolean; readonly minTtl?: number };
+  readonly bfd?: BfdTimers & {
+    readonly multihop: boolean;
+    readonly minTtl?: number;
+    /** draft-ietf-idr-bgp-bfd-strict-mode: the session is held back until BFD is up, where the peer wants that too (capability 74) */
+    readonly strict?: boolean;
+  };
 }
 
 /**

@@ -83,6 +83,12 @@ interface EventFields {
   UpdateMsgErr: OnConnection & WithError;
   /** 29, RFC 9687 */
   SendHoldTimer_Expires: OnConnection;
+  /** draft-ietf-idr-bgp-bfd-strict-mode 4: the peer's BFD session came up */
+  BfdUp: object;
+  /** it is not up. That a session ends for it is AutomaticStop's to do */
+  BfdDown: object;
+  /** one side ended it on purpose, which is no failure (RFC 5882 4.2) */
+  BfdAdminDown: object;
   /** RFC 2918 */
   RouteRefreshMsg: OnConnection;
   /** RFC 7313 5 */
@@ -128,6 +134,9 @@ export const EVENT_NUMBERS: Readonly<Record<EventName, number | undefined>> = {
   EndOfRib: undefined,
   UpdateMsgErr: 28,
   SendHoldTimer_Expires: 29,
+  BfdUp: undefined,
+  BfdDown: undefined,
+  BfdAdminDown: undefined,
   RouteRefreshMsg: undefined,
   RouteRefreshMsgErr: undefined,
   RestartTimer_Expires: undefined,

@@ -46,6 +46,8 @@ export interface SessionConfig {
   readonly role?: { readonly local: number; readonly strict: boolean } | undefined;
   /** RFC 4271 6.3 */
   readonly enforceFirstAs?: boolean | undefined;
+  /** draft-ietf-idr-bgp-bfd-strict-mode: the session waits for BFD where the peer wants that too */
+  readonly bfdStrict?: boolean | undefined;
   /** told to the peer as they are (capabilities 73 and 75) */
   readonly identity?: { readonly host?: string; readonly softwareVersion?: string } | undefined;
 }
@@ -93,6 +95,8 @@ export interface Negotiated {
   readonly longLived: readonly LongLivedFamily[] | undefined;
   /** RFC 7313 */
   readonly enhancedRouteRefresh: boolean;
+  /** draft-ietf-idr-bgp-bfd-strict-mode 6: both sides wait for BFD */
+  readonly bfdStrict: boolean;
   /** RFC 7911: NLRI that we send carry path identifiers */
   readonly addPathSend: PerFamily<boolean>;
   readonly sent: readonly Capability[];
@@ -159,6 +163,7 @@ function optionalCapabilities(
     });
   }
   if (config.enhancedRouteRefresh === true) offered.push({ kind: 'enhanced-route-refresh' });
+  if (config.bfdStrict === true) offered.push({ kind: 'bfd-strict-mode' });
   const { longLivedGracefulRestart: longLived } = config;
   if (longLived !== undefined && config.gracefulRestart !== undefined) {
     offered.push({
@@ -219,6 +224,7 @@ export function negotiate(
         ? longLivedFamilies(received, families)
         : undefined,
     enhancedRouteRefresh: both('enhanced-route-refresh'),
+    bfdStrict: both('bfd-strict-mode'),
     addPathSend: { ipv4: addPath('ipv4').send, ipv6: addPath('ipv6').send },
     sent: sent.capabilities,
     received: received.capabilities,

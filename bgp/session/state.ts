@@ -17,6 +17,11 @@ interface ConnectionBase {
 
 export interface OpenSentConnection extends ConnectionBase {
   readonly state: 'OpenSent';
+  /**
+   * The peer's OPEN was good, and both sides hold the session back until BFD is up (draft-ietf-idr-bgp-bfd-strict-mode 8.1). `confirmed`: the peer
+   * saw it up already and sent its KEEPALIVE
+   */
+  readonly awaitsBfd?: { readonly negotiated: Negotiated; readonly confirmed: boolean };
 }
 
 /** The peer's OPEN was good. */
@@ -70,6 +75,8 @@ export interface Session {
   readonly longLived: readonly LongLivedStale[];
   /** families that were up before: our kernel has forwarded for them ever since (the F bit of later OPENs) */
   readonly established: PerFamily<boolean>;
+  /** how the peer's BFD session is; `admin-down`: ended by one of the two sides on purpose */
+  readonly bfd: 'up' | 'down' | 'admin-down';
   readonly lastReset: ResetRecord | undefined;
 }
 
@@ -88,6 +95,7 @@ export function initialSession(config: SessionConfig, restart: RestartFlags): Se
     stale: [],
     longLived: [],
     established: { ipv4: false, ipv6: false },
+    bfd: 'down',
     lastReset: undefined,
   };
 }

@@ -11,7 +11,7 @@ import { openAs, validateOpen } from '../wire/open.ts';
 import { CEASE, ERROR, MESSAGE_TYPE, OPEN_ERROR } from '../wire/registry.ts';
 import type { NotificationError } from '../wire/types.ts';
 import { survivor } from './collision.ts';
-import type { EventName, EventOf, FsmState } from './events.ts';
+import type { ConnectionId, EventName, EventOf, FsmState } from './events.ts';
 import { type Negotiated, negotiate } from './negotiate.ts';
 import {
   awaitEndOfRib,
@@ -34,6 +34,8 @@ export type Cell<N extends EventName> = (
 /** A cell for every event. */
 export type Row = { readonly [N in EventName]: Cell<N> };
 
+/** draft-ietf-idr-bgp-bfd-strict-mode 3: for how long to wait for BFD where the hold time is 0. */
+const BFD_HOLD_MS = 30_000;
 /** RFC 9687 4: the greater of 8 minutes and twice the hold time. */
 const SEND_HOLD_MIN_MS = 480_000;
 
@@ -125,7 +127,7 @@ function accepted(turn: Turn, event: EventOf<'TcpConnectionConfirmed'>): void {
  */
 function acceptedBeside(turn: Turn, event: EventOf<'TcpConnectionConfirmed'>): void {
   const abandoned = turn.session.connections.find(
-    ({ state, direction }) => state === 'OpenSent' && direction === 'incoming',
+    (other) => other.state === 'OpenSent' && other.direction === 'incoming' && other.awaitsBfd === undefined,
   );
   if (abandoned !== undefined) {
     turn.drop(abandoned, { reason: 'the peer opened another connection', loss: 'tcp' });
@@ -169,6 +171,10 @@ function holdExpired(
   connection: Connection | undefined,
 ): void {
   if (connection === undefined) return;
+  if (connection.state === 'OpenSent' && connection.awaitsBfd !== undefined) {
+    turn.failWith(connection, notification(ERROR.cease, CEASE.bfdDown), 'BFD did not come up');
+    return;
+  }
   turn.failWith(connection, notification(ERROR.holdTimerExpired, 0), 'hold timer expired');
 }
 
@@ -256,6 +262,10 @@ function collisionDump(
 /** OpenSent, event 19. */
 function openReceived(turn: Turn, event: EventOf<'BGPOpen'>, connection: Connection | undefined): void {
   if (connection === undefined || connection.state !== 'OpenSent') return;
+  if (connection.awaitsBfd !== undefined) {
+    turn.failUnexpected(connection, 'OPEN', MESSAGE_TYPE.open);
+    return;
+  }
   turn.learnAs(openAs(event.open));
   const { config } = turn.session;
   const verdict = validateOpen(event.open, {
@@ -280,6 +290,16 @@ function openReceived(turn: Turn, event: EventOf<'BGPOpen'>, connection: Connect
   }
   if (!resolveCollision(turn, connection, negotiated)) return;
   turn.cancelDial();
+  if (negotiated.bfdStrict && turn.session.bfd === 'down') {
+    turn.replace({ ...connection, awaitsBfd: { negotiated, confirmed: false } });
+    awaitBfd(turn, connection.id, negotiated);
+    return;
+  }
+  openConfirmed(turn, connection, negotiated);
+}
+
+/** The peer's OPEN was good, and nothing holds the session back. */
+function openConfirmed(turn: Turn, connection: Connection, negotiated: Negotiated): NegotiatedConnection {
   const next: NegotiatedConnection = {
     id: connection.id,
     direction: connection.direction,
@@ -292,6 +312,52 @@ function openReceived(turn: Turn, event: EventOf<'BGPOpen'>, connection: Connect
   startKeepalive(turn, next);
   if (negotiated.holdTimeSec > 0) restartHold(turn, next);
   else turn.stopOn(next.id, 'hold');
+  return next;
+}
+
+/** The hold time bounds the wait for BFD. */
+function awaitBfd(turn: Turn, connection: ConnectionId, { holdTimeSec }: Negotiated): void {
+  turn.startOn(connection, 'hold', holdTimeSec > 0 ? holdTimeSec * 1000 : BFD_HOLD_MS, false);
+}
+
+/** OpenSent, event 26: an error, unless it is BFD that keeps us here while the peer goes on. */
+function keepaliveInOpenSent(
+  turn: Turn,
+  _event: EventOf<'KeepAliveMsg'>,
+  connection: Connection | undefined,
+): void {
+  if (connection?.state !== 'OpenSent') return;
+  const { awaitsBfd } = connection;
+  if (awaitsBfd === undefined) {
+    turn.failUnexpected(connection, 'KEEPALIVE', MESSAGE_TYPE.keepalive);
+    return;
+  }
+  turn.replace({ ...connection, awaitsBfd: { ...awaitsBfd, confirmed: true } });
+  awaitBfd(turn, connection.id, awaitsBfd.negotiated);
+}
+
+function bfdDown(turn: Turn): void {
+  turn.session.bfd = 'down';
+}
+
+function bfdUp(turn: Turn): void {
+  turn.session.bfd = 'up';
+  goOnWithoutBfd(turn);
+}
+
+function bfdAdminDown(turn: Turn): void {
+  turn.session.bfd = 'admin-down';
+  goOnWithoutBfd(turn);
+}
+
+/** Sessions that waited for BFD wait no longer. */
+function goOnWithoutBfd(turn: Turn): void {
+  for (const connection of turn.session.connections) {
+    if (connection.state !== 'OpenSent' || connection.awaitsBfd === undefined) continue;
+    const { negotiated, confirmed } = connection.awaitsBfd;
+    const next = openConfirmed(turn, connection, negotiated);
+    if (confirmed) establish(turn, next);
+  }
 }
 
 /** Whether `connection`, whose OPEN just came, stays. Its identifier is the peer's, so a rival in OpenSent can be judged too. */
@@ -322,7 +388,10 @@ function resolveCollision(turn: Turn, connection: Connection, negotiated: Negoti
 
 /** OpenConfirm, event 26. */
 function established(turn: Turn, _event: EventOf<'KeepAliveMsg'>, connection: Connection | undefined): void {
-  if (connection === undefined || connection.state !== 'OpenConfirm') return;
+  if (connection?.state === 'OpenConfirm') establish(turn, connection);
+}
+
+function establish(turn: Turn, connection: NegotiatedConnection): void {
   if (establishedConnection(turn.session) !== undefined) {
     turn.dumpCollision(connection);
     return;
@@ -406,6 +475,9 @@ const RUNNING = {
   AutomaticStart: ignore,
   AutomaticStop: automaticStop,
   IdleHoldTimer_Expires: ignore,
+  BfdUp: bfdUp,
+  BfdDown: bfdDown,
+  BfdAdminDown: bfdAdminDown,
   RestartTimer_Expires: restartTimeOver,
   StaleTimer_Expires: staleTimeOver,
   StaleForgotten: forgetStale,
@@ -440,6 +512,9 @@ export const TABLE: Readonly<Record<FsmState, Row>> = {
     Tcp_CR_Acked: dialledWhileIdle,
     TcpConnectionConfirmed: acceptedWhileIdle,
     TcpConnectionFails: parkedLost,
+    BfdUp: bfdUp,
+    BfdDown: bfdDown,
+    BfdAdminDown: bfdAdminDown,
     RestartTimer_Expires: restartTimeOver,
     StaleTimer_Expires: staleTimeOver,
     StaleForgotten: forgetStale,
@@ -468,7 +543,7 @@ export const TABLE: Readonly<Record<FsmState, Row>> = {
     SendHoldTimer_Expires: ignore,
     BGPOpen: openReceived,
     NotifMsgVerErr: notifiedVersion,
-    KeepAliveMsg: unexpected('KEEPALIVE', MESSAGE_TYPE.keepalive),
+    KeepAliveMsg: keepaliveInOpenSent,
     UpdateMsg: unexpected('UPDATE', MESSAGE_TYPE.update),
     EndOfRib: ignore,
     RouteRefreshMsg: unexpected('ROUTE-REFRESH', MESSAGE_TYPE.routeRefresh),

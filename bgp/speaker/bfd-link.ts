@@ -2,6 +2,8 @@
  * The BFD sessions of a speaker's peers. BFD itself is loaded with the first peer that asks for it. A session that was up and goes down for any
  * reason but the peer's own wish is told of; one that never comes up (the peer has no BFD) holds nothing up.
  */
+
+import type { BfdState } from '../bfd/packet.ts';
 import type { BfdHandle, BfdSessionConfig, BfdStateChange, BfdStatus } from '../bfd/types.ts';
 import type { PeerConfig } from '../types.ts';
 
@@ -69,6 +71,12 @@ export class BfdLink {
     this.#watched.delete(peer);
   }
 
+  /** What the BGP session need know of it: a BFD session that there is not is down. */
+  stateOf(peer: string): 'up' | 'down' | 'admin-down' {
+    const status = this.status(peer);
+    return status === undefined ? 'down' : bfdStateOf(status.state, status.remote?.state);
+  }
+
   status(peer: string): BfdStatus | undefined {
     return this.#watched.get(peer)?.handle?.status();
   }
@@ -104,6 +112,12 @@ export class BfdLink {
   }
 }
 
+/** Whether BFD vouches for the peer, does not, or was taken out of service by one of the two sides. */
+export function bfdStateOf(state: BfdState, remote: BfdState | undefined): 'up' | 'down' | 'admin-down' {
+  if (state === 'Up') return 'up';
+  return state === 'AdminDown' || remote === 'AdminDown' ? 'admin-down' : 'down';
+}
+
 /** RFC 5882 3.2: a peer that ends BFD on purpose has not failed. */
 export function isFailure({ from, to, remoteState }: BfdStateChange): boolean {
   return from === 'Up' && to === 'Down' && remoteState !== 'AdminDown';
@@ -112,8 +126,9 @@ export function isFailure({ from, to, remoteState }: BfdStateChange): boolean {
 function sessionConfig(peer: PeerConfig): BfdSessionConfig | undefined {
   const { bfd, address, localAddress, interface: device, adminDown } = peer;
   if (bfd === undefined || adminDown) return undefined;
+  const { strict: _, ...timing } = bfd;
   return {
-    ...bfd,
+    ...timing,
     peer: address,
     ...(localAddress !== undefined && { local: localAddress }),
     ...(device !== undefined && !bfd.multihop && { interface: device }),

@@ -164,6 +164,7 @@ export function sessionConfig(
     addPath: addPath && { ipv4: paths('ipv4'), ipv6: paths('ipv6') },
     role: peer.role && { local: ROLE_NUMBERS[peer.role.local], strict: peer.role.strict },
     enforceFirstAs: peer.enforceFirstAs,
+    bfdStrict: peer.bfd?.strict,
     acceptedAs: peer.acceptedAs,
     identity,
     localAs: peer.localAs,
@@ -211,6 +212,7 @@ export function resettingChanges(from: PeerConfig, to: PeerConfig): readonly str
   const changed: string[] = RESETTING.filter((field) => !same(from, to, field));
   // Another key can be put under a connection, but a connection without any cannot get one.
   if ((from.password === undefined) !== (to.password === undefined)) changed.push('password');
+  if ((from.bfd?.strict ?? false) !== (to.bfd?.strict ?? false)) changed.push('bfd.strict');
   return changed;
 }
 

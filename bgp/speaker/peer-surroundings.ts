@@ -1,6 +1,7 @@
 /** What the parts of a peer have in common: what surrounds all peers of a speaker, and what is counted for each. */
 import type { Rib } from '../rib/rib.ts';
 import type { RestartFlags } from '../session/negotiate.ts';
+import type { Session } from '../session/state.ts';
 import type { Channel, Network } from '../transport/channel.ts';
 import type { Clock } from '../transport/clock.ts';
 import type { SessionAddresses } from '../transport/host-addresses.ts';
@@ -27,6 +28,8 @@ export interface PeerSurroundings {
   readonly identity?: { readonly host?: string; readonly softwareVersion?: string } | undefined;
   /** what OPENs that leave now say of our restart */
   readonly restartFlags: () => RestartFlags;
+  /** how a peer's BFD session is at this moment */
+  readonly bfdOf: (peer: string) => Session['bfd'];
   /** the session came up or went, or sent an End-of-RIB */
   readonly onProgress: () => void;
 }

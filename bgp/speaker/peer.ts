@@ -143,6 +143,11 @@ export class Peer {
     this.dispatch({ type: 'AutomaticStop', error: notification(ERROR.cease, subcode), reason });
   }
 
+  /** How the peer's BFD session is now: with strict mode the BGP session waits for it. */
+  bfdIs(bfd: Session['bfd']): void {
+    this.dispatch({ type: BFD_EVENTS[bfd] });
+  }
+
   /** Ends the wait in Idle if a Cease with this subcode, ours or the peer's, was its cause. */
   resumeAfter(subcode: number): void {
     const { base, lastReset } = this.#session;
@@ -241,6 +246,10 @@ export class Peer {
   /** Runs an event; one that comes up while another runs waits its turn. */
   dispatch(event: SessionEvent, delivery?: Delivery): void {
     if (this.#removed) return;
+    if (event.type === 'BGPOpen' && this.#config.bfd?.strict === true) {
+      const bfd = this.#around.bfdOf(this.#config.name);
+      this.#queue.push({ event: { type: BFD_EVENTS[bfd] }, delivery: undefined });
+    }
     this.#queue.push({ event, delivery });
     if (this.#running) return;
     this.#running = true;
@@ -335,3 +344,9 @@ export class Peer {
     return jitter ? jittered(delayMs, this.#around.random) : delayMs;
   }
 }
+
+const BFD_EVENTS = {
+  up: 'BfdUp',
+  down: 'BfdDown',
+  'admin-down': 'BfdAdminDown',
+} as const satisfies Readonly<Record<Session['bfd'], SessionEvent['type']>>;

@@ -16,12 +16,10 @@ interface Row<K extends Capability['kind']> {
 
 type KnownKind = Exclude<Capability['kind'], 'unknown'>;
 
+type FlagKind = 'route-refresh' | 'enhanced-route-refresh' | 'extended-message' | 'bfd-strict-mode';
+
 /** The bare form of a capability without a value. */
-function flagRow<K extends 'route-refresh' | 'enhanced-route-refresh' | 'extended-message'>(
-  code: number,
-  name: string,
-  capability: KindOf<K>,
-): Row<K> {
+function flagRow<K extends FlagKind>(code: number, name: string, capability: KindOf<K>): Row<K> {
   return {
     code,
     name,
@@ -47,6 +45,8 @@ const ROWS: { readonly [K in KnownKind]: Row<K> } = {
   }),
   // RFC 8654 3
   'extended-message': flagRow(CAPABILITY.extendedMessage, 'Extended Message', { kind: 'extended-message' }),
+  // draft-ietf-idr-bgp-bfd-strict-mode 5
+  'bfd-strict-mode': flagRow(CAPABILITY.bfdStrictMode, 'BFD Strict Mode', { kind: 'bfd-strict-mode' }),
   // RFC 8950 4
   'extended-next-hop': {
     code: CAPABILITY.extendedNextHop,

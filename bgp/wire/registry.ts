@@ -79,6 +79,7 @@ export const CAPABILITY = {
   enhancedRouteRefresh: 70,
   longLivedGracefulRestart: 71,
   fqdn: 73,
+  bfdStrictMode: 74,
   softwareVersion: 75,
 } as const;
 

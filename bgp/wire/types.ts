@@ -176,6 +176,7 @@ export type Capability =
       }[];
     }
   | { readonly kind: 'fqdn'; readonly host: string; readonly domain: string }
+  | { readonly kind: 'bfd-strict-mode' }
   | { readonly kind: 'software-version'; readonly version: string }
   | { readonly kind: 'unknown'; readonly code: number; readonly value: Uint8Array };
 

@@ -98,6 +98,9 @@ export const EVENTS: { readonly [N in EventName]: Extract<SessionEvent, { type: 
   UpdateMsg: { type: 'UpdateMsg', connection: 1 },
   UpdateMsgErr: { type: 'UpdateMsgErr', connection: 1, error: notification(3, 1), reason: 'list' },
   SendHoldTimer_Expires: { type: 'SendHoldTimer_Expires', connection: 1 },
+  BfdUp: { type: 'BfdUp' },
+  BfdDown: { type: 'BfdDown' },
+  BfdAdminDown: { type: 'BfdAdminDown' },
   RouteRefreshMsg: { type: 'RouteRefreshMsg', connection: 1 },
   RouteRefreshMsgErr: {
     type: 'RouteRefreshMsgErr',

@@ -23,6 +23,7 @@ const STATUS: BfdStatus = {
 class Watch implements BfdSessions {
   loads = 0;
   readonly log: string[] = [];
+  state: BfdStatus['state'] = 'Up';
   #onState: ((change: BfdStateChange) => void) | undefined;
 
   readonly load = async (): Promise<BfdSessions> => {
@@ -36,7 +37,7 @@ class Watch implements BfdSessions {
     );
     this.#onState = onState;
     return {
-      status: () => STATUS,
+      status: () => ({ ...STATUS, state: this.state }),
       update: (timers: BfdTimers) => void this.log.push(`update ${timers.minTxMs}`),
       remove: () => void this.log.push('remove'),
     };
@@ -47,6 +48,7 @@ class Watch implements BfdSessions {
   }
 
   change(change: Partial<BfdStateChange>): void {
+    this.state = change.to ?? 'Down';
     this.#onState?.({ from: 'Up', to: 'Down', diagnostic: 1, remoteState: 'Up', at: 0, ...change });
   }
 }
@@ -88,6 +90,32 @@ describe('peers under BFD', () => {
     assert.deepEqual([error?.code, error?.subcode], [6, 10]);
     world.clock.until('back', () => stateOf(one) === 'Established');
     assert.ok(one.events.some((event) => event.type === 'bfd' && event.change.to === 'Down'));
+  });
+
+  it('in strict mode on both sides BGP waits for BFD, and ends with it', async () => {
+    const world = new World();
+    const watches = [new Watch(), new Watch()] as const;
+    const strict = { graceful: false, bfd: { ...BFD, strict: true }, holdTimeSec: 30 };
+    const one = world.host(1, strict, { loadBfd: watches[0].load });
+    const two = world.host(2, strict, { loadBfd: watches[1].load });
+    const hosts = [one, two];
+    for (const watch of watches) watch.state = 'Down';
+    for (const { speaker } of hosts) speaker.start();
+    for (let turn = 0; turn < 5; turn++) await Promise.resolve();
+    world.clock.advance(10_000);
+    assert.deepEqual(hosts.map(stateOf), ['OpenSent', 'OpenSent']);
+    watches[0].change({ from: 'Init', to: 'Up' });
+    world.clock.advance(5000);
+    assert.deepEqual(hosts.map(stateOf), ['OpenConfirm', 'OpenSent']);
+    watches[1].change({ from: 'Init', to: 'Up' });
+    world.clock.until('both up', () => hosts.every((host) => stateOf(host) === 'Established'));
+    watches[0].change({});
+    assert.notEqual(stateOf(one), 'Established');
+    // It does not come back without BFD, however long that takes: the wait ends with 6/10, over and over.
+    world.clock.advance(100_000);
+    assert.ok(hosts.every((host) => stateOf(host) !== 'Established'));
+    watches[0].change({ from: 'Init', to: 'Up' });
+    world.clock.until('both up again', () => hosts.every((host) => stateOf(host) === 'Established'));
   });
 
   it('BGP starts again with BFD, without waiting for IdleHold; but not when it was stopped for another reason', async () => {
