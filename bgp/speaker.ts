@@ -121,6 +121,7 @@ export class Speaker {
   readonly #dynamic = new Map<Peer, DynamicPeers>();
   #started = false;
   #configured = false;
+  #isChanging = false;
   #stopped = false;
 
   constructor(options: SpeakerOptions) {
@@ -217,6 +218,8 @@ export class Speaker {
    */
   setPeers(configs: readonly PeerConfig[]): void {
     checkPeers(configs);
+    // A peer that goes may come again under another address: selection waits for it.
+    this.#isChanging = true;
     const wanted = new Map(configs.map((config) => [config.name, config]));
     for (const peer of [...this.#peers.values()]) {
       const config = wanted.get(peer.config.name);
@@ -241,6 +244,7 @@ export class Speaker {
     }
     this.#prepareListeners();
     this.#configured = true;
+    this.#isChanging = false;
     if (this.#started) this.#startPeers(added);
   }
 
@@ -484,7 +488,7 @@ export class Speaker {
   }
 
   #checkDeferral(): void {
-    if (this.#stopped || this.#deferral.pending.size === 0) return;
+    if (this.#stopped || this.#isChanging || this.#deferral.pending.size === 0) return;
     const now = this.#clock.now();
     const peers = [...this.#peers.values()].map((peer) => deferralPeer(peer, now));
     for (const { family, why } of this.#deferral.check(peers, now)) {

@@ -21,6 +21,10 @@ import type { NotificationError, PathAttributes } from './wire/types.ts';
 export interface PeerConfig {
   /** unique name; the agent uses the peer's address text */
   readonly name: string;
+  /**
+   * Of an unnumbered peer the link-local address of the neighbour on `interface`, as its owner has found it; :: while it is not known: the peer
+   * then waits, passive
+   */
   readonly address: Address;
   /** TCP port to dial, 1..65535 */
   readonly port: number;

@@ -1,5 +1,5 @@
 /** Checking peer configurations, and what a change of one asks for. */
-import { addressesEqual, FAMILIES, type Family, isLinkLocal } from '../../src/net/address.ts';
+import { addressesEqual, FAMILIES, type Family, isLinkLocal, isUnspecified } from '../../src/net/address.ts';
 import type { RestartFlags, SessionConfig } from '../session/negotiate.ts';
 import type { PeerConfig, PeerRole } from '../types.ts';
 import { ROLE } from '../wire/registry.ts';
@@ -104,6 +104,12 @@ function checkPeer(peer: PeerConfig): void {
     'interface',
     peer.interface !== undefined || peer.address.family === 'ipv4' || !isLinkLocal(peer.address),
     'given for a link-local peer address: it is the scope of the address',
+  );
+  check(
+    'address',
+    !isUnspecified(peer.address) ||
+      (peer.address.family === 'ipv6' && peer.interface !== undefined && peer.passive && peer.bfd === undefined),
+    'that of a host; :: only with an interface, passive and without BFD, until the neighbour there is known',
   );
   const internal = peer.localAs === peer.peerAs;
   check('routeReflectorClient', peer.routeReflectorClient !== true || internal, 'of an iBGP peer');
