@@ -108,7 +108,10 @@ function checkPeer(peer: PeerConfig): void {
   check(
     'address',
     !isUnspecified(peer.address) ||
-      (peer.address.family === 'ipv6' && peer.interface !== undefined && peer.passive && peer.bfd === undefined),
+      (peer.address.family === 'ipv6' &&
+        peer.interface !== undefined &&
+        peer.passive &&
+        peer.bfd === undefined),
     'that of a host; :: only with an interface, passive and without BFD, until the neighbour there is known',
   );
   const internal = peer.localAs === peer.peerAs;
