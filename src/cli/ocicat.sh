@@ -49,6 +49,11 @@ fi
 
 if [ -f "$here/main.ts" ]; then
   program=$here/main.ts
+  # What Node makes of the sources is kept, so that a start need not load the compiler: a quarter of the memory of an idle process.
+  if [ -w "$folder/node_modules" ] && [ -z "${NODE_COMPILE_CACHE:-}" ]; then
+    NODE_COMPILE_CACHE=$folder/node_modules/.cache/ocicat
+    export NODE_COMPILE_CACHE
+  fi
 else
   program=${here%/src/cli}/dist/src/cli/main.js
   if [ ! -f "$program" ]; then
@@ -69,4 +74,5 @@ if [ "$atomic" = no ] && ! "$node" --version >/dev/null; then
   echo "ocicat: its Node does not run on this machine; it needs libatomic.so.1 (Debian: apt-get install libatomic1)" >&2
   exit 127
 fi
-exec "$node" "$program" "$@"
+# New objects die young here; the default of 16 MiB for them is memory that stays taken after a burst.
+exec "$node" --max-semi-space-size=4 "$program" "$@"
