@@ -180,6 +180,9 @@ export const bgpAnnotations = z.object({
     .optional()
     .describe('milliseconds between BFD packets, both ways; default 300'),
   'bfd-multiplier': integer(1, 255).optional().describe('packets missed in a row; default 3'),
+  'bfd-strict': flag()
+    .optional()
+    .describe('the session waits for BFD to come up, where the peer asks for that too (capability 74)'),
   role: oneOf('provider', 'rs', 'rs-client', 'customer', 'peer')
     .optional()
     .describe('RFC 9234, eBGP: what we are to the peer'),
@@ -274,7 +277,7 @@ export function settingConflicts(settings: BgpSettings): Problem[] {
     refuse('role-strict', 'needs role');
   if (settings['add-path-max'] !== undefined && !['send', 'both'].includes(settings['add-path'] ?? ''))
     refuse('add-path-max', 'needs add-path "send" or "both"');
-  for (const name of ['bfd-interval', 'bfd-multiplier'] as const)
+  for (const name of ['bfd-interval', 'bfd-multiplier', 'bfd-strict'] as const)
     if (settings[name] !== undefined && settings.bfd !== true) refuse(name, 'needs bfd "true"');
   const limited = settings['max-prefix-ipv4'] !== undefined || settings['max-prefix-ipv6'] !== undefined;
   for (const name of [

@@ -137,6 +137,7 @@ function bfdOf(base: PeerBase): Pick<PeerConfig, 'bfd'> {
       minRxMs: interval,
       multiplier: settings['bfd-multiplier'] ?? BFD_MULTIPLIER,
       multihop: !connected,
+      ...(settings['bfd-strict'] === true && { strict: true }),
       ...(!connected && minTtl !== undefined && { minTtl }),
     },
   };
