@@ -5,7 +5,6 @@ import { PcapPackets, pcapHeader } from '../../../bgp/capture/pcap-writer.ts';
 import type { CapturedRow } from '../../api/views.ts';
 import { parseAddress } from '../../net/address.ts';
 import { type CommandContext, CommandFailure, EXIT } from '../context.ts';
-import { renderMessage } from '../decode/file.ts';
 import { type OutputForm, outputOption } from '../output/emit.ts';
 
 interface CaptureOptions {
@@ -72,6 +71,7 @@ async function printer(
     const { stringify } = await import('yaml');
     return (row) => terminal.out(`---\n${stringify(row)}`);
   }
+  const { renderMessage } = await import('../decode/file.ts');
   return (row) => {
     const { at, verdict, earlier } = row;
     const { from, to } = endsOf(row);

@@ -1,13 +1,7 @@
-/** `ocicat bgp decode`: its options, and which of hexadecimal text, capture and dump it was given. */
-import { existsSync } from 'node:fs';
+/** `ocicat bgp decode`: its options. What it does is loaded when it runs. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { captureFormat } from '../../../bgp/capture/read.ts';
-import type { VerdictContext } from '../../../bgp/wire/verdict.ts';
-import { contextOf, contextSchema, parseHex, runDecode } from '../bgp-decode.ts';
-import { type CommandContext, CommandFailure, EXIT } from '../context.ts';
-import type { OutputForm } from '../output/emit.ts';
-import { outputOption } from '../output/emit.ts';
-import { type FileForm, readBinary, runDecodeFile, unpacked } from './file.ts';
+import type { CommandContext } from '../context.ts';
+import { type OutputForm, outputOption } from '../output/emit.ts';
 
 const FAMILY_NAMES: Readonly<Record<string, readonly string[]>> = {
   none: [],
@@ -18,7 +12,8 @@ const FAMILY_NAMES: Readonly<Record<string, readonly string[]>> = {
   all: ['ipv4-unicast', 'ipv6-unicast'],
 };
 
-interface DecodeOptions {
+/** As commander reads them. */
+export interface DecodeOptions {
   readonly jsonl?: boolean;
   readonly file?: string;
   readonly brief?: boolean;
@@ -76,74 +71,10 @@ export function registerDecode(bgp: Command, context: CommandContext): void {
       '\nIn a file, what its OPEN messages or records tell of a session goes before these options.' +
         '\nExit code: 1 for a damaged file or one without BGP, 2 for input that is neither hexadecimal text nor such a file.',
     )
-    .action((words: string[], options: DecodeOptions) => decode(context, words, options));
-}
-
-async function decode(
-  context: CommandContext,
-  words: readonly string[],
-  options: DecodeOptions,
-): Promise<void> {
-  const { terminal } = context;
-  const [only] = words;
-  const isFileName =
-    words.length === 1 && only !== undefined && parseHex(only) === undefined && existsSync(only);
-  const path = options.file ?? (isFileName ? only : undefined);
-  if (path === undefined && (options.jsonl === true || words.length > 0)) {
-    await runDecode(
-      terminal,
-      words,
-      options.jsonl === true,
-      process.stdin,
-      contextFrom(options),
-      options.output,
-    );
-    return;
-  }
-  const name = path === undefined || path === '-' ? 'standard input' : path;
-  const packed = name === 'standard input' ? await readStandardInput() : readBinary(name);
-  const octets = unpacked(packed, name);
-  if (captureFormat(octets) === undefined) {
-    const text = new TextDecoder().decode(octets.subarray(0, TEXT_OCTETS_MAX));
-    if (parseHex(text) === undefined && name !== 'standard input') {
-      throw new CommandFailure(
-        `${name} is neither a packet capture, nor an MRT file, nor hexadecimal text`,
-        EXIT.usage,
-      );
-    }
-    await runDecode(terminal, [text], false, process.stdin, contextFrom(options), options.output);
-    return;
-  }
-  await runDecodeFile(terminal, octets, name, formOf(options), {
-    port: options.port,
-    otherwise: contextFrom(options),
-  });
-}
-
-/** More than any message in hexadecimal, white space included. */
-const TEXT_OCTETS_MAX = 1 << 20;
-
-function formOf({ jsonl, brief, output }: DecodeOptions): FileForm {
-  if (jsonl === true) return 'lines';
-  return brief === true && output === 'table' ? 'brief' : output;
-}
-
-function contextFrom(options: DecodeOptions): VerdictContext {
-  const { phase, peer, localAs, peerAs, as4, extmsg, extnh, addpath, families } = options;
-  const given = { phase, peer, localAs, peerAs, as4, extmsg, extnh, addpath, families };
-  const parsed = contextSchema.safeParse({
-    ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
-    // An internal peer has our own AS.
-    ...(peer === 'ibgp' && { localAs: localAs ?? peerAs ?? 65000, peerAs: peerAs ?? localAs ?? 65000 }),
-    enforceFirstAs: options.enforceFirstAs === true,
-    rejectAsSets: options.rejectAsSets === true,
-  });
-  if (parsed.success) return contextOf(parsed.data);
-  const [issue] = parsed.error.issues;
-  throw new CommandFailure(
-    `${issue?.path.join('.') ?? 'options'}: ${issue?.message ?? 'not valid'}`,
-    EXIT.usage,
-  );
+    .action(async (words: string[], options: DecodeOptions) => {
+      const { decode } = await import('./action.ts');
+      await decode(context, words, options);
+    });
 }
 
 function parseFamilies(text: string): string[] {
@@ -159,10 +90,4 @@ function parseFamilies(text: string): string[] {
 function parseNumber(text: string): number {
   if (!/^\d{1,10}$/.test(text)) throw new InvalidArgumentError('a number is expected.');
   return Number(text);
-}
-
-async function readStandardInput(): Promise<Uint8Array> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk));
-  return Buffer.concat(chunks);
 }
