@@ -2,208 +2,123 @@
  * What a BGPPeer can say beyond Calico's fields: `ocicat.dev/NAME` annotations. On a BGPConfiguration (`default` or `node.NAME`) they hold for
  * the node-to-node mesh. This is the one schema of them; values are texts, as in all annotations.
  */
-import { z } from 'zod';
-import type { Family } from '../net/address.ts';
-import { type Prefix, parsePrefix, prefixContains } from '../net/prefix.ts';
-import { checkName, parseDurationMs } from './scalars.ts';
 import type { Problem } from './schema.ts';
+import {
+  absolutePath,
+  families,
+  flag,
+  integer,
+  interfaceName,
+  oneOf,
+  peerName,
+  prefixes,
+  remoteAs,
+  type Setting,
+  seconds,
+  setting,
+  type ValuesOf,
+} from './settings.ts';
 
 const PREFIX = 'ocicat.dev/';
 
-const flag = () =>
-  z.enum(['true', 'false'], 'must be "true" or "false"').transform((value) => value === 'true');
-
-const integer = (min: number, max: number, expected = `an integer from ${min} to ${max}`) =>
-  z
-    .string()
-    .regex(/^\d{1,10}$/, `must be ${expected}`)
-    .transform(Number)
-    .refine((value) => value >= min && value <= max, `must be ${expected}`);
-
-/** Whole seconds, `90`, or a duration, `90s`, `1m30s`. */
-const seconds = (min: number, max: number, also?: number) => {
-  const expected = `${also === undefined ? '' : `${also} or `}${min} to ${max} seconds, such as ${Math.min(max, 90)} or ${Math.min(max, 90)}s`;
-  return z
-    .string()
-    .transform((value) =>
-      /^\d+$/.test(value) ? Number(value) : (parseDurationMs(value) ?? Number.NaN) / 1000,
-    )
-    .refine(
-      (value) => Number.isInteger(value) && ((value >= min && value <= max) || value === also),
-      `must be ${expected}`,
-    );
-};
-
-const FAMILY_NAMES: Readonly<Record<string, Family>> = {
-  'ipv4-unicast': 'ipv4',
-  'ipv6-unicast': 'ipv6',
-  ipv4: 'ipv4',
-  ipv6: 'ipv6',
-};
-
-const families = () =>
-  z.string().transform((value, context): readonly Family[] => {
-    const found: Family[] = [];
-    for (const name of value.split(',').map((each) => each.trim())) {
-      const family = FAMILY_NAMES[name];
-      if (family !== undefined && !found.includes(family)) found.push(family);
-      else
-        context.addIssue(`must be ipv4-unicast, ipv6-unicast or both with a comma between; "${name}" is not`);
-    }
-    return found;
-  });
-
-/** Whose AS number is taken: 'internal' is ours, 'external' any other. */
-export type RemoteAs = 'internal' | 'external' | readonly number[];
-
-const AS_NUMBERS_MAX = 64;
-
-const remoteAs = () =>
-  z.string().transform((value, context): RemoteAs => {
-    if (value === 'internal' || value === 'external') return value;
-    const numbers = value.split(',').map((each) => each.trim());
-    const valid = (text: string): boolean =>
-      /^\d{1,10}$/.test(text) && Number(text) >= 1 && Number(text) <= 4294967295;
-    if (numbers.length <= AS_NUMBERS_MAX && numbers.every(valid)) return [...new Set(numbers.map(Number))];
-    context.addIssue(
-      `must be internal, external, or AS numbers from 1 to 4294967295 with commas between, up to ${AS_NUMBERS_MAX}`,
-    );
-    return [];
-  });
-
-const RANGES_MAX = 64;
-
-const prefixes = () =>
-  z.string().transform((value, context): readonly Prefix[] => {
-    const found: Prefix[] = [];
-    for (const text of value.split(',').map((each) => each.trim())) {
-      const prefix = parsePrefix(text);
-      if (prefix === undefined)
-        context.addIssue(
-          `must be prefixes with commas between, such as 10.0.0.0/24,2001:db8::/64; "${text}" is none`,
-        );
-      else if (found.some((other) => prefixContains(other, prefix) || prefixContains(prefix, other)))
-        context.addIssue(`must be prefixes that do not overlap; "${text}" does`);
-      else found.push(prefix);
-    }
-    if (found.length > RANGES_MAX) context.addIssue(`must be ${RANGES_MAX} prefixes at most`);
-    return found;
-  });
-
-const resourceName = () =>
-  z.string().transform((value, context) => {
-    const fault = checkName(value);
-    if (fault !== undefined) context.addIssue(`must be the name of a BGPPeer: ${fault}`);
-    return value;
-  });
-
-const interfaceName = () =>
-  z.string().regex(/^[^\s/%]{1,15}$/, 'must be the name of an interface, up to 15 characters');
-
-const oneOf = <const T extends readonly string[]>(...values: T) =>
-  z.enum(values, `must be one of ${values.join(', ')}`);
-
 /** Names, values and meaning. Absent ones leave what Calico's fields and the agent's defaults say. */
-export const bgpAnnotations = z.object({
-  template: flag()
-    .optional()
-    .describe('makes this BGPPeer a peer group: no session by itself; others name it in `peer-group`'),
-  'peer-group': resourceName()
-    .optional()
-    .describe(
-      'what this BGPPeer does not say (fields and annotations, not whom and where) is taken from that one',
-    ),
-  'listen-range': prefixes()
-    .optional()
-    .describe(
-      'in place of peerIP: whoever dials us from these prefixes is a peer, until its session is gone',
-    ),
-  'listen-limit': integer(1, 65535)
-    .optional()
-    .describe('sessions from `listen-range` at a time; default 100'),
-  'remote-as': remoteAs()
-    .optional()
-    .describe('in place of asNumber: any of these AS numbers, `external` (any but ours) or `internal`'),
-  families: families().optional().describe('address families; default: that of the peer address'),
-  'password-file': z
-    .string()
-    .startsWith('/', 'must be an absolute path')
-    .optional()
-    .describe(
-      'file on the host with the TCP MD5 key (RFC 2385); only its owner, root, may read it; followed when it changes',
-    ),
-  'hold-time': seconds(3, 65535, 0).optional().describe('hold time to offer, in seconds; default 90'),
-  'keepalive-time': seconds(1, 21845)
-    .optional()
-    .describe('seconds between KEEPALIVEs at most; default a third of the hold time'),
-  'connect-retry': seconds(1, 3600).optional().describe('seconds before the second dial; doubles; default 2'),
-  'connect-retry-max': seconds(1, 3600).optional().describe('its cap; default 30'),
-  passive: flag().optional().describe('waits for the peer to dial'),
-  shutdown: flag().optional().describe('administratively down: never dials, refuses connections'),
-  interface: interfaceName()
-    .optional()
-    .describe('binds the session to this interface; needed for a link-local peer'),
-  ttl: integer(1, 255).optional().describe('TTL of what is sent; default 1 for a connected peer, else 64'),
-  'graceful-restart': oneOf('on', 'off', 'notification')
-    .optional()
-    .describe('RFC 4724, with "notification" also RFC 8538; default on'),
-  'long-lived-graceful-restart': seconds(1, 0xffffff)
-    .optional()
-    .describe('RFC 9494: stale time in seconds, ours and the most that is granted to the peer; default none'),
-  'graceful-shutdown': flag()
-    .optional()
-    .describe('RFC 8326: what the peer gets is tagged 65535:0, so that it looks for other ways'),
-  'max-prefix-ipv4': integer(1, 0xffffffff)
-    .optional()
-    .describe('how many IPv4 prefixes are taken from the peer'),
-  'max-prefix-ipv6': integer(1, 0xffffffff)
-    .optional()
-    .describe('how many IPv6 prefixes are taken from the peer'),
-  'max-prefix-count': oneOf('received', 'accepted')
-    .optional()
-    .describe('counts before or after import filters; default received'),
-  'max-prefix-warning': integer(1, 100).optional().describe('warns at this percentage; default 75'),
-  'max-prefix-action': oneOf('warn', 'discard', 'stop')
-    .optional()
-    .describe('beyond the limit: only say so, take no more, or end the session with 6/1; default stop'),
-  'max-prefix-restart': seconds(1, 86_400)
-    .optional()
-    .describe('a session that was stopped starts again after this time; default: never by itself'),
-  'add-path': oneOf('receive', 'send', 'both')
-    .optional()
-    .describe('RFC 7911, in all families of the session'),
-  'add-path-max': integer(1, 64).optional().describe('how many paths are sent; default all'),
-  bfd: flag()
-    .optional()
-    .describe('RFC 5880: watches the peer, over one hop when it is connected, else over several (RFC 5883)'),
-  'bfd-interval': integer(10, 60_000)
-    .optional()
-    .describe('milliseconds between BFD packets, both ways; default 300'),
-  'bfd-multiplier': integer(1, 255).optional().describe('packets missed in a row; default 3'),
-  'bfd-strict': flag()
-    .optional()
-    .describe('the session waits for BFD to come up, where the peer asks for that too (capability 74)'),
-  role: oneOf('provider', 'rs', 'rs-client', 'customer', 'peer')
-    .optional()
-    .describe('RFC 9234, eBGP: what we are to the peer'),
-  'role-strict': flag().optional().describe('refuses a peer that tells no role'),
-  'enhanced-route-refresh': flag().optional().describe('RFC 7313'),
-  'extended-messages': flag().optional().describe('RFC 8654'),
-  'extended-next-hop': flag().optional().describe('RFC 8950: IPv4 routes with IPv6 next hops'),
-  'enforce-first-as': flag()
-    .optional()
-    .describe('eBGP: routes that do not start with the AS of the peer are withdrawn'),
-  'local-as-mode': oneOf('replace', 'prepend', 'no-prepend')
-    .optional()
-    .describe('RFC 7705, with localASNumber: how our own AS shows; default replace: not at all'),
-  'as-override': flag().optional().describe('eBGP: the AS of the peer is replaced by ours in what it gets'),
-  'remove-private-as': oneOf('remove', 'replace')
-    .optional()
-    .describe('eBGP: private AS numbers are taken out of what the peer gets, or replaced by ours'),
-});
+export const BGP_SETTINGS = {
+  template: setting(
+    flag,
+    'makes this BGPPeer a peer group: no session by itself; others name it in `peer-group`',
+  ),
+  'peer-group': setting(
+    peerName,
+    'what this BGPPeer does not say (fields and annotations, not whom and where) is taken from that one',
+  ),
+  'listen-range': setting(
+    prefixes,
+    'in place of peerIP: whoever dials us from these prefixes is a peer, until its session is gone',
+  ),
+  'listen-limit': setting(integer(1, 65535), 'sessions from `listen-range` at a time; default 100'),
+  'remote-as': setting(
+    remoteAs,
+    'in place of asNumber: any of these AS numbers, `external` (any but ours) or `internal`',
+  ),
+  families: setting(families, 'address families; default: that of the peer address'),
+  'password-file': setting(
+    absolutePath,
+    'file on the host with the TCP MD5 key (RFC 2385); only its owner, root, may read it; followed when it changes',
+  ),
+  'hold-time': setting(seconds(3, 65535, 0), 'hold time to offer, in seconds; default 90'),
+  'keepalive-time': setting(
+    seconds(1, 21845),
+    'seconds between KEEPALIVEs at most; default a third of the hold time',
+  ),
+  'connect-retry': setting(seconds(1, 3600), 'seconds before the second dial; doubles; default 2'),
+  'connect-retry-max': setting(seconds(1, 3600), 'its cap; default 30'),
+  passive: setting(flag, 'waits for the peer to dial'),
+  shutdown: setting(flag, 'administratively down: never dials, refuses connections'),
+  interface: setting(interfaceName, 'binds the session to this interface; needed for a link-local peer'),
+  ttl: setting(integer(1, 255), 'TTL of what is sent; default 1 for a connected peer, else 64'),
+  'graceful-restart': setting(
+    oneOf('on', 'off', 'notification'),
+    'RFC 4724, with "notification" also RFC 8538; default on',
+  ),
+  'long-lived-graceful-restart': setting(
+    seconds(1, 0xffffff),
+    'RFC 9494: stale time in seconds, ours and the most that is granted to the peer; default none',
+  ),
+  'graceful-shutdown': setting(
+    flag,
+    'RFC 8326: what the peer gets is tagged 65535:0, so that it looks for other ways',
+  ),
+  'max-prefix-ipv4': setting(integer(1, 0xffffffff), 'how many IPv4 prefixes are taken from the peer'),
+  'max-prefix-ipv6': setting(integer(1, 0xffffffff), 'how many IPv6 prefixes are taken from the peer'),
+  'max-prefix-count': setting(
+    oneOf('received', 'accepted'),
+    'counts before or after import filters; default received',
+  ),
+  'max-prefix-warning': setting(integer(1, 100), 'warns at this percentage; default 75'),
+  'max-prefix-action': setting(
+    oneOf('warn', 'discard', 'stop'),
+    'beyond the limit: only say so, take no more, or end the session with 6/1; default stop',
+  ),
+  'max-prefix-restart': setting(
+    seconds(1, 86_400),
+    'a session that was stopped starts again after this time; default: never by itself',
+  ),
+  'add-path': setting(oneOf('receive', 'send', 'both'), 'RFC 7911, in all families of the session'),
+  'add-path-max': setting(integer(1, 64), 'how many paths are sent; default all'),
+  bfd: setting(
+    flag,
+    'RFC 5880: watches the peer, over one hop when it is connected, else over several (RFC 5883)',
+  ),
+  'bfd-interval': setting(integer(10, 60_000), 'milliseconds between BFD packets, both ways; default 300'),
+  'bfd-multiplier': setting(integer(1, 255), 'packets missed in a row; default 3'),
+  'bfd-strict': setting(
+    flag,
+    'the session waits for BFD to come up, where the peer asks for that too (capability 74)',
+  ),
+  role: setting(
+    oneOf('provider', 'rs', 'rs-client', 'customer', 'peer'),
+    'RFC 9234, eBGP: what we are to the peer',
+  ),
+  'role-strict': setting(flag, 'refuses a peer that tells no role'),
+  'enhanced-route-refresh': setting(flag, 'RFC 7313'),
+  'extended-messages': setting(flag, 'RFC 8654'),
+  'extended-next-hop': setting(flag, 'RFC 8950: IPv4 routes with IPv6 next hops'),
+  'enforce-first-as': setting(flag, 'eBGP: routes that do not start with the AS of the peer are withdrawn'),
+  'local-as-mode': setting(
+    oneOf('replace', 'prepend', 'no-prepend'),
+    'RFC 7705, with localASNumber: how our own AS shows; default replace: not at all',
+  ),
+  'as-override': setting(flag, 'eBGP: the AS of the peer is replaced by ours in what it gets'),
+  'remove-private-as': setting(
+    oneOf('remove', 'replace'),
+    'eBGP: private AS numbers are taken out of what the peer gets, or replaced by ours',
+  ),
+} as const;
 
 /** Settings as they were written. */
-export type BgpSettings = z.output<typeof bgpAnnotations>;
+export type BgpSettings = ValuesOf<typeof BGP_SETTINGS>;
+
+const SETTINGS: ReadonlyMap<string, Setting<unknown>> = new Map(Object.entries(BGP_SETTINGS));
 
 /** What the annotations say, with what is wrong with them. Settings with a problem are left out. */
 export interface ReadSettings {
@@ -216,22 +131,23 @@ export interface ReadSettings {
 
 /** Reads the `ocicat.dev/` annotations of a BGPPeer or BGPConfiguration. Others' annotations are none of its business. */
 export function readBgpSettings(annotations: Readonly<Record<string, string>> | undefined): ReadSettings {
-  const values: Record<string, string> = {};
+  const values: Record<string, unknown> = {};
+  const problems: Problem[] = [];
   const unknown: Problem[] = [];
-  for (const [key, value] of Object.entries(annotations ?? {})) {
+  for (const [key, text] of Object.entries(annotations ?? {})) {
     if (!key.startsWith(PREFIX)) continue;
     const name = key.slice(PREFIX.length);
-    if (Object.hasOwn(bgpAnnotations.shape, name)) values[name] = value;
-    else unknown.push({ path: pathOf(name), reason: unknownReason(name) });
+    const known = SETTINGS.get(name);
+    if (known === undefined) {
+      unknown.push({ path: pathOf(name), reason: unknownReason(name) });
+      continue;
+    }
+    const read = known.read(text);
+    if ('value' in read) values[name] = read.value;
+    else problems.push({ path: pathOf(name), reason: `${read.fault}, not "${text}"` });
   }
-  const parsed = bgpAnnotations.safeParse(values);
-  const problems: Problem[] = [];
-  for (const issue of parsed.error?.issues ?? []) {
-    const name = String(issue.path[0]);
-    problems.push({ path: pathOf(name), reason: `${issue.message}, not "${values[name] ?? ''}"` });
-    delete values[name];
-  }
-  const settings = parsed.success ? parsed.data : (bgpAnnotations.safeParse(values).data ?? {});
+  // Each value came from the reader of its name.
+  const settings: BgpSettings = values;
   // What goes together is seen when the group's settings are known.
   if (settings['peer-group'] === undefined) problems.push(...settingConflicts(settings));
   problems.push(...groupConflicts(settings));
@@ -298,7 +214,7 @@ function pathOf(name: string): string {
 }
 
 function unknownReason(name: string): string {
-  const known = Object.keys(bgpAnnotations.shape);
+  const known = [...SETTINGS.keys()];
   const near = known.filter((each) => distance(each, name) <= 2);
   return near.length > 0
     ? `has no effect: there is no such setting; is ${PREFIX}${near[0]} meant?`
