@@ -246,6 +246,49 @@ describe('interoperability matrix', function () {
     });
   });
 
+  it('long-lived graceful restart, we are the one that restarts (RFC 9494)', async () => {
+    await withEach(['frr', 'bird', 'gobgp', 'ourselves'], async (kind) => {
+      const bench = makeBench(kind, { restartTimeSec: 60, longLivedSec: 60 });
+      const peer: Partial<ChildPeer> = {
+        extra: {
+          gracefulRestart: { restartTimeSec: 1, maxHelperTimeSec: 60 },
+          longLivedGracefulRestart: { staleTimeSec: 600, maxHelperTimeSec: 60 },
+        },
+      };
+      await bench.start(peer);
+      await bench.theyHave('10.1.0.0/16');
+      await bench.theyHave('2001:db8:1::/48');
+      const marked = (is: boolean): Promise<unknown> =>
+        eventually(
+          `${kind}: our routes are ${is ? '' : 'not '}long-lived stale there`,
+          async () => {
+            const [four] = await bench.router.paths('10.1.0.0/16');
+            const [six] = await bench.router.paths('2001:db8:1::/48');
+            return [four, six].every((path) => path?.communities.includes('65535:6') === is);
+          },
+          WAIT,
+        );
+      await bench.speaker.kill();
+      await marked(true);
+      await bench.startSpeaker(peer, { preserved: true });
+      await bench.up();
+      await marked(false);
+      seen(kind, 'long-lived graceful restart, restarting (RFC 9494)');
+    });
+  });
+
+  it('BFD strict mode: with a peer that has it BGP waits for BFD, with any other it does not', async () => {
+    const bfd = { minTxMs: 300, minRxMs: 300, multiplier: 3, multihop: false, strict: true };
+    await withEach(['frr', 'bird', 'gobgp', 'exabgp', 'ourselves'], async (kind) => {
+      const bench = makeBench(kind, { bfdStrict: true });
+      await bench.start({ extra: { bfd } });
+      const events = bench.speaker.events.filter(({ type }) => type === 'bfd' || type === 'session-up');
+      const isWaiting = kind === 'ourselves';
+      assert.equal(events[0]?.['type'], isWaiting ? 'bfd' : 'session-up');
+      seen(kind, 'BFD strict mode (capability 74)', isWaiting ? 'yes' : 'without');
+    });
+  });
+
   it('TCP MD5 over IPv6: the right key, another key, the key changed under the session', async () => {
     await withEach(['frr', 'bird', 'ourselves'], async (kind) => {
       const bench = makeBench(kind, {

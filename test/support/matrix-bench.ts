@@ -83,6 +83,16 @@ export class Bench {
     options: Partial<ChildSpeakerOptions> = {},
     waits = true,
   ): Promise<void> {
+    await this.startSpeaker(peer, options);
+    await this.router.start();
+    if (waits) await this.up();
+  }
+
+  /** Starts our side alone: for another time, after it was killed. */
+  async startSpeaker(
+    peer: Partial<ChildPeer> = {},
+    options: Partial<ChildSpeakerOptions> = {},
+  ): Promise<void> {
     this.#main = await SpeakerProcess.start(this.#near, {
       routerId: 0xc0000201,
       localAs: OUR_AS,
@@ -93,8 +103,6 @@ export class Bench {
       ...options,
     });
     this.#speakers.push(this.#main);
-    await this.router.start();
-    if (waits) await this.up();
   }
 
   /** Another speaker of ours on our side of the link, with a session to the first. */

@@ -97,6 +97,9 @@ function extraOf(
       longLivedGracefulRestart: { staleTimeSec: longLivedSec, maxHelperTimeSec: 60 },
     }),
     ...(config.addPath && { addPath: { send: ['ipv4', 'ipv6'], receive: ['ipv4', 'ipv6'] } }),
+    ...(config.bfdStrict && {
+      bfd: { minTxMs: 300, minRxMs: 300, multiplier: 3, multihop: false, strict: true },
+    }),
     ...(config.extendedNextHop && { extendedNextHop: true }),
     ...(role !== undefined && { role: { local: role, strict: false } }),
   };

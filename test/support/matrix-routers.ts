@@ -29,6 +29,8 @@ export interface MatrixConfig {
   /** long-lived stale time in seconds */
   readonly longLivedSec?: number;
   readonly addPath?: boolean;
+  /** only ourselves know it */
+  readonly bfdStrict?: boolean;
   readonly extendedNextHop?: boolean;
   readonly role?: 'provider' | 'customer' | 'peer';
   readonly announce: readonly {
