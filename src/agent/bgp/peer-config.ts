@@ -3,7 +3,7 @@ import type { PeerConfig, PrefixLimit } from '../../../bgp/types.ts';
 import type { BgpSettings } from '../../model/bgp-annotations.ts';
 import type { BgpPeerSpec } from '../../model/bgp-peer.ts';
 import { parseDurationMs } from '../../model/scalars.ts';
-import { type Address, type Family, formatAddress } from '../../net/address.ts';
+import { type Address, FAMILIES, type Family, formatAddress, isUnspecified } from '../../net/address.ts';
 import type { SessionPolicies } from './filters.ts';
 
 // Containers need a quick return after a ToR reboot: short retry, hold time as GoBGP and holo ship it.
@@ -20,7 +20,10 @@ const BFD_MULTIPLIER = 3;
 
 /** What is known of a peer before its details. */
 export interface PeerBase {
+  /** :: while the neighbour of an unnumbered peer is not known */
   readonly address: Address;
+  /** the peer is whoever is on the interface of the settings */
+  readonly unnumbered?: boolean | undefined;
   readonly port: number;
   readonly peerAs: number;
   /** the other side dials */
@@ -39,9 +42,10 @@ export interface PeerBase {
   readonly password: { readonly key: string } | 'unavailable' | undefined;
 }
 
-/** The name of a peer: its address, with its link where the address alone is not one. */
-export function peerName(address: Address, settings: BgpSettings): string {
+/** The name of a peer: its address, with its link where the address alone is not one; of an unnumbered one its link. */
+export function peerName({ address, settings, unnumbered }: PeerBase): string {
   const text = formatAddress(address);
+  if (unnumbered === true && settings.interface !== undefined) return settings.interface;
   return settings.interface === undefined ? text : `${text}%${settings.interface}`;
 }
 
@@ -51,19 +55,20 @@ export function makePeerConfig(base: PeerBase): PeerConfig {
   const localAs = spec.localASNumber ?? base.nodeAs;
   const external = base.peerAs !== localAs;
   const localAddress = localAddressOf(base);
-  const families = settings.families ?? [address.family];
+  const isKnown = !isUnspecified(address);
+  const families = settings.families ?? (base.unnumbered === true ? FAMILIES : [address.family]);
   const keepaliveTimeSec = settings['keepalive-time'] ?? durationSec(spec.keepaliveTime);
   const holdTimeSec = settings['hold-time'] ?? HOLD_TIME_SEC;
   const connectRetrySec = settings['connect-retry'] ?? CONNECT_RETRY_SEC;
   return {
-    name: peerName(address, settings),
+    name: peerName(base),
     address,
     port: base.port,
     peerAs: base.peerAs,
     ...acceptedAsOf(settings),
     localAs,
     ...(localAddress !== undefined && { localAddress }),
-    passive: settings.passive ?? base.passive,
+    passive: !isKnown || (settings.passive ?? base.passive),
     adminDown: settings.shutdown === true || password === 'unavailable',
     holdTimeSec,
     ...(keepaliveTimeSec !== undefined && { keepaliveTimeSec: atMostThird(keepaliveTimeSec, holdTimeSec) }),
@@ -76,11 +81,11 @@ export function makePeerConfig(base: PeerBase): PeerConfig {
     exportPolicy: base.policies.exportPolicy,
     nextHop: nextHopOf(spec, external),
     allowOwnAs: Math.max(0, spec.numAllowedLocalASNumbers ?? 0),
-    ...(typeof password === 'object' && { password: password.key }),
+    ...(isKnown && typeof password === 'object' && { password: password.key }),
     ...(base.reflects && !external && { routeReflectorClient: true }),
     ...(localAs !== base.nodeAs && { localAsOptions: localAsOptionsOf(settings) }),
-    ...bfdOf(base),
-    ...optionsOf(settings, external, families),
+    ...(isKnown && bfdOf(base)),
+    ...optionsOf(base, external, families),
   };
 }
 
@@ -154,7 +159,7 @@ function localAsOptionsOf(settings: BgpSettings): NonNullable<PeerConfig['localA
 }
 
 function optionsOf(
-  settings: BgpSettings,
+  { settings, unnumbered = false }: PeerBase,
   external: boolean,
   families: readonly Family[],
 ): Partial<PeerConfig> {
@@ -163,7 +168,7 @@ function optionsOf(
   return {
     ...(settings['enhanced-route-refresh'] === true && { enhancedRouteRefresh: true }),
     ...(settings['extended-messages'] === true && { extendedMessages: true }),
-    ...(settings['extended-next-hop'] === true && { extendedNextHop: true }),
+    ...((settings['extended-next-hop'] ?? unnumbered) && { extendedNextHop: true }),
     ...(settings['graceful-shutdown'] === true && { gracefulShutdown: true }),
     ...(paths !== undefined && {
       addPath: {
