@@ -252,6 +252,22 @@ export class Rib {
     return this.#families[family].prefixes;
   }
 
+  /** Whether a session with any peer is up. */
+  get hasSessions(): boolean {
+    for (const peer of this.#peers.values()) if (peer.session !== undefined) return true;
+    return false;
+  }
+
+  /** Whether there are paths to a prefix and loop checks or policy reject all of them, so that it is our own doing that none is used. */
+  isRejected(family: Family, id: number): boolean {
+    const { paths } = this.#families[family];
+    let record = paths.head[id] ?? -1;
+    if (record < 0) return false;
+    for (; record >= 0; record = paths.next[record] ?? -1)
+      if ((paths.effective[record] ?? -1) >= 0) return false;
+    return true;
+  }
+
   /** Next hops selected for a prefix, ascending; the same array for the same set. Empty: no path, or originated here. */
   selectedNextHops(family: Family, id: number): readonly Address[] {
     return this.#tables.sets.addresses(this.selectedNextHopSetId(family, id));

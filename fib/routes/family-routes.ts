@@ -1,6 +1,6 @@
 /**
  * One family's routes in columns over a prefix table: what each source wants, what the kernel has, and which prefixes need work.
- * A learned route costs 5 target ids and 5 octets of state, no object. Pure bookkeeping: `RouteTable` talks to the kernel.
+ * A learned route costs 5 target ids and 7 octets of state, no object. Pure bookkeeping: `RouteTable` talks to the kernel.
  */
 import type { Family } from '../../src/net/address.ts';
 import { PrefixTable } from '../../src/net/prefix-table.ts';
@@ -28,6 +28,8 @@ export const FLAG = {
   FORCE: 64,
   /** somebody keeps undoing it: waits for its turn in the retry queue */
   HELD: 128,
+  /** DOOMED, and nothing explains why: see `DeletionBrake` */
+  SUSPECT: 256,
 } as const;
 
 /** Work first in, first out; every id is in it at most once, so it never holds more than the table's capacity. */
@@ -76,7 +78,7 @@ export class FamilyRoutes {
   bgp: Int32Array;
   /** what the kernel has of ours: a target id, NONE or UNKNOWN */
   kernel: Int32Array;
-  flags: Uint8Array;
+  flags: Uint16Array;
   attempts: Uint8Array;
   errno: Uint16Array;
   /** index into the owner's list of kernel texts */
@@ -85,6 +87,7 @@ export class FamilyRoutes {
   readonly extras = new Map<number, number[]>();
   /** prefixes that an endpoint or block wants, or that hold such a route: few, for walks that need not see learned ones */
   readonly localIds = new Set<number>();
+  #suspects = 0;
   readonly #urgent: IdQueue;
   readonly #normal: IdQueue;
 
@@ -97,7 +100,7 @@ export class FamilyRoutes {
     this.remote = new Int32Array(capacity).fill(NONE);
     this.bgp = new Int32Array(capacity).fill(NONE);
     this.kernel = new Int32Array(capacity).fill(NONE);
-    this.flags = new Uint8Array(capacity);
+    this.flags = new Uint16Array(capacity);
     this.attempts = new Uint8Array(capacity);
     this.errno = new Uint16Array(capacity);
     this.text = new Uint16Array(capacity);
@@ -109,7 +112,7 @@ export class FamilyRoutes {
       this.remote = growColumn(this.remote, grown);
       this.bgp = growColumn(this.bgp, grown);
       this.kernel = growColumn(this.kernel, grown);
-      this.flags = growOctets(this.flags, grown);
+      this.flags = growShorts(this.flags, grown);
       this.attempts = growOctets(this.attempts, grown);
       this.errno = growShorts(this.errno, grown);
       this.text = growShorts(this.text, grown);
@@ -154,6 +157,23 @@ export class FamilyRoutes {
     this.flags[id] = (this.flags[id] ?? 0) & ~flag;
   }
 
+  /** Routes that are doomed without an explanation. */
+  get suspects(): number {
+    return this.#suspects;
+  }
+
+  /** Marks a route for deletion. */
+  doom(id: number, isExplained: boolean): void {
+    if (!isExplained && !this.has(id, FLAG.SUSPECT)) this.#suspects++;
+    this.set(id, isExplained ? FLAG.DOOMED : FLAG.DOOMED | FLAG.SUSPECT);
+  }
+
+  /** Takes that back: it is wanted again, or gone. */
+  spare(id: number): void {
+    if (this.has(id, FLAG.SUSPECT)) this.#suspects--;
+    this.clear(id, FLAG.DOOMED | FLAG.SUSPECT);
+  }
+
   /** Puts a prefix into the queue of work, once. Local routes go before learned ones. */
   markDirty(id: number): void {
     if (this.has(id, FLAG.DIRTY)) return;
@@ -176,15 +196,18 @@ export class FamilyRoutes {
     return id;
   }
 
-  /** Sets what a source wants. Returns whether that changes what is to be in the kernel. */
-  setDesired(id: number, source: RouteSource, target: number): boolean {
+  /**
+   * Sets what a source wants. Returns whether that changes what is to be in the kernel. `isExplained`: there is a known reason if nobody
+   * wants the prefix from now on.
+   */
+  setDesired(id: number, source: RouteSource, target: number, isExplained = true): boolean {
     const before = this.desired(id);
     this.columnOf(source)[id] = target;
     if ((source === 'endpoint' || source === 'block') && target >= 0) this.localIds.add(id);
     const after = this.desired(id);
-    if (after >= 0) this.clear(id, FLAG.DOOMED);
+    if (after >= 0) this.spare(id);
     if (before === after) return false;
-    if (after < 0) this.set(id, FLAG.DOOMED);
+    if (after < 0) this.doom(id, isExplained || this.kernelAt(id) === NONE);
     this.forgetFailure(id);
     this.markDirty(id);
     return true;
@@ -207,6 +230,7 @@ export class FamilyRoutes {
     ) {
       return;
     }
+    this.spare(id);
     this.flags[id] = 0;
     this.forgetFailure(id);
     this.localIds.delete(id);

@@ -92,11 +92,12 @@ export function routeCounts(table: RouteTable, family: Family): RouteCounts {
     failed: 0,
     blocked: 0,
     leftover: 0,
+    held: 0,
   };
   for (let id = 0; id < routes.table.idLimit; id++) {
     if (!routes.table.has(id) || !isOfInterest(routes, id)) continue;
     const state = stateOf(routes, id);
-    if (state !== 'leftover' && state !== 'removing') counts.desired++;
+    if (state !== 'leftover' && state !== 'removing' && state !== 'held') counts.desired++;
     if (state === 'removing') counts.pending++;
     else counts[state]++;
   }
@@ -109,7 +110,10 @@ function isOfInterest(routes: FamilyRoutes, id: number): boolean {
 
 function stateOf(routes: FamilyRoutes, id: number): RouteState {
   const wanted = routes.desired(id);
-  if (wanted < 0) return routes.has(id, FLAG.DOOMED) ? 'removing' : 'leftover';
+  if (wanted < 0) {
+    if (routes.has(id, FLAG.SUSPECT)) return 'held';
+    return routes.has(id, FLAG.DOOMED) ? 'removing' : 'leftover';
+  }
   if (routes.kernelAt(id) === wanted) return 'installed';
   if (routes.has(id, FLAG.WAITING)) return 'waiting';
   if (routes.has(id, FLAG.BLOCKED)) return 'blocked';

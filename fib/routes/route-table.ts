@@ -10,6 +10,7 @@ import type { Prefix } from '../../src/net/prefix.ts';
 import type { PrefixTable } from '../../src/net/prefix-table.ts';
 import type { Verdict } from '../netlink/error-message.ts';
 import type { BatchResult } from '../netlink/socket.ts';
+import { DeletionBrake } from './deletion-brake.ts';
 import { FamilyRoutes, FLAG, NONE, UNKNOWN } from './family-routes.ts';
 import { InterferenceGuard } from './interference.ts';
 import { KernelFollower } from './kernel-follower.ts';
@@ -19,6 +20,8 @@ import { BATCH_MESSAGES, OP, RouteBatch } from './route-batch.ts';
 import { TargetTable } from './targets.ts';
 import {
   type ApplyResult,
+  type BrakeEvent,
+  type BrakeView,
   DEFAULT_METRIC,
   type RouteSource,
   type RouteTarget,
@@ -40,6 +43,8 @@ export interface RouteTableOptions {
    * back-off if that goes on.
    */
   readonly onInterference?: ((prefix: Prefix) => void) | undefined;
+  /** called when the brake on mass deletion takes hold or lets go */
+  readonly onBrake?: ((event: BrakeEvent) => void) | undefined;
   /** milliseconds, monotonic; default performance.now */
   readonly clock?: (() => number) | undefined;
 }
@@ -62,6 +67,10 @@ export class RouteTable {
   };
   readonly #swept = { ipv4: { learned: false, local: false }, ipv6: { learned: false, local: false } };
   readonly #guards: Readonly<Record<Family, InterferenceGuard>>;
+  readonly #brakes: Readonly<Record<Family, DeletionBrake>>;
+  #confirmRemoval: ((family: Family) => string | undefined) | undefined;
+  /** prefix ids whose foreign route may be replaced, once */
+  readonly #seized: Readonly<Record<Family, Set<number>>> = { ipv4: new Set(), ipv6: new Set() };
   readonly #batch = new RouteBatch();
   #hadWork = false;
   /** a retry was queued outside `apply`: the owner must learn when it is due */
@@ -82,6 +91,7 @@ export class RouteTable {
       ipv4: new InterferenceGuard(options.onInterference),
       ipv6: new InterferenceGuard(options.onInterference),
     };
+    this.#brakes = { ipv4: this.#makeBrake('ipv4'), ipv6: this.#makeBrake('ipv6') };
     this.#stopListening = kernel.listen(
       new KernelFollower({
         kernel,
@@ -102,6 +112,33 @@ export class RouteTable {
   /** Stops following the kernel; what is in the kernel stays. */
   close(): void {
     this.#stopListening();
+  }
+
+  /** What the brake on mass deletion holds. */
+  held(): BrakeView[] {
+    return FAMILIES.flatMap((family) => this.#brakes[family].view() ?? []);
+  }
+
+  /** Lets go what the brake on mass deletion holds; whether it held anything. `why` is for the log. */
+  releaseHeld(why: string): boolean {
+    const released = FAMILIES.filter((family) => this.#brakes[family].release(why));
+    this.#changed();
+    return released.length > 0;
+  }
+
+  /** Who may confirm that nearly all learned routes of a family are to go: returns why, or undefined when it knows nothing. */
+  confirmRemovalBy(confirm: ((family: Family) => string | undefined) | undefined): void {
+    this.#confirmRemoval = confirm;
+  }
+
+  /** Lets the next write of a prefix replace the foreign route that blocks it. Does nothing for a prefix that nobody wants. */
+  seize(prefix: Prefix): void {
+    const routes = this.families[prefix.family];
+    const id = routes.table.findPrefix(prefix);
+    if (id < 0 || routes.desired(id) < 0) return;
+    this.#seized[prefix.family].add(id);
+    routes.markDirty(id);
+    this.#changed();
   }
 
   /** Sets what `source` wants for a prefix. Throws a RangeError for an impossible target. */
@@ -140,8 +177,11 @@ export class RouteTable {
     this.#changed();
   }
 
-  /** Hot path: takes a learned route back. Does nothing if there is none. */
-  removeLearned(from: PrefixTable, prefixId: number): void {
+  /**
+   * Hot path: takes a learned route back. Does nothing if there is none. `isExplained`: it was withdrawn, its session ended, its next hop is
+   * gone; what is removed otherwise may be held by the brake on mass deletion.
+   */
+  removeLearned(from: PrefixTable, prefixId: number, isExplained = true): void {
     const routes = this.families[from.family];
     const isIpv4 = from.family === 'ipv4';
     const id = routes.table.find(
@@ -152,7 +192,7 @@ export class RouteTable {
       isIpv4 ? 0 : from.wordOf(prefixId, 3),
     );
     if (id < 0) return;
-    routes.setDesired(id, 'bgp', NONE);
+    routes.setDesired(id, 'bgp', NONE, isExplained);
     routes.release(id);
     this.#changed();
   }
@@ -185,6 +225,7 @@ export class RouteTable {
       more = false;
       for (const family of FAMILIES) {
         const routes = this.families[family];
+        this.#brakes[family].decide(this.#clock());
         this.#retries[family].takeDue(this.#clock(), (id) => {
           if (routes.has(id, FLAG.FAILED | FLAG.HELD)) routes.markDirty(id);
         });
@@ -204,7 +245,10 @@ export class RouteTable {
 
   #result(more: boolean, written: number, failed: number): ApplyResult {
     this.#hadWork = more;
-    const due = FAMILIES.map((family) => this.#retries[family].nextDueMs()).filter((at) => at !== undefined);
+    const due = FAMILIES.flatMap((family) => [
+      this.#retries[family].nextDueMs(),
+      this.#brakes[family].nextMs,
+    ]).filter((at) => at !== undefined);
     return due.length === 0
       ? { more, written, failed }
       : { more, written, failed, retryAtMs: Math.min(...due) };
@@ -244,10 +288,17 @@ export class RouteTable {
   #plan(routes: FamilyRoutes, id: number): void {
     const wanted = routes.desired(id);
     const kernel = routes.kernelAt(id);
+    const isSeized = this.#seized[routes.family].delete(id);
     routes.clear(id, FLAG.WAITING | FLAG.BLOCKED | FLAG.HELD);
     const extras = routes.extras.get(id);
     if (wanted < 0) {
       if (!routes.has(id, FLAG.DOOMED)) return;
+      if (routes.has(id, FLAG.SUSPECT)) {
+        // It may just have become one.
+        const brake = this.#brakes[routes.family];
+        if (!brake.isHolding) brake.decide(this.#clock());
+        if (brake.isHolding) return;
+      }
       if (kernel !== NONE) this.#addDeletion(routes, id, OP.DELETE, kernel);
       for (const extra of extras ?? []) this.#addDeletion(routes, id, OP.DELETE_EXTRA, extra);
       if (kernel === NONE && extras === undefined) routes.release(id);
@@ -269,13 +320,13 @@ export class RouteTable {
         isIpv4 ? 0 : table.wordOf(id, 2),
         isIpv4 ? 0 : table.wordOf(id, 3),
       );
-      if (isTaken) {
+      if (isTaken && !isSeized) {
         routes.set(id, FLAG.BLOCKED);
         routes.clear(id, FLAG.FORCE);
         return;
       }
       const sameKey = kernel >= 0 && this.targets.get(kernel).metric === metric;
-      const isReplacement = sameKey || routes.has(id, FLAG.FORCE);
+      const isReplacement = sameKey || isSeized || routes.has(id, FLAG.FORCE);
       routes.clear(id, FLAG.FORCE);
       this.#batch.addWrite(routes, id, isReplacement ? OP.REPLACE : OP.CREATE, wanted, fields);
       // The new one stands before the old one goes.
@@ -308,7 +359,7 @@ export class RouteTable {
       routes.release(id);
     } else if (op === OP.DELETE) {
       routes.kernel[id] = NONE;
-      routes.clear(id, FLAG.DOOMED);
+      routes.spare(id);
       routes.forgetFailure(id);
       routes.release(id);
     } else {
@@ -359,7 +410,8 @@ export class RouteTable {
         ? swept.local && swept.learned
         : swept[this.targets.get(kernel).isLocal ? 'local' : 'learned'];
     if (!isUnwanted) return;
-    routes.set(id, FLAG.DOOMED);
+    // Who uses none of its former routes may have forgotten them.
+    routes.doom(id, kernel < 0 || this.targets.get(kernel).isLocal);
     routes.markDirty(id);
   }
 
@@ -376,6 +428,23 @@ export class RouteTable {
       }
     }
     routes.markDirty(id);
+  }
+
+  #makeBrake(family: Family): DeletionBrake {
+    return new DeletionBrake(this.families[family], {
+      countLearned: (routes) => this.#countLearned(routes),
+      confirm: () => this.#confirmRemoval?.(family),
+      report: (event) => this.#options.onBrake?.(event),
+    });
+  }
+
+  #countLearned(routes: FamilyRoutes): number {
+    let count = 0;
+    for (let id = 0; id < routes.table.idLimit; id++) {
+      const kernel = routes.kernelAt(id);
+      if (kernel >= 0 && !this.targets.get(kernel).isLocal) count++;
+    }
+    return count;
   }
 
   #changed(): void {

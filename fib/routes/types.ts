@@ -54,8 +54,30 @@ export type SweepScope = 'learned' | 'local';
  * - `blocked`: a foreign route has the same prefix and metric; it stays, ours is not installed
  * - `leftover`: ours from an earlier life, not desired (yet); kept until the sweep
  * - `removing`: ours, not desired any more, deletion not written yet
+ * - `held`: ours, not desired any more; it stays since nearly all learned routes would go without a cause that we know
  */
-export type RouteState = 'installed' | 'pending' | 'waiting' | 'failed' | 'blocked' | 'leftover' | 'removing';
+export type RouteState =
+  | 'installed'
+  | 'pending'
+  | 'waiting'
+  | 'failed'
+  | 'blocked'
+  | 'leftover'
+  | 'removing'
+  | 'held';
+
+/** Learned routes of a family that the brake on mass deletion keeps. */
+export interface BrakeView {
+  readonly family: Family;
+  readonly held: number;
+  /** learned routes of ours in the kernel when the brake took hold */
+  readonly of: number;
+}
+
+/** What the brake on mass deletion did: holds routes, lets them go (`why`), or has nothing to hold any more. */
+export type BrakeEvent =
+  | (BrakeView & { readonly kind: 'held' | 'gone' })
+  | (BrakeView & { readonly kind: 'released'; readonly why: string });
 
 /** A route of somebody else, as the kernel has it. */
 export interface ForeignRoute {
@@ -118,6 +140,7 @@ export interface RouteCounts {
   readonly failed: number;
   readonly blocked: number;
   readonly leftover: number;
+  readonly held: number;
 }
 
 /** What a call of `apply` did. */

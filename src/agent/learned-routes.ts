@@ -3,7 +3,7 @@
  * reaches the decision process. Works on ids and interned sets; nothing is allocated per route.
  */
 import type { Rib } from '../../bgp/rib/rib.ts';
-import { longestMatch } from '../../fib/routes/inspect.ts';
+import { longestMatch, viewOfPrefix } from '../../fib/routes/inspect.ts';
 import type {
   NextHopResolution,
   NextHopTracker,
@@ -12,7 +12,15 @@ import type {
 } from '../../fib/routes/next-hops.ts';
 import type { RouteTable } from '../../fib/routes/route-table.ts';
 import type { RouteNextHop } from '../../fib/routes/types.ts';
-import { type Address, addressesEqual, FAMILIES, type Family, formatAddress } from '../net/address.ts';
+import {
+  type Address,
+  addressBits,
+  addressesEqual,
+  FAMILIES,
+  type Family,
+  formatAddress,
+} from '../net/address.ts';
+import { hostPrefix } from '../net/prefix.ts';
 
 const UNRESOLVED = -1;
 
@@ -35,6 +43,7 @@ export class LearnedRoutes {
     this.#rib = rib;
     this.#routes = routes;
     this.#tracker = tracker;
+    routes.confirmRemovalBy(() => (rib.hasSessions ? undefined : 'no BGP session is up'));
     tracker.recurseThrough((address) => this.#lookUp(address));
     rib.onNextHopInterest((address, wanted) => this.#onInterest(address, wanted));
     this.#unsubscribe = rib.subscribe({
@@ -51,6 +60,7 @@ export class LearnedRoutes {
   close(): void {
     this.#unsubscribe();
     this.#tracker.recurseThrough(undefined);
+    this.#routes.confirmRemovalBy(undefined);
     for (const tracked of this.#tracked.values()) tracked.release();
     this.#tracked.clear();
   }
@@ -106,6 +116,8 @@ export class LearnedRoutes {
   }
 
   #lookUp(address: Address): RecursiveRoute | undefined {
+    const local = this.#endpoint(address);
+    if (local !== undefined) return local;
     const { family } = address;
     const table = this.#rib.prefixTable(family);
     const id = longestMatch(table, address, (candidate) => {
@@ -114,6 +126,18 @@ export class LearnedRoutes {
     if (id < 0) return undefined;
     const found = this.#recursive(this.#rib.selectedNextHopSetId(family, id), address);
     return found && { ...found, length: table.lengthOf(id) };
+  }
+
+  /** A container of this host, which our own route leads to. */
+  #endpoint(address: Address): RecursiveRoute | undefined {
+    const view = viewOfPrefix(this.#routes, hostPrefix(address));
+    if (view?.source !== 'endpoint' || view.desired?.kind !== 'unicast') return undefined;
+    const nextHops = view.desired.nextHops.map(({ ifindex }) => ({
+      ifindex,
+      gateway: address,
+      onlink: true,
+    }));
+    return { length: addressBits(address.family), nextHops, metric: 0 };
   }
 
   /** A set of next hops by which another one may be found: none of them leans on learned routes, least of all the one that asks. */
@@ -136,7 +160,7 @@ export class LearnedRoutes {
     const table = this.#rib.prefixTable(family);
     const setId = this.#rib.selectedNextHopSetId(family, id);
     const target = setId < 0 ? UNRESOLVED : this.#targetOf(setId);
-    if (target === UNRESOLVED) this.#routes.removeLearned(table, id);
+    if (target === UNRESOLVED) this.#routes.removeLearned(table, id, !this.#rib.isRejected(family, id));
     else this.#routes.setLearned(table, id, target);
   }
 
