@@ -45,7 +45,8 @@ export class AttributeStore {
   #length = new Int32Array(256);
   #hash = new Int32Array(256);
   #references = new Int32Array(256);
-  #slots = new Int32Array(1024).fill(EMPTY);
+  /** open addressing, two entries a slot: the hash, and the id + 1 or 0, so that a probe stays in one cache line */
+  #slots = new Int32Array(2 * 1024);
   #capacity = 256;
   #used = 0;
   readonly #freeIds: number[] = [];
@@ -80,14 +81,14 @@ export class AttributeStore {
   intern(key: AttributeKey): number {
     const hash = hashOctets(key, 0, key.length);
     let slot = this.#findSlot(key, hash);
-    const found = this.#slots[slot] ?? EMPTY;
-    if (found !== EMPTY) {
+    const found = (this.#slots[slot + 1] ?? 0) - 1;
+    if (found >= 0) {
       this.#references[found] = (this.#references[found] ?? 0) + 1;
       return found;
     }
     const id = this.#freeIds.pop() ?? this.#used++;
     if (id >= this.#capacity) this.#growColumns();
-    if (this.size * 2 > this.#slots.length) {
+    if (this.size * 4 > this.#slots.length) {
       this.#rehash();
       slot = this.#findSlot(key, hash);
     }
@@ -97,7 +98,8 @@ export class AttributeStore {
     this.#length[id] = key.length;
     this.#hash[id] = hash;
     this.#references[id] = 1;
-    this.#slots[slot] = id;
+    this.#slots[slot] = hash;
+    this.#slots[slot + 1] = id + 1;
     this.#fillColumns(id, key);
     return id;
   }
@@ -139,14 +141,16 @@ export class AttributeStore {
     return this.#length[id] ?? 0;
   }
 
+  /** Where these attributes stand, or the empty slot where they belong. */
   #findSlot(key: AttributeKey, hash: number): number {
-    const mask = this.#slots.length - 1;
-    let slot = hash & mask;
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    let slot = (2 * hash) & mask;
     for (;;) {
-      const id = this.#slots[slot] ?? EMPTY;
-      if (id === EMPTY) return slot;
-      if (this.#hash[id] === hash && this.#length[id] === key.length && this.#same(id, key)) return slot;
-      slot = (slot + 1) & mask;
+      const id = (slots[slot + 1] ?? 0) - 1;
+      if (id < 0) return slot;
+      if (slots[slot] === hash && this.#length[id] === key.length && this.#same(id, key)) return slot;
+      slot = (slot + 2) & mask;
     }
   }
 
@@ -200,21 +204,22 @@ export class AttributeStore {
   }
 
   #removeSlot(id: number): void {
-    const mask = this.#slots.length - 1;
-    let slot = (this.#hash[id] ?? 0) & mask;
-    while (this.#slots[slot] !== id) slot = (slot + 1) & mask;
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    let slot = (2 * (this.#hash[id] ?? 0)) & mask;
+    while (slots[slot + 1] !== id + 1) slot = (slot + 2) & mask;
     let hole = slot;
     for (;;) {
-      slot = (slot + 1) & mask;
-      const moved = this.#slots[slot] ?? EMPTY;
-      if (moved === EMPTY) break;
-      const home = (this.#hash[moved] ?? 0) & mask;
-      if (((slot - home) & mask) >= ((slot - hole) & mask)) {
-        this.#slots[hole] = moved;
+      slot = (slot + 2) & mask;
+      if (slots[slot + 1] === 0) break;
+      const hash = slots[slot] ?? 0;
+      if (((slot - 2 * hash) & mask) >= ((slot - hole) & mask)) {
+        slots[hole] = hash;
+        slots[hole + 1] = slots[slot + 1] ?? 0;
         hole = slot;
       }
     }
-    this.#slots[hole] = EMPTY;
+    slots[hole + 1] = 0;
   }
 
   #allocate(octets: number): number {
@@ -234,18 +239,21 @@ export class AttributeStore {
 
   #rehash(): void {
     const old = this.#slots;
-    this.#slots = new Int32Array(old.length * 2).fill(EMPTY);
-    const mask = this.#slots.length - 1;
-    for (const id of old) {
-      if (id === EMPTY) continue;
-      let slot = (this.#hash[id] ?? 0) & mask;
-      while (this.#slots[slot] !== EMPTY) slot = (slot + 1) & mask;
-      this.#slots[slot] = id;
+    const slots = new Int32Array(old.length * 4);
+    const mask = slots.length - 1;
+    for (let from = 0; from < old.length; from += 2) {
+      if (old[from + 1] === 0) continue;
+      const hash = old[from] ?? 0;
+      let slot = (2 * hash) & mask;
+      while (slots[slot + 1] !== 0) slot = (slot + 2) & mask;
+      slots[slot] = hash;
+      slots[slot + 1] = old[from + 1] ?? 0;
     }
+    this.#slots = slots;
   }
 
   #growColumns(): void {
-    this.#capacity *= 2;
+    this.#capacity *= this.#capacity < 1 << 16 ? 4 : 2;
     const capacity = this.#capacity;
     this.localPref = grownUint32(this.localPref, capacity);
     this.pathLength = grownUint16(this.pathLength, capacity);
