@@ -24,6 +24,7 @@ import type { Store } from '../store/types.ts';
 import { BgpController } from './bgp/controller.ts';
 import { Originator } from './bgp/originator.ts';
 import { matchesSelector } from './bgp/selector-match.ts';
+import { localWorkloads } from './bgp/workloads.ts';
 import { makeCniService } from './cni.ts';
 import { CoalescedTask } from './coalesced.ts';
 import type { AgentConfig } from './config.ts';
@@ -125,7 +126,10 @@ export class Agent {
       policy: this.policy,
       log: log.child({ component: 'endpoints' }),
       mtu: () => this.#mtu,
-      onState: () => this.originator.update(),
+      onState: () => {
+        this.originator.update();
+        this.bgp.updateWorkloads();
+      },
       policiesOf: (id) => this.policyFeed.policiesOf(id),
       portConflict: (container, ports) => this.policyFeed.portConflict(container, ports),
       portProblems: (id) => this.policyFeed.natProblems(id).map(({ reason }) => reason),
@@ -157,6 +161,12 @@ export class Agent {
       blocks: () => this.ipam.confirmedBlocks(),
       lent: () => this.ipam.lentAddresses(),
       routedOtherwise: () => this.overlay.managed(),
+      workloads: localWorkloads(
+        config.nodeName,
+        this.cache,
+        (selector) => this.policyFeed.matching(selector),
+        fib,
+      ),
       linkPrefix: LINK_PREFIX,
     });
     this.cni = makeCniService(this);
@@ -344,6 +354,7 @@ export class Agent {
         resource?.kind === 'WorkloadEndpoint' ? resource : undefined,
         previous?.kind === 'WorkloadEndpoint' ? previous : undefined,
       );
+      this.bgp.updateWorkloads();
     } else if (key.kind === 'BGPFilter') {
       this.bgp.update();
     } else if (key.kind === 'Node' || key.kind === 'BGPConfiguration' || key.kind === 'BGPPeer') {

@@ -8,7 +8,7 @@ import { type Address, addressesEqual, formatAddress, parseAddress } from '../ne
 import { type Prefix, parsePrefix } from '../net/prefix.ts';
 import { captureRows } from './bgp/capture.ts';
 import { originOfPeer } from './bgp/dynamic.ts';
-import type { NodePeer, NodeRange } from './bgp/peers.ts';
+import type { NodePeer, NodeRange } from './bgp/peer-types.ts';
 import { findPaths, readRoutesQuery } from './bgp/routes-query.ts';
 import { pathRow, peerView } from './bgp/views.ts';
 

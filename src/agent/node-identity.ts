@@ -9,7 +9,7 @@ import type { Node } from '../model/node.ts';
 import { addressToUint32, FAMILIES, type Family, parseAddress } from '../net/address.ts';
 import { formatInterfaceAddress, type InterfaceAddress, parseInterfaceAddress } from '../net/prefix.ts';
 import { type DetectionLink, type DetectionResult, detectAddresses } from './autodetect.ts';
-import { effectiveAs, type NodeIdentity } from './bgp/peers.ts';
+import { effectiveAs, type NodeIdentity } from './bgp/peer-types.ts';
 
 /** On Node resources that an agent of ours made. Nodes without it are taken for those of Calico hosts. */
 export const MANAGED_ANNOTATION = 'ocicat.dev/managed';

@@ -1,4 +1,6 @@
 /** What a valid BGP resource cannot ask of this product, beside the rows of the support table. */
+
+import { isLinkLocal, parseAddress } from '../net/address.ts';
 import { type BgpSettings, readBgpSettings } from './bgp-annotations.ts';
 import { type BgpConfiguration, DEFAULT_BGP_CONFIGURATION } from './bgp-configuration.ts';
 import type { BgpPassword } from './bgp-password.ts';
@@ -35,6 +37,7 @@ export function bgpProblems(resource: BgpPeer | BgpConfiguration): Problem[] {
       ...common('nodeMeshPassword', resource.spec.nodeMeshPassword),
       ...restartTimeProblems('nodeMeshMaxRestartTime', resource.spec.nodeMeshMaxRestartTime),
       ...configurationProblems(resource),
+      ...peeringAddressProblems(resource.spec),
     ];
   }
   return [
@@ -88,6 +91,20 @@ function peerProblems({ spec }: BgpPeer, settings: BgpSettings): Problem[] {
   if (problems.length === 0 && !hasAs)
     problems.push({ path: 'spec.asNumber', reason: 'missing: the AS number of the peer' });
   return problems;
+}
+
+// It stands on many links at once.
+function peeringAddressProblems({ localWorkloadPeeringIPV6 }: BgpConfiguration['spec']): Problem[] {
+  const address = localWorkloadPeeringIPV6 === undefined ? undefined : parseAddress(localWorkloadPeeringIPV6);
+  return address !== undefined && isLinkLocal(address)
+    ? [
+        {
+          path: 'spec.localWorkloadPeeringIPV6',
+          reason:
+            'must not be link-local: containers reach it over their gateway; take a unique local one, such as fd00::179',
+        },
+      ]
+    : [];
 }
 
 // The mesh is made of nodes, which are named one by one.

@@ -63,20 +63,11 @@ const TABLE: Readonly<Record<Kind, readonly Row[]>> = {
     refused('spec.serviceExternalIPs'),
     refused('spec.serviceClusterIPs'),
     refused('spec.serviceLoadBalancerAggregation', 'Enabled'),
-    refused('spec.localWorkloadPeeringIPV4'),
-    refused('spec.localWorkloadPeeringIPV6'),
     ignored('spec.programClusterRoutes', 'one process programs all routes here', 'EnabledNoEncapOnly'),
     refused('spec.ipv4NormalRoutePriority', 1024),
     refused('spec.ipv6NormalRoutePriority', 1024),
   ],
-  BGPPeer: [
-    {
-      path: 'spec.localWorkloadSelector',
-      level: 'refused',
-      reason:
-        'sessions with containers of this host are not made by this version: peer with an address (peerIP) or with nodes (peerSelector)',
-    },
-  ],
+  BGPPeer: [],
   BGPFilter: [],
   IPPool: [],
   IPReservation: [],

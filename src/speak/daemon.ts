@@ -5,8 +5,8 @@
 import type { ListenConfig } from '../../bgp/speaker/listeners.ts';
 import { Speaker } from '../../bgp/speaker.ts';
 import { type PeerSources, withDynamic } from '../agent/bgp/dynamic.ts';
-import type { NodePeer, NodeRange } from '../agent/bgp/peers.ts';
-import { DEFAULT_BGP_PORT } from '../agent/bgp/peers.ts';
+import type { NodePeer, NodeRange } from '../agent/bgp/peer-types.ts';
+import { DEFAULT_BGP_PORT } from '../agent/bgp/peer-types.ts';
 import { sessionEffects } from '../agent/bgp/preview.ts';
 import { logSpeakerEvent } from '../agent/bgp/speaker-log.ts';
 import type { BgpSource } from '../agent/bgp-routes.ts';

@@ -1,7 +1,7 @@
 /** What the plan needs of the host, for a speaker that does not speak with the kernel. */
 import { networkInterfaces } from 'node:os';
 import { readPassword } from '../agent/bgp/password-files.ts';
-import type { PasswordResult } from '../agent/bgp/peers.ts';
+import type { PasswordResult } from '../agent/bgp/peer-types.ts';
 import type { Address } from '../net/address.ts';
 import {
   formatPrefix,

@@ -7,7 +7,8 @@ import {
   type TaggedPrefix,
   taggedPrefixes,
 } from '../agent/bgp/configuration.ts';
-import { effectiveAs, type NodePeer, type NodeRange, selectPeers } from '../agent/bgp/peers.ts';
+import { effectiveAs, type NodePeer, type NodeRange } from '../agent/bgp/peer-types.ts';
+import { selectPeers } from '../agent/bgp/peers.ts';
 import { routerIdOf } from '../agent/node-identity.ts';
 import type { Finding } from '../api/views.ts';
 import type { BgpFilter } from '../model/bgp-filter.ts';

@@ -36,10 +36,18 @@ import { withDynamic } from './dynamic.ts';
 import { exportedRules, matchesGlob } from './filters.ts';
 import type { Originator } from './originator.ts';
 import { PasswordFiles } from './password-files.ts';
-import { DEFAULT_BGP_PORT, type NodePeer, type NodeRange, type PeerInputs, selectPeers } from './peers.ts';
+import {
+  DEFAULT_BGP_PORT,
+  type LocalWorkload,
+  type NodePeer,
+  type NodeRange,
+  type PeerInputs,
+} from './peer-types.ts';
+import { selectPeers } from './peers.ts';
 import { sessionEffects } from './preview.ts';
 import { ReachableBy } from './reachable-by.ts';
 import { logSpeakerEvent } from './speaker-log.ts';
+import { WorkloadAddresses } from './workloads.ts';
 
 /** Equal-cost paths used together; as many as a kernel route takes without thinking about it. */
 const MAX_PATHS = 64;
@@ -58,6 +66,8 @@ export interface BgpControllerOptions {
   readonly lent: () => readonly Address[];
   /** prefixes within which the routes are made from the store */
   readonly routedOtherwise: () => readonly Prefix[];
+  /** containers of this node whose labels satisfy a selector */
+  readonly workloads: (selector: string) => readonly LocalWorkload[];
   /** prefix of our own links */
   readonly linkPrefix: string;
 }
@@ -89,11 +99,13 @@ export class BgpController {
   #preserved: Readonly<Record<Family, boolean>> = { ipv4: false, ipv6: false };
   readonly #passwords: PasswordFiles;
   readonly #reachableBy: ReachableBy;
+  readonly #workloadAddresses: WorkloadAddresses;
 
   constructor(options: BgpControllerOptions) {
     this.#options = options;
     this.#passwords = new PasswordFiles(() => this.update());
     this.#reachableBy = new ReachableBy(options.fib.routes);
+    this.#workloadAddresses = new WorkloadAddresses(options.fib);
     this.#task = new CoalescedTask(
       () => this.#reconcile(),
       (error) => options.log.error({ error }, 'BGP could not be configured'),
@@ -109,6 +121,15 @@ export class BgpController {
   /** Something that peers, policy or identity depend on changed. */
   update(): void {
     if (this.#speaker !== undefined) this.#task.trigger();
+  }
+
+  /** Containers came, changed or went. */
+  updateWorkloads(): void {
+    const { cache } = this.#options;
+    const matters =
+      this.#peers.some(({ workload }) => workload !== undefined) ||
+      cache.list('BGPPeer').some(({ spec }) => spec.localWorkloadSelector !== undefined);
+    if (matters) this.update();
   }
 
   get speaker(): Speaker | undefined {
@@ -162,6 +183,7 @@ export class BgpController {
   /** Leaves without a NOTIFICATION, so that helpers keep our routes; the kernel stays as it is. */
   async stop(): Promise<void> {
     this.#passwords.close();
+    this.#workloadAddresses.close();
     await this.#task.close();
     await this.#speaker?.stop({ mode: 'keep-forwarding' });
     this.#learned?.close();
@@ -183,6 +205,7 @@ export class BgpController {
     this.#findings = [
       ...selection.findings,
       ...this.#reachableBy.set(selection.peers, this.#options.fib.kernel.links.all()),
+      ...this.#workloadAddresses.set(selection.peers),
     ];
     const fixed = this.#fixedOf(inputs, cache);
     originator.setTags(taggedPrefixes(inputs.configuration));
@@ -227,6 +250,7 @@ export class BgpController {
           connectedSubnets([link], linkPrefix).some((subnet) => prefixContainsAddress(subnet, address)),
         )?.name,
       password: this.#passwords.get,
+      workloads: this.#options.workloads,
     };
   }
 

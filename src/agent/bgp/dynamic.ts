@@ -1,7 +1,7 @@
 /** Peers that came by themselves, seen with the resources whose prefixes they came from. Pure. */
 import { dynamicConfig, groupOf } from '../../../bgp/speaker/dynamic-peers.ts';
 import type { PeerStatus } from '../../../bgp/types.ts';
-import type { NodePeer, NodeRange } from './peers.ts';
+import type { NodePeer, NodeRange } from './peer-types.ts';
 
 /** Where a session comes from: the resource that asked for it and its peer group, if it has one. */
 export type PeerOrigin = Pick<NodePeer, 'resource' | 'group'>;

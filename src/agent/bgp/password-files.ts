@@ -4,7 +4,7 @@
  */
 import { type FSWatcher, readFileSync, statSync, watch } from 'node:fs';
 import { dirname } from 'node:path';
-import type { PasswordResult } from './peers.ts';
+import type { PasswordResult } from './peer-types.ts';
 
 /** The kernel's TCP_MD5SIG_MAXKEYLEN */
 const KEY_OCTETS_MAX = 80;

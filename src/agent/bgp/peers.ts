@@ -3,95 +3,37 @@
  */
 import { checkPeers, PeerConfigError } from '../../../bgp/speaker/config.ts';
 import { checkGroups } from '../../../bgp/speaker/dynamic-peers.ts';
-import type { DynamicPeers, PeerConfig } from '../../../bgp/types.ts';
+import type { DynamicPeers } from '../../../bgp/types.ts';
 import type { Finding } from '../../api/views.ts';
 import { type BgpSettings, readBgpSettings } from '../../model/bgp-annotations.ts';
 import type { BgpConfiguration } from '../../model/bgp-configuration.ts';
-import { type BgpPeer, type BgpPeerSpec, parsePeerIp } from '../../model/bgp-peer.ts';
+import { type BgpPeerSpec, parsePeerIp } from '../../model/bgp-peer.ts';
 import type { Node } from '../../model/node.ts';
+import { type Address, addressesEqual, compareAddresses, parseAddress } from '../../net/address.ts';
 import {
-  type Address,
-  addressesEqual,
-  compareAddresses,
-  type Family,
-  parseAddress,
-} from '../../net/address.ts';
-import {
-  type InterfaceAddress,
   networkAddress,
-  type Prefix,
   parseInterfaceAddress,
   prefixContains,
   prefixContainsAddress,
 } from '../../net/prefix.ts';
-import { hasExportInterface, type PolicySources, sessionPolicies } from './filters.ts';
+import { hasExportInterface, sessionPolicies } from './filters.ts';
 import { makePeerConfig, type PeerBase } from './peer-config.ts';
 import { type ResolvedPeer, resolvePeers } from './peer-groups.ts';
+import {
+  DEFAULT_BGP_PORT,
+  effectiveAs,
+  type NodeIdentity,
+  type NodePeer,
+  type NodeRange,
+  type PeerInputs,
+  type PeerSelection,
+} from './peer-types.ts';
 import { matchesSelector } from './selector-match.ts';
 
-/** Calico's default AS number. */
-export const DEFAULT_AS = 64512;
-export const DEFAULT_BGP_PORT = 179;
 /** Sessions from a range at a time, as FRR has it. */
 const LISTEN_LIMIT = 100;
 /** RFC 6793: stands for an AS number that is not known yet. */
 const AS_UNKNOWN = 23456;
-
-/** The node's own BGP identity, from its Node resource and BGPConfiguration. */
-export interface NodeIdentity {
-  readonly name: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly asNumber: number;
-  readonly addresses: Readonly<Partial<Record<Family, InterfaceAddress>>>;
-}
-
-/** A TCP MD5 key out of a file of the host, or why there is none. */
-export type PasswordResult = { readonly password: string } | { readonly problem: string };
-
-export interface PeerInputs {
-  readonly node: NodeIdentity;
-  /** all Node resources, for the node-to-node mesh, `peerSelector` and route reflection */
-  readonly nodes: readonly Node[];
-  readonly configuration: BgpConfiguration | undefined;
-  readonly peers: readonly BgpPeer[];
-  /** subnets of this host's links */
-  readonly connected: readonly Prefix[];
-  readonly policy: PolicySources;
-  /** the link that leads to an address on a connected subnet */
-  readonly interfaceTo: (address: Address) => string | undefined;
-  readonly password: (file: string) => PasswordResult;
-}
-
-/** A configured peer and the resource that asked for it. */
-export interface NodePeer {
-  readonly config: PeerConfig;
-  /** `BGPPeer tor1`, `mesh h2` */
-  readonly resource: string;
-  /** the BGPPeer that is its peer group */
-  readonly group?: string;
-  /** names of its BGPFilters */
-  readonly filters: readonly string[];
-  /** came by itself, out of a range */
-  readonly dynamic?: true;
-  /** spec.reachableBy: the gateway on the way to the peer */
-  readonly reachableBy?: Address;
-}
-
-/** Prefixes from which peers may come by themselves, and the resource that says so. */
-export interface NodeRange extends Pick<NodePeer, 'resource' | 'group' | 'filters'> {
-  readonly range: DynamicPeers;
-}
-
-export interface PeerSelection {
-  readonly peers: readonly NodePeer[];
-  readonly ranges: readonly NodeRange[];
-  readonly findings: readonly Finding[];
-}
-
-/** The AS number in force: that of the Node, else of BGPConfiguration, else 64512. */
-export function effectiveAs(node: Node | undefined, configuration: BgpConfiguration | undefined): number {
-  return node?.spec.bgp?.asNumber ?? configuration?.spec.asNumber ?? DEFAULT_AS;
-}
 
 /** The peers of this node, in order of address; two resources that name one address are a finding and the first by name holds. */
 export function selectPeers(inputs: PeerInputs): PeerSelection {
@@ -110,6 +52,8 @@ interface Target {
   readonly settings: BgpSettings;
   /** the node that the peer is, where it is one */
   readonly peerNode: Node | undefined;
+  /** a container of this node */
+  readonly workload?: NodePeer['workload'];
 }
 
 class Selection {
@@ -230,6 +174,10 @@ class Selection {
       yield* this.#selected(peer, spec.peerSelector, common);
       return;
     }
+    if (spec.localWorkloadSelector !== undefined) {
+      if (this.#appliesTo(spec, this.#in.node)) yield* this.#workloads(spec.localWorkloadSelector, common);
+      return;
+    }
     if (!this.#appliesTo(spec, this.#in.node)) return;
     const target = spec.peerIP === undefined ? undefined : parsePeerIp(spec.peerIP);
     if (target === undefined) {
@@ -289,6 +237,44 @@ class Selection {
     }
   }
 
+  // Each address of a container is a peer; the host speaks from the address that all containers know it by.
+  *#workloads(
+    selector: string,
+    common: Pick<Target, 'resource' | 'group' | 'spec' | 'settings' | 'passive'>,
+  ): Generator<Target> {
+    const { workloads, configuration } = this.#in;
+    const from = {
+      ipv4: parseAddress(configuration?.spec.localWorkloadPeeringIPV4 ?? ''),
+      ipv6: parseAddress(configuration?.spec.localWorkloadPeeringIPV6 ?? ''),
+    };
+    if (workloads === undefined || (from.ipv4 === undefined && from.ipv6 === undefined)) {
+      this.#findings.push({
+        severity: 'error',
+        code: 'peer-incomplete',
+        message:
+          workloads === undefined
+            ? `${common.resource}: spec.localWorkloadSelector needs containers, and there are none here`
+            : `${common.resource}: spec.localWorkloadSelector needs an address for this host to speak from`,
+        remedy:
+          workloads === undefined
+            ? 'name the peer by peerIP'
+            : 'set localWorkloadPeeringIPV4 (and IPV6) in BGPConfiguration default, such as 169.254.0.179',
+      });
+      return;
+    }
+    const peerAs = this.#peerAs(common.resource, common.spec, common.settings);
+    if (peerAs === undefined) return;
+    for (const { link, addresses } of workloads(selector)) {
+      for (const address of addresses) {
+        const own = from[address.family];
+        if (own === undefined) continue;
+        const spec = { ...common.spec, sourceAddress: 'UseNodeIP' } as const;
+        const workload = { link, from: own };
+        yield { ...common, spec, address, port: DEFAULT_BGP_PORT, peerAs, peerNode: undefined, workload };
+      }
+    }
+  }
+
   // Route reflectors and nodes that speak for themselves through one are outside the mesh.
   *#mesh(): Generator<Target> {
     const { configuration, nodes, node } = this.#in;
@@ -333,6 +319,7 @@ class Selection {
     return {
       config: makePeerConfig(this.#base(target, connected)),
       ...originOf(target),
+      ...(target.workload !== undefined && { workload: target.workload }),
       ...(gateway !== undefined && { reachableBy: gateway }),
     };
   }
@@ -340,7 +327,11 @@ class Selection {
   #base(target: Target, connected: boolean): PeerBase {
     const { node } = this.#in;
     const { spec, address, resource } = target;
-    const policies = sessionPolicies(this.#in.policy, spec.filters ?? [], this.#in.interfaceTo(address));
+    const policies = sessionPolicies(
+      this.#in.policy,
+      spec.filters ?? [],
+      target.workload?.link ?? this.#in.interfaceTo(address),
+    );
     for (const name of policies.missing) {
       this.#warn(
         'filter-missing',
@@ -363,7 +354,7 @@ class Selection {
       passive: target.passive,
       connected,
       nodeAs: node.asNumber,
-      nodeAddress: node.addresses[address.family]?.address,
+      nodeAddress: target.workload?.from ?? node.addresses[address.family]?.address,
       reflects:
         this.#clusterId !== undefined &&
         target.peerNode?.spec.bgp?.routeReflectorClusterID !== this.#clusterId,

@@ -1,7 +1,7 @@
 /** What a change of resources does to the sessions, said before it is made. Pure. */
 import { resettingChanges } from '../../../bgp/speaker/config.ts';
 import type { SessionEffect } from '../../api/views.ts';
-import type { NodePeer } from './peers.ts';
+import type { NodePeer } from './peer-types.ts';
 
 /**
  * Compares the peers in force with those to come. `speakerChanges`: what a speaker cannot change while it runs, in words; not empty: every session

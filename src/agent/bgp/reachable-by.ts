@@ -4,7 +4,7 @@ import type { RouteTable } from '../../../fib/routes/route-table.ts';
 import type { Finding } from '../../api/views.ts';
 import { type Address, formatAddress } from '../../net/address.ts';
 import { formatPrefix, hostPrefix, type Prefix, prefixContainsAddress, prefixOf } from '../../net/prefix.ts';
-import type { NodePeer } from './peers.ts';
+import type { NodePeer } from './peer-types.ts';
 
 /** Keeps these routes in step with the peers. */
 export class ReachableBy {

@@ -31,6 +31,11 @@ describe('src/model/bgp-support', () => {
       reachableBy: '192.0.2.7',
       filters: ['f'],
     }),
+    peer({ localWorkloadSelector: 'role == "router"', asNumber: 1, nodeSelector: 'all()' }),
+    configuration('default', {
+      localWorkloadPeeringIPV4: '169.254.0.179',
+      localWorkloadPeeringIPV6: 'fd00::179',
+    }),
     peer({ peerSelector: 'has(rr)', nodeSelector: 'all()', reversePeering: 'Manual' }),
     peer(
       { peerIP: '192.0.2.1', asNumber: 1, password: { secretKeyRef: { name: 's', key: 'k' } } },
@@ -56,7 +61,11 @@ describe('src/model/bgp-support', () => {
   const refused: readonly [Resource, string, RegExp][] = [
     [peer({}), 'spec.peerIP', /missing/],
     [peer({ peerIP: '192.0.2.1' }), 'spec.asNumber', /missing/],
-    [peer({ localWorkloadSelector: 'all()', asNumber: 1 }), 'spec.localWorkloadSelector', /containers/],
+    [
+      configuration('default', { localWorkloadPeeringIPV6: 'fe80::179' }),
+      'spec.localWorkloadPeeringIPV6',
+      /must not be link-local.*fd00::179/,
+    ],
     [
       peer({ peerIP: '192.0.2.1', asNumber: 1, password: { secretKeyRef: { name: 's', key: 'k' } } }),
       'spec.password',

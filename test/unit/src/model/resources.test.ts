@@ -499,9 +499,6 @@ describe('support', () => {
   const refused = (each: Resource): string[] => checkSupport(each).refused.map((problem) => problem.path);
 
   it('refuses by name what a later version brings', () => {
-    assert.deepEqual(refused(resource('BGPPeer', '{localWorkloadSelector: all(), asNumber: 1}')), [
-      'spec.localWorkloadSelector',
-    ]);
     assert.deepEqual(
       refused(
         resource(

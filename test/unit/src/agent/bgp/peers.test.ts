@@ -2,10 +2,13 @@ import assert from 'node:assert/strict';
 import { checkPeers } from '../../../../../bgp/speaker/config.ts';
 import type { PeerConfig } from '../../../../../bgp/types.ts';
 import { exportedRules } from '../../../../../src/agent/bgp/filters.ts';
-import { type PeerInputs, selectPeers } from '../../../../../src/agent/bgp/peers.ts';
+import type { PeerInputs } from '../../../../../src/agent/bgp/peer-types.ts';
+import { selectPeers } from '../../../../../src/agent/bgp/peers.ts';
+import type { BgpConfiguration, BgpConfigurationSpec } from '../../../../../src/model/bgp-configuration.ts';
 import type { BgpPeer, BgpPeerSpec } from '../../../../../src/model/bgp-peer.ts';
 import { API_VERSION } from '../../../../../src/model/kinds.ts';
 import type { Node } from '../../../../../src/model/node.ts';
+import { type Address, formatAddress, parseAddress } from '../../../../../src/net/address.ts';
 import { parseInterfaceAddress, parsePrefix } from '../../../../../src/net/prefix.ts';
 
 function peer(name: string, spec: BgpPeerSpec): BgpPeer {
@@ -70,6 +73,52 @@ describe('src/agent/bgp/peers', () => {
     assert.ok(near && far);
     assert.deepEqual([near.ttl, near.localAddress, near.port], [1, undefined, 179]);
     assert.deepEqual([far.ttl, far.localAddress !== undefined, far.port], [64, true, 1179]);
+  });
+
+  it('each address of a chosen container is a peer, to which the host speaks from the one address', () => {
+    const peers = [
+      peer('children', { localWorkloadSelector: 'role == "r"', asNumber: 65401, sourceAddress: 'None' }),
+    ];
+    const address = (text: string): Address => {
+      const parsed = parseAddress(text);
+      assert.ok(parsed);
+      return parsed;
+    };
+    const configuration = (spec: BgpConfigurationSpec): BgpConfiguration => ({
+      apiVersion: API_VERSION,
+      kind: 'BGPConfiguration',
+      metadata: { name: 'default' },
+      spec,
+    });
+    const workloads: PeerInputs['workloads'] = (selector) =>
+      selector === 'role == "r"'
+        ? [{ link: 'oci1', addresses: [address('10.65.0.1'), address('fd00:65::1')] }]
+        : [];
+    const four = { localWorkloadPeeringIPV4: '169.254.0.179' };
+    const both = { ...four, localWorkloadPeeringIPV6: 'fd00::179' };
+    const told = (change: Partial<PeerInputs>): unknown[] =>
+      selectPeers(inputs({ peers, ...change })).peers.map(({ config, workload }) => [
+        config.name,
+        config.ttl,
+        config.localAddress && formatAddress(config.localAddress),
+        workload?.link,
+      ]);
+    assert.deepEqual(told({ workloads, configuration: configuration(both) }), [
+      ['10.65.0.1', 64, '169.254.0.179', 'oci1'],
+      ['fd00:65::1', 64, 'fd00::179', 'oci1'],
+    ]);
+    assert.deepEqual(told({ workloads, configuration: configuration(four) }), [
+      ['10.65.0.1', 64, '169.254.0.179', 'oci1'],
+    ]);
+    const why = (change: Partial<PeerInputs>): string | undefined =>
+      selectPeers(inputs({ peers, ...change })).findings[0]?.message;
+    assert.match(
+      why({ workloads, configuration: configuration({}) }) ?? '',
+      /needs an address for this host/,
+    );
+    assert.match(why({ configuration: configuration(both) }) ?? '', /needs containers/);
+    const elsewhere = peers.map((each) => ({ ...each, spec: { ...each.spec, node: 'h2' } }));
+    assert.deepEqual(told({ workloads, configuration: configuration(both), peers: elsewhere }), []);
   });
 
   it('gives each session its own family', () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { exportedRules } from '../../../../../src/agent/bgp/filters.ts';
-import { type NodePeer, type PeerInputs, selectPeers } from '../../../../../src/agent/bgp/peers.ts';
+import type { NodePeer, PeerInputs } from '../../../../../src/agent/bgp/peer-types.ts';
+import { selectPeers } from '../../../../../src/agent/bgp/peers.ts';
 import { sessionEffects } from '../../../../../src/agent/bgp/preview.ts';
 import type { BgpFilter } from '../../../../../src/model/bgp-filter.ts';
 import type { BgpPeer, BgpPeerSpec } from '../../../../../src/model/bgp-peer.ts';

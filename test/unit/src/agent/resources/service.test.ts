@@ -109,12 +109,9 @@ describe('src/agent/resources/service on a real file store', () => {
   });
 
   it('refuses by name what is valid Calico but not supported yet', async () => {
-    const peer =
-      'apiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata: {name: p}\nspec: {localWorkloadSelector: all(), asNumber: 65001}\n';
-    assert.match(
-      (await faultsOf(apply(peer)))[0] ?? '',
-      /spec\.localWorkloadSelector:sessions with containers/,
-    );
+    const services =
+      'apiVersion: projectcalico.org/v3\nkind: BGPConfiguration\nmetadata: {name: default}\nspec: {serviceClusterIPs: [{cidr: 10.96.0.0/12}]}\n';
+    assert.match((await faultsOf(apply(services)))[0] ?? '', /spec\.serviceClusterIPs:not supported/);
   });
 
   it('deletes, and says what was not there', async () => {
