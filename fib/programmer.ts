@@ -11,7 +11,7 @@ import { listRoutes, viewOfPrefix } from './routes/inspect.ts';
 import { KernelWatch } from './routes/kernel-watch.ts';
 import { NextHopTracker } from './routes/next-hops.ts';
 import { RouteTable } from './routes/route-table.ts';
-import type { RouteFailure } from './routes/types.ts';
+import type { BrakeEvent, RouteFailure } from './routes/types.ts';
 
 /** A slice of route work; timers and sockets get their turn between slices. */
 const SLICE_MS = 3;
@@ -23,6 +23,8 @@ export interface FibProgrammerOptions {
   readonly netns?: string;
   /** somebody else changed or removed a route of ours; it is put right at once */
   readonly onInterference?: (prefix: Prefix) => void;
+  /** the brake on mass deletion takes hold or lets go */
+  readonly onBrake?: (event: BrakeEvent) => void;
   readonly onError: (error: unknown, what: string) => void;
 }
 
@@ -49,6 +51,7 @@ export class FibProgrammer {
     this.routes = new RouteTable(this.kernel, {
       onWork: () => this.#schedule(),
       ...(options.onInterference === undefined ? {} : { onInterference: options.onInterference }),
+      ...(options.onBrake === undefined ? {} : { onBrake: options.onBrake }),
     });
     this.nextHops = new NextHopTracker(this.kernel);
     this.links = EndpointLinks.open(netns);

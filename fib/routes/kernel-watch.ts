@@ -95,7 +95,7 @@ export class KernelWatch {
       },
       {
         message: (message) => this.#take(message),
-        overrun: () => this.#reread(),
+        overrun: () => this.readAgain(),
         drained: () => {
           for (const listener of this.#listeners) listener.drained?.();
         },
@@ -142,7 +142,7 @@ export class KernelWatch {
   }
 
   /** Reads everything again: after an overrun, or when someone doubts. Returns at once. */
-  #reread(): void {
+  readAgain(): void {
     if (this.#isClosed) return;
     if (this.#isReading) {
       this.#hasLost = true;
@@ -159,7 +159,7 @@ export class KernelWatch {
         this.#isReading = true;
         this.#retryTimer = setTimeout(() => {
           this.#isReading = false;
-          this.#reread();
+          this.readAgain();
         }, this.#retryMs);
         this.#retryTimer.unref();
         this.#retryMs = Math.min(2 * this.#retryMs, RETRY_MAX_MS);

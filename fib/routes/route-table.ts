@@ -71,6 +71,7 @@ export class RouteTable {
   #confirmRemoval: ((family: Family) => string | undefined) | undefined;
   /** prefix ids whose foreign route may be replaced, once */
   readonly #seized: Readonly<Record<Family, Set<number>>> = { ipv4: new Set(), ipv6: new Set() };
+  #seizesNow = false;
   readonly #batch = new RouteBatch();
   #hadWork = false;
   /** a retry was queued outside `apply`: the owner must learn when it is due */
@@ -264,6 +265,11 @@ export class RouteTable {
       this.#plan(routes, id);
     }
     if (batch.count === 0) return { written: 0, failed: 0 };
+    if (this.#seizesNow) {
+      // What our own socket asks for is not announced to us, and the mirror still has what was replaced.
+      this.#seizesNow = false;
+      setImmediate(() => this.kernel.readAgain());
+    }
     let result: BatchResult;
     try {
       result = this.kernel.socket.batch(batch.writer, batch.count);
@@ -325,6 +331,7 @@ export class RouteTable {
         routes.clear(id, FLAG.FORCE);
         return;
       }
+      if (isSeized && isTaken) this.#seizesNow = true;
       const sameKey = kernel >= 0 && this.targets.get(kernel).metric === metric;
       const isReplacement = sameKey || isSeized || routes.has(id, FLAG.FORCE);
       routes.clear(id, FLAG.FORCE);

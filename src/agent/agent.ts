@@ -31,6 +31,7 @@ import type { AgentConfig } from './config.ts';
 import { toDetectionLinks } from './detection-links.ts';
 import { EndpointManager } from './endpoints/manager.ts';
 import { IpamResources } from './ipam/options.ts';
+import { logBrake } from './fib-api.ts';
 import { IpamService } from './ipam/service.ts';
 import { type HostLimits, kernelLimits } from './kernel-support.ts';
 import type { Log } from './log.ts';
@@ -195,6 +196,7 @@ export class Agent {
             'somebody else changed a route of ours; it is put right',
           ),
         onError: (error, what) => log.error({ error }, `cannot ${what}`),
+        onBrake: (event) => logBrake(log, event),
       });
       return new Agent(config, log, store, fib, limits);
     } catch (error) {

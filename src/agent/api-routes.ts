@@ -7,9 +7,9 @@ import { parseSelector } from '../calc/selector/parse.ts';
 import type { ResourceKey } from '../model/metadata-types.ts';
 import { isRecord } from '../model/record.ts';
 import type { Agent } from './agent.ts';
-import { bgpApiRoutes, prefixOrAddress } from './bgp-routes.ts';
+import { bgpApiRoutes } from './bgp-routes.ts';
 import { readPorts } from './endpoints/ports.ts';
-import { fibRoutes, fibRoutesOfAddress, fibRoutesOfPrefix } from './fib-views.ts';
+import { fibApiRoutes } from './fib-api.ts';
 import { ipamRoutes } from './ipam/routes.ts';
 import type { SourceText } from './resources/service.ts';
 import { readStatus } from './status.ts';
@@ -19,17 +19,7 @@ export function apiRoutes(agent: Agent): ApiRoutes {
   return {
     'GET /v1/status': async () => ({ json: await readStatus(agent) }),
     ...bgpApiRoutes(agent.bgp),
-    'GET /v1/routes': ({ query }) => {
-      const text = query.get('prefix');
-      if (text === null) return { rows: fibRoutes(agent.fib.routes) };
-      const wanted = prefixOrAddress(text);
-      return {
-        rows:
-          'address' in wanted
-            ? fibRoutesOfAddress(agent.fib.routes, wanted.address)
-            : fibRoutesOfPrefix(agent.fib.routes, wanted.prefix),
-      };
-    },
+    ...fibApiRoutes(agent.fib.routes),
     'GET /v1/endpoints': () => ({ json: agent.endpoints.views() }),
     'POST /v1/endpoints': async ({ body }) => {
       requireReady(agent);

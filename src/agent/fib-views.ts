@@ -54,22 +54,25 @@ function hopTexts(links: LinkTable, hops: readonly RouteNextHop[]): string[] {
   });
 }
 
+/** `static via 10.0.0.1 dev eth1 metric 0` */
+export function foreignText(links: LinkTable, { owner, nextHops, kind, metric }: ForeignRoute): string {
+  return `${owner} ${hopTexts(links, nextHops).join(', ') || kind} metric ${metric}`;
+}
+
 function ours(table: RouteTable, view: RouteView): FibRouteView {
   const { links } = table.kernel;
   const target = view.desired ?? view.kernel;
   const { failure } = view;
   const kernel = targetText(links, view.kernel);
-  const behind = view.foreign.map(
-    (route) =>
-      `${route.owner} ${hopTexts(links, route.nextHops).join(', ') || route.kind} metric ${route.metric}`,
-  );
+  const behind = view.foreign.map((route) => foreignText(links, route));
   const error =
     failure === undefined ? undefined : `${failure.code}${failure.text === '' ? '' : `: ${failure.text}`}`;
   const conflict =
     view.state === 'blocked'
       ? `the kernel has a route of ${view.foreign.map(({ owner }) => owner).join(', ')} with the same metric`
       : undefined;
-  const reason = error ?? conflict;
+  const held = view.state === 'held' ? 'nearly all learned routes would go without a known cause' : undefined;
+  const reason = error ?? conflict ?? held;
   return {
     prefix: formatPrefix(view.prefix),
     family: view.prefix.family,

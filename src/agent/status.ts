@@ -249,7 +249,15 @@ function routeFindings(agent: Agent): Finding[] {
       severity: 'error',
       code: 'foreign-route',
       message: `a route of ${foreign.owner} for ${formatPrefix(prefix)} (metric ${foreign.metric}) ${effect === 'blocks' ? 'keeps ours out of the kernel' : 'wins over ours'}`,
-      remedy: `ip route show ${formatPrefix(prefix)}   # then stop its owner from making it`,
+      remedy: `ip route show ${formatPrefix(prefix)}   # stop its owner from making it, or: ocicat routes take ${formatPrefix(prefix)}`,
+    });
+  }
+  for (const { family, held, of } of agent.fib.routes.held()) {
+    findings.push({
+      severity: 'error',
+      code: 'routes-held',
+      message: `${held} of ${of} learned ${family} routes would go without a known cause; they stay for at most five minutes`,
+      remedy: 'ocicat bgp routes --state invalid   # why; then: ocicat routes release',
     });
   }
   return findings;

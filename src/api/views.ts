@@ -203,7 +203,7 @@ export interface FibRouteView {
   readonly kind: string;
   /** endpoint, block, remote, bgp, or foreign */
   readonly source: string;
-  /** installed, pending, failed, unresolved, conflict, stale, foreign */
+  /** installed, pending, waiting, failed, conflict, stale, removing, held, foreign */
   readonly state: string;
   readonly nextHops: readonly string[];
   /** what the kernel holds for the prefix, in words */
@@ -233,6 +233,18 @@ export interface EndpointView {
 }
 
 /** `POST /v1/endpoints` body */
+/** `POST /v1/routes/release` answer: what the brake on mass deletion had held */
+export interface ReleasedRoutesView {
+  readonly released: readonly { readonly family: Family; readonly count: number }[];
+}
+
+/** `POST /v1/routes/take` answer */
+export interface TakenRoutesView {
+  readonly prefix: string;
+  /** the routes of others that made room, in words */
+  readonly taken: readonly string[];
+}
+
 export interface EndpointRequest {
   readonly name: string;
   readonly namespace?: string;

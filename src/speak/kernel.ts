@@ -3,8 +3,7 @@ import type { Speaker } from '../../bgp/speaker.ts';
 import { FibProgrammer } from '../../fib/programmer.ts';
 import type { TrackedNextHop } from '../../fib/routes/next-hops.ts';
 import { connectedSubnets } from '../agent/bgp/controller.ts';
-import { prefixOrAddress } from '../agent/bgp-routes.ts';
-import { fibRoutes, fibRoutesOfAddress, fibRoutesOfPrefix } from '../agent/fib-views.ts';
+import { fibApiRoutes, logBrake } from '../agent/fib-api.ts';
 import { LearnedRoutes } from '../agent/learned-routes.ts';
 import type { Log } from '../agent/log.ts';
 import type { ApiRoutes } from '../api/server.ts';
@@ -42,6 +41,7 @@ export class SpeakKernel implements Forwarding {
       onInterference: (prefix) =>
         log.warn({ prefix: formatPrefix(prefix) }, 'somebody else changed a route of ours; it is put right'),
       onError: (error, what) => log.error({ error }, `cannot ${what}`),
+      onBrake: (event) => logBrake(log, event),
     });
     return new SpeakKernel(fib);
   }
@@ -90,22 +90,17 @@ export class SpeakKernel implements Forwarding {
     return route.forwarding.kind === 'none' || this.#fib.isInstalled(route.prefix);
   }
 
-  /** `GET /v1/routes`, as the agent answers it. */
+  /** Routes that are wanted in the kernel, and what of them is not there yet. */
+  routeCounts(): { readonly desired: number; readonly pending: number; readonly failed: number } {
+    const counts = FAMILIES.map((family) => routeCounts(this.#fib.routes, family));
+    const sum = (field: 'desired' | 'pending' | 'failed'): number =>
+      counts.reduce((total, each) => total + each[field], 0);
+    return { desired: sum('desired'), pending: sum('pending'), failed: sum('failed') };
+  }
+
+  /** `/v1/routes...`, as the agent answers them. */
   apiRoutes(): ApiRoutes {
-    const { routes } = this.#fib;
-    return {
-      'GET /v1/routes': ({ query }) => {
-        const text = query.get('prefix');
-        if (text === null) return { rows: fibRoutes(routes) };
-        const wanted = prefixOrAddress(text);
-        return {
-          rows:
-            'address' in wanted
-              ? fibRoutesOfAddress(routes, wanted.address)
-              : fibRoutesOfPrefix(routes, wanted.prefix),
-        };
-      },
-    };
+    return fibApiRoutes(this.#fib.routes);
   }
 
   /** Stops; what is in the kernel stays. */

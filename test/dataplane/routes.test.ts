@@ -5,7 +5,9 @@ import {
   routeCounts,
   routeFailures,
   viewOfAddress,
+  viewOfPrefix,
 } from '../../fib/routes/inspect.ts';
+import { takeOver } from '../../fib/routes/take-over.ts';
 import type { RouteTarget } from '../../fib/routes/types.ts';
 import { formatPrefix } from '../../src/net/prefix.ts';
 import { PrefixTable } from '../../src/net/prefix-table.ts';
@@ -227,5 +229,47 @@ describe('fib/routes in a real kernel', () => {
       assert.match(show(host, text.includes(':') ? '-6' : '-4', 'route', 'show', text), /metric 512/);
       seen.close();
     }
+  });
+
+  it('takes a prefix over from others on request only, and never from the kernel itself', async () => {
+    const { host } = twoUplinks();
+    host.sh('ip route add 10.9.0.0/16 via 198.51.100.2 metric 1024 proto static');
+    host.sh('ip -6 route add 2001:db8:9::/48 via 2001:db8:1::2 proto bird');
+    host.sh('ip route add 10.8.0.0/16 via 198.51.100.2');
+    const p = await bench.programmer(host);
+    const owners = (text: string): string => {
+      const result = takeOver(p.routes, prefix(text));
+      return result.ok ? result.taken.map(({ owner }) => owner).join() : result.reason;
+    };
+    for (const text of ['10.9.0.0/16', '10.8.0.0/16'])
+      p.routes.setRoute(prefix(text), 'bgp', p.via(['eth0', '192.0.2.2']));
+    for (const text of ['2001:db8:9::/48', '2001:db8::/64'])
+      p.routes.setRoute(prefix(text), 'bgp', p.via(['eth0', '2001:db8::2']));
+    p.settle();
+    assert.equal(p.state('10.9.0.0/16'), 'blocked');
+    const seen = bench.witness(host);
+    assert.equal(owners('10.9.0.0/16'), 'static');
+    assert.equal(owners('2001:db8:9::/48'), 'bird');
+    assert.equal(owners('10.8.0.0/16'), 'boot');
+    assert.match(owners('2001:db8::/64'), /^the kernel's own route/);
+    assert.equal(owners('10.7.0.0/16'), 'we have no route for it');
+    await eventually('ours are in', () =>
+      ['10.9.0.0/16', '2001:db8:9::/48', '10.8.0.0/16'].every(
+        (text) => p.state(text) === 'installed' && viewOfPrefix(p.routes, prefix(text))?.foreign.length === 0,
+      ),
+    );
+    assert.equal(
+      seen.take().deleted,
+      1,
+      'only the one that won is deleted, the others are replaced without a gap',
+    );
+    assert.equal(owners('10.9.0.0/16'), 'no route of others is in the way');
+    for (const text of ['10.9.0.0/16', '10.8.0.0/16'])
+      assert.equal(show(host, 'route', 'show', text), `${text} via 192.0.2.2 dev eth0 proto 171 metric 1024`);
+    assert.match(
+      show(host, '-6', 'route', 'show', '2001:db8:9::/48'),
+      /^2001:db8:9::\/48 via 2001:db8::2 dev eth0 proto 171/,
+    );
+    assert.match(show(host, '-6', 'route', 'show', '2001:db8::/64'), /proto kernel/);
   });
 });

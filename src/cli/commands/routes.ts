@@ -1,14 +1,14 @@
 /** `ocicat routes`: what we want in the kernel beside what it has. */
 import type { Command } from 'commander';
-import type { FibRouteView } from '../../api/views.ts';
+import type { FibRouteView, ReleasedRoutesView, TakenRoutesView } from '../../api/views.ts';
 import type { CommandContext } from '../context.ts';
-import { type OutputForm, outputOption } from '../output/emit.ts';
+import { emit, type OutputForm, outputOption } from '../output/emit.ts';
 import { byPrefix, counted } from '../output/order.ts';
 import { showList } from '../output/rows.ts';
 import type { Cell, Column } from '../output/table.ts';
 
 export function registerRoutes(program: Command, context: CommandContext): void {
-  program
+  const routes = program
     .command('routes')
     .description('routes that we want beside what the kernel has')
     .argument('[prefix]', 'a prefix, or an address for its longest match')
@@ -24,6 +24,31 @@ export function registerRoutes(program: Command, context: CommandContext): void 
         summary: (count) => counted(count, 'route'),
         compare: byPrefix,
       });
+    });
+  routes
+    .command('release')
+    .description('let go the routes that the brake on mass deletion holds')
+    .addOption(outputOption())
+    .action(async (options: { output: OutputForm }) => {
+      const answer = await context.client().call<ReleasedRoutesView>('POST', '/v1/routes/release', {});
+      await emit(context.terminal, options.output, answer, () =>
+        answer.released.length === 0
+          ? 'no route is held\n'
+          : answer.released
+              .map(({ family, count }) => `${family}: ${counted(count, 'route')} released\n`)
+              .join(''),
+      );
+    });
+  routes
+    .command('take')
+    .description('take a prefix of ours over from the routes of others that block or beat ours')
+    .argument('<prefix>', 'such as 10.1.0.0/16')
+    .addOption(outputOption())
+    .action(async (prefix: string, options: { output: OutputForm }) => {
+      const answer = await context.client().call<TakenRoutesView>('POST', '/v1/routes/take', { prefix });
+      await emit(context.terminal, options.output, answer, () =>
+        answer.taken.map((route) => `${answer.prefix}: taken over from ${route}\n`).join(''),
+      );
     });
 }
 

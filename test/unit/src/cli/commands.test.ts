@@ -49,6 +49,11 @@ describe('the command line', function () {
       return { json: ENDPOINT };
     },
     'GET /v1/routes': ({ query }) => ({ rows: query.get('prefix') === '203.0.113.1' ? [] : [ROUTE, ROUTE] }),
+    'POST /v1/routes/release': () => ({ json: { released: [{ family: 'ipv4', count: 199 }] } }),
+    'POST /v1/routes/take': ({ body }) => {
+      asked.push({ path: '/v1/routes/take', body });
+      return { json: { prefix: '10.1.0.0/16', taken: ['static via 10.0.0.1 dev eth0 metric 1024'] } };
+    },
     'POST /v1/apply': () => {
       throw problem('invalid', 'nothing was applied: one fault in the input', {
         details: [
@@ -136,6 +141,18 @@ describe('the command line', function () {
       (await ocicat('routes')).stdout,
       /10\.65\.1\.0\/26 +block +blackhole +installed[\s\S]*2 routes/,
     );
+  });
+
+  it('releases held routes and takes prefixes over, beside showing them', async () => {
+    assert.equal((await ocicat('routes release')).stdout, 'ipv4: 199 routes released\n');
+    asked.length = 0;
+    const { stdout } = await ocicat('routes take 10.1.0.0/16');
+    assert.equal(stdout, '10.1.0.0/16: taken over from static via 10.0.0.1 dev eth0 metric 1024\n');
+    assert.deepEqual(asked, [{ path: '/v1/routes/take', body: { prefix: '10.1.0.0/16' } }]);
+    assert.deepEqual(JSON.parse((await ocicat('routes release -o json')).stdout), {
+      released: [{ family: 'ipv4', count: 199 }],
+    });
+    assert.equal((await ocicat('routes take')).status, 2);
   });
 
   it('1 when nothing matches, with valid JSON and YAML still', async () => {

@@ -1,0 +1,67 @@
+/** The API's paths on the kernel's routes: the same for whoever holds a FIB programmer. */
+
+import type { RouteTable } from '../../fib/routes/route-table.ts';
+import { takeOver } from '../../fib/routes/take-over.ts';
+import type { BrakeEvent } from '../../fib/routes/types.ts';
+import { problem } from '../api/problem.ts';
+import type { ApiRoutes } from '../api/server.ts';
+import type { ReleasedRoutesView, TakenRoutesView } from '../api/views.ts';
+import { isRecord } from '../model/record.ts';
+import { formatPrefix, parsePrefix } from '../net/prefix.ts';
+import { prefixOrAddress } from './bgp-routes.ts';
+import { fibRoutes, fibRoutesOfAddress, fibRoutesOfPrefix, foreignText } from './fib-views.ts';
+import type { Log } from './log.ts';
+
+/** `/v1/routes...` */
+export function fibApiRoutes(routes: RouteTable): ApiRoutes {
+  return {
+    'GET /v1/routes': ({ query }) => {
+      const text = query.get('prefix');
+      if (text === null) return { rows: fibRoutes(routes) };
+      const wanted = prefixOrAddress(text);
+      return {
+        rows:
+          'address' in wanted
+            ? fibRoutesOfAddress(routes, wanted.address)
+            : fibRoutesOfPrefix(routes, wanted.prefix),
+      };
+    },
+    'POST /v1/routes/release': () => ({ json: release(routes) }),
+    'POST /v1/routes/take': ({ body }) => ({ json: take(routes, body) }),
+  };
+}
+
+function release(routes: RouteTable): ReleasedRoutesView {
+  const held = routes.held().map(({ family, held: count }) => ({ family, count }));
+  routes.releaseHeld('an operator released them');
+  return { released: held };
+}
+
+function take(routes: RouteTable, body: unknown): TakenRoutesView {
+  const text = isRecord(body) ? body['prefix'] : undefined;
+  const prefix = typeof text === 'string' ? parsePrefix(text) : undefined;
+  if (prefix === undefined) throw problem('invalid', 'expected {"prefix"}, such as 10.1.0.0/16');
+  const result = takeOver(routes, prefix);
+  if (!result.ok) {
+    throw problem('conflict', `${formatPrefix(prefix)}: ${result.reason}`, {
+      hint: `"ocicat routes ${formatPrefix(prefix)}" shows who has what.`,
+    });
+  }
+  return {
+    prefix: formatPrefix(prefix),
+    taken: result.taken.map((route) => foreignText(routes.kernel.links, route)),
+  };
+}
+
+/** Says what the brake on mass deletion does. */
+export function logBrake(log: Log, event: BrakeEvent): void {
+  const { family, held, of } = event;
+  if (event.kind === 'held') {
+    log.error(
+      { family, held, of },
+      'nearly all learned routes would go without a known cause; they stay until "ocicat routes release", or for five minutes',
+    );
+  } else if (event.kind === 'released')
+    log.warn({ family, held, why: event.why }, 'the routes that were held go');
+  else log.info({ family }, 'no route is held any more');
+}
