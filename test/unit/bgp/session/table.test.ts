@@ -5,6 +5,18 @@ import { step } from '../../../../bgp/session/machine.ts';
 import { fsmState } from '../../../../bgp/session/state.ts';
 import { actionText, EVENTS, sessionIn } from './fixtures.ts';
 
+/** Events of RFC 4271 8.1 that are no event of the machine's own, and where they went. */
+const ELSEWHERE: Readonly<Record<number, string>> = {
+  4: 'ManualStart of a passive peer',
+  5: 'AutomaticStart of a passive peer',
+  6: 'AutomaticStart: IdleHold damps always',
+  7: 'AutomaticStart of a passive peer',
+  12: 'DelayOpen, an optional attribute, is not offered',
+  14: 'the listener knows which sources are peers',
+  15: 'the listener closes what is no peer',
+  20: 'DelayOpen, an optional attribute, is not offered',
+};
+
 // biome-ignore format: one line for each cell
 const CELLS: readonly (readonly [FsmState, EventName, FsmState, string])[] = [
   ['Idle', 'ManualStart', 'Connect', '-idle-hold, dial, +connect-retry 5s~'],
@@ -119,10 +131,10 @@ const CELLS: readonly (readonly [FsmState, EventName, FsmState, string])[] = [
   ['OpenSent', 'NotifMsg', 'Idle', '-hold#1, close#1, -connect-retry, +idle-hold 1s~'],
   ['OpenSent', 'KeepAliveMsg', 'Idle', '-hold#1, close#1 5/1, -connect-retry, +idle-hold 1s~'],
   ['OpenSent', 'UpdateMsg', 'Idle', '-hold#1, close#1 5/1, -connect-retry, +idle-hold 1s~'],
-  ['OpenSent', 'UpdateMsgErr', 'Idle', '-hold#1, close#1 3/1, -connect-retry, +idle-hold 1s~'],
+  ['OpenSent', 'UpdateMsgErr', 'Idle', '-hold#1, close#1 5/1, -connect-retry, +idle-hold 1s~'],
   ['OpenSent', 'SendHoldTimer_Expires', 'OpenSent', ''],
   ['OpenSent', 'RouteRefreshMsg', 'Idle', '-hold#1, close#1 5/1, -connect-retry, +idle-hold 1s~'],
-  ['OpenSent', 'RouteRefreshMsgErr', 'Idle', '-hold#1, close#1 7/1, -connect-retry, +idle-hold 1s~'],
+  ['OpenSent', 'RouteRefreshMsgErr', 'Idle', '-hold#1, close#1 5/1, -connect-retry, +idle-hold 1s~'],
   ['OpenSent', 'RestartTimer_Expires', 'OpenSent', ''],
   ['OpenSent', 'StaleTimer_Expires', 'OpenSent', ''],
   ['OpenSent', 'BfdUp', 'OpenSent', ''],
@@ -144,16 +156,16 @@ const CELLS: readonly (readonly [FsmState, EventName, FsmState, string])[] = [
   ['OpenConfirm', 'TcpConnectionFails', 'Idle', '-hold#1, -keepalive#1, -send-hold#1, close#1, -connect-retry, +idle-hold 1s~'],
   ['OpenConfirm', 'BGPOpen', 'Idle', '-hold#1, -keepalive#1, -send-hold#1, close#1 5/2, -connect-retry, +idle-hold 1s~'],
   ['OpenConfirm', 'BGPHeaderErr', 'Idle', '-hold#1, -keepalive#1, -send-hold#1, close#1 1/1, -connect-retry, +idle-hold 1s~'],
-  ['OpenConfirm', 'BGPOpenMsgErr', 'Idle', '-hold#1, -keepalive#1, -send-hold#1, close#1 2/2, -connect-retry, +idle-hold 1s~'],
+  ['OpenConfirm', 'BGPOpenMsgErr', 'Idle', '-hold#1, -keepalive#1, -send-hold#1, close#1 5/2, -connect-retry, +idle-hold 1s~'],
   ['OpenConfirm', 'OpenCollisionDump', 'Active', '-hold#1, -keepalive#1, -send-hold#1, close#1 6/7, +connect-retry 10s~'],
   ['OpenConfirm', 'NotifMsgVerErr', 'Idle', '-hold#1, -keepalive#1, -send-hold#1, close#1, -connect-retry, +idle-hold 1s~'],
   ['OpenConfirm', 'NotifMsg', 'Idle', '-hold#1, -keepalive#1, -send-hold#1, close#1, -connect-retry, +idle-hold 1s~'],
   ['OpenConfirm', 'KeepAliveMsg', 'Established', '+hold#1 90s, +send-hold#1 480s, up#1'],
   ['OpenConfirm', 'UpdateMsg', 'Idle', '-hold#1, -keepalive#1, -send-hold#1, close#1 5/2, -connect-retry, +idle-hold 1s~'],
-  ['OpenConfirm', 'UpdateMsgErr', 'Idle', '-hold#1, -keepalive#1, -send-hold#1, close#1 3/1, -connect-retry, +idle-hold 1s~'],
+  ['OpenConfirm', 'UpdateMsgErr', 'Idle', '-hold#1, -keepalive#1, -send-hold#1, close#1 5/2, -connect-retry, +idle-hold 1s~'],
   ['OpenConfirm', 'SendHoldTimer_Expires', 'OpenConfirm', ''],
   ['OpenConfirm', 'RouteRefreshMsg', 'Idle', '-hold#1, -keepalive#1, -send-hold#1, close#1 5/2, -connect-retry, +idle-hold 1s~'],
-  ['OpenConfirm', 'RouteRefreshMsgErr', 'Idle', '-hold#1, -keepalive#1, -send-hold#1, close#1 7/1, -connect-retry, +idle-hold 1s~'],
+  ['OpenConfirm', 'RouteRefreshMsgErr', 'Idle', '-hold#1, -keepalive#1, -send-hold#1, close#1 5/2, -connect-retry, +idle-hold 1s~'],
   ['OpenConfirm', 'RestartTimer_Expires', 'OpenConfirm', ''],
   ['OpenConfirm', 'StaleTimer_Expires', 'OpenConfirm', ''],
   ['OpenConfirm', 'BfdUp', 'OpenConfirm', ''],
@@ -175,7 +187,7 @@ const CELLS: readonly (readonly [FsmState, EventName, FsmState, string])[] = [
   ['Established', 'TcpConnectionFails', 'Idle', '-hold#1, -keepalive#1, -send-hold#1, close#1, -stale, down, -connect-retry, +idle-hold 1s~'],
   ['Established', 'BGPOpen', 'Idle', '-hold#1, -keepalive#1, -send-hold#1, close#1 5/3, -stale, down, -connect-retry, +idle-hold 1s~'],
   ['Established', 'BGPHeaderErr', 'Idle', '-hold#1, -keepalive#1, -send-hold#1, close#1 1/1, -stale, down, -connect-retry, +idle-hold 1s~'],
-  ['Established', 'BGPOpenMsgErr', 'Idle', '-hold#1, -keepalive#1, -send-hold#1, close#1 2/2, -stale, down, -connect-retry, +idle-hold 1s~'],
+  ['Established', 'BGPOpenMsgErr', 'Idle', '-hold#1, -keepalive#1, -send-hold#1, close#1 5/3, -stale, down, -connect-retry, +idle-hold 1s~'],
   ['Established', 'OpenCollisionDump', 'Idle', '-hold#1, -keepalive#1, -send-hold#1, close#1 6/7, -stale, down, -connect-retry, +idle-hold 1s~'],
   ['Established', 'NotifMsgVerErr', 'Idle', '-hold#1, -keepalive#1, -send-hold#1, close#1, -stale, down, -connect-retry, +idle-hold 1s~'],
   ['Established', 'NotifMsg', 'Idle', '-hold#1, -keepalive#1, -send-hold#1, close#1, -stale, down, -connect-retry, +idle-hold 1s~'],
@@ -201,15 +213,28 @@ describe('session machine: every state with every event', () => {
     assert.equal(new Set(CELLS.map(([state, event]) => `${state} ${event}`)).size, CELLS.length);
   });
 
-  for (const [state, event, next, actions] of CELLS) {
-    it(`${state}: ${event} (${EVENT_NUMBERS[event] ?? '-'}) -> ${next}`, () => {
-      const before = sessionIn(state);
-      assert.equal(fsmState(before), state);
-      const frozen = JSON.stringify(before);
-      const result = step(before, EVENTS[event], 100_000);
-      assert.equal(result.actions.map(actionText).join(', '), actions);
-      assert.equal(fsmState(result.state), next);
-      assert.equal(JSON.stringify(before), frozen, 'the old state is untouched');
+  it('accounts for all events of RFC 4271 8.1 and RFC 9687 4', () => {
+    const here = Object.values(EVENT_NUMBERS).filter((number) => number !== undefined);
+    assert.deepEqual(
+      [...here, ...Object.keys(ELSEWHERE).map(Number)].sort((a, b) => a - b),
+      Array.from({ length: 29 }, (_, index) => index + 1),
+    );
+  });
+
+  for (const current of FSM_STATES) {
+    describe(`RFC 4271 8.2.2, ${current} state`, () => {
+      for (const [state, event, next, actions] of CELLS) {
+        if (state !== current) continue;
+        it(`${event} (${EVENT_NUMBERS[event] ?? '-'}) -> ${next}`, () => {
+          const before = sessionIn(state);
+          assert.equal(fsmState(before), state);
+          const frozen = JSON.stringify(before);
+          const result = step(before, EVENTS[event], 100_000);
+          assert.equal(result.actions.map(actionText).join(', '), actions);
+          assert.equal(fsmState(result.state), next);
+          assert.equal(JSON.stringify(before), frozen, 'the old state is untouched');
+        });
+      }
     });
   }
 });
