@@ -1,6 +1,7 @@
 /** The kernel's routing table behind a speaker alone (`--fib`): best routes and static routes go there, next hops are followed. */
 import type { Speaker } from '../../bgp/speaker.ts';
 import { FibProgrammer } from '../../fib/programmer.ts';
+import { routeCounts } from '../../fib/routes/inspect.ts';
 import type { TrackedNextHop } from '../../fib/routes/next-hops.ts';
 import { connectedSubnets } from '../agent/bgp/controller.ts';
 import { fibApiRoutes, logBrake } from '../agent/fib-api.ts';
@@ -40,8 +41,8 @@ export class SpeakKernel implements Forwarding {
     const fib = await FibProgrammer.open({
       onInterference: (prefix) =>
         log.warn({ prefix: formatPrefix(prefix) }, 'somebody else changed a route of ours; it is put right'),
-      onError: (error, what) => log.error({ error }, `cannot ${what}`),
       onBrake: (event) => logBrake(log, event),
+      onError: (error, what) => log.error({ error }, `cannot ${what}`),
     });
     return new SpeakKernel(fib);
   }
