@@ -8,6 +8,7 @@ import { FAMILIES, type Family } from '../net/address.ts';
 import { formatInterfaceAddress, formatPrefix } from '../net/prefix.ts';
 import { VERSION } from '../version.ts';
 import { type Agent, LINK_PREFIX } from './agent.ts';
+import { peerDownFinding } from './bgp/peer-findings.ts';
 import { evaluateHost } from './host/evaluate.ts';
 import { readHostFacts } from './host/facts.ts';
 import { storePlace } from './store-config.ts';
@@ -193,14 +194,8 @@ function bgpFindings(agent: Agent): Finding[] {
     });
   }
   for (const peer of speaker.peers()) {
-    if (peer.state !== 'Established') {
-      findings.push({
-        severity: 'warning',
-        code: 'peer-down',
-        message: `BGP peer ${peer.name} (AS ${peer.peerAs}) is ${peer.state}${peer.lastError === undefined ? '' : `: ${peer.lastError}`}`,
-        remedy: `ocicat bgp peers ${peer.name}`,
-      });
-    }
+    const down = peerDownFinding(peer);
+    if (down !== undefined) findings.push(down);
     const looped = countOwnAs(agent, peer.name);
     if (looped > 0) {
       findings.push({

@@ -47,10 +47,16 @@ export class ApiServer {
   readonly #server: Server;
   readonly #routes: readonly CompiledRoute[];
   readonly #onInternalError: (error: unknown) => void;
+  readonly #unknownPath: (method: string, path: string) => ApiError;
   #socketPath: string | undefined;
 
-  constructor(routes: ApiRoutes, onInternalError: (error: unknown) => void) {
+  constructor(
+    routes: ApiRoutes,
+    onInternalError: (error: unknown) => void,
+    unknownPath: (method: string, path: string) => ApiError = agentHasNone,
+  ) {
     this.#onInternalError = onInternalError;
+    this.#unknownPath = unknownPath;
     this.#routes = Object.entries(routes).map(([pattern, handler]) => {
       const [method = '', path = ''] = pattern.split(' ');
       return { method, segments: path.split('/').slice(1), handler };
@@ -133,10 +139,14 @@ export class ApiServer {
       });
       if (fits) return { handler: route.handler, params };
     }
-    throw problem('not-found', `the agent has no ${method} ${path}`, {
-      hint: 'Are the command and the agent of the same version?',
-    });
+    throw this.#unknownPath(method, path);
   }
+}
+
+function agentHasNone(method: string, path: string): ApiError {
+  return problem('not-found', `the agent has no ${method} ${path}`, {
+    hint: 'Are the command and the agent of the same version?',
+  });
 }
 
 async function readBody(request: IncomingMessage): Promise<unknown> {

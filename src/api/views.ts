@@ -1,10 +1,9 @@
 /**
  * What the API answers, as plain JSON: stable camelCase keys, addresses and prefixes as canonical text, times as epoch milliseconds.
  */
-import type { PrefixLimitStatus } from '../../bgp/peer-status.ts';
 import type { WorkloadPort } from '../model/workload-endpoint.ts';
 import type { Family } from '../net/address.ts';
-import type { PeerDetailView } from './peer-views.ts';
+import type { PeerDetailView, PrefixLimitView } from './peer-views.ts';
 
 /** How serious something that `status` shows is. */
 export type Severity = 'error' | 'warning' | 'info';
@@ -67,6 +66,26 @@ export interface StatusView {
   readonly findings: readonly Finding[];
 }
 
+/** `GET /v1/status` of a speaker on its own, `ocicat bgp speak` */
+export interface SpeakerStatusView {
+  readonly kind: 'speaker';
+  readonly version: string;
+  readonly pid: number;
+  readonly startedAt: number;
+  readonly ready: boolean;
+  /** the configuration */
+  readonly file: string;
+  readonly routerId?: string;
+  readonly asNumber?: number;
+  readonly bgp: Omit<StatusView['bgp'], 'listening' | 'port'> & {
+    readonly listeningPorts: readonly number[];
+  };
+  readonly staticRoutes: { readonly configured: number; readonly announced: number };
+  /** absent: routes go to no kernel */
+  readonly fib?: { readonly desired: number; readonly pending: number; readonly failed: number };
+  readonly findings: readonly Finding[];
+}
+
 /** `GET /v1/bgp/peers` row */
 export interface PeerView extends PeerDetailView {
   readonly name: string;
@@ -121,7 +140,7 @@ export interface PeerFamilyView {
   readonly discarded: number;
   /** prefixes of which the peer is still to be told, at most */
   readonly pending: number;
-  readonly prefixLimit?: PrefixLimitStatus;
+  readonly prefixLimit?: PrefixLimitView;
 }
 
 /** `GET /v1/bgp/summary` */
@@ -213,6 +232,18 @@ export interface FibRouteView {
   readonly error?: string;
 }
 
+/** `POST /v1/routes/release` answer: what the brake on mass deletion had held */
+export interface ReleasedRoutesView {
+  readonly released: readonly { readonly family: Family; readonly count: number }[];
+}
+
+/** `POST /v1/routes/take` answer */
+export interface TakenRoutesView {
+  readonly prefix: string;
+  /** the routes of others that made room, in words */
+  readonly taken: readonly string[];
+}
+
 /** `GET /v1/endpoints` row */
 export interface EndpointView {
   readonly name: string;
@@ -233,18 +264,6 @@ export interface EndpointView {
 }
 
 /** `POST /v1/endpoints` body */
-/** `POST /v1/routes/release` answer: what the brake on mass deletion had held */
-export interface ReleasedRoutesView {
-  readonly released: readonly { readonly family: Family; readonly count: number }[];
-}
-
-/** `POST /v1/routes/take` answer */
-export interface TakenRoutesView {
-  readonly prefix: string;
-  /** the routes of others that made room, in words */
-  readonly taken: readonly string[];
-}
-
 export interface EndpointRequest {
   readonly name: string;
   readonly namespace?: string;

@@ -83,6 +83,10 @@ export class SpeakDaemon implements BgpSource {
     return this.#ranges;
   }
 
+  get staticRoutes(): { readonly configured: number; readonly announced: number } {
+    return { configured: this.#statics.length, announced: this.#originated.size };
+  }
+
   /** Makes this plan the one in force; says which sessions end by it before they do. */
   async apply(plan: SpeakPlan): Promise<void> {
     const { log } = this.#options;

@@ -13,6 +13,7 @@ import { SpeakDaemon, type SpeakDaemonOptions } from './daemon.ts';
 import { type HostView, hostView } from './host.ts';
 import type { SpeakKernel } from './kernel.ts';
 import { makePlan, type SpeakPlan } from './plan.ts';
+import { onlyAgentKnows, type SpeakState, speakStatus } from './status.ts';
 import { FileWatch } from './watch.ts';
 
 /** A stop that takes longer than this is cut short. */
@@ -60,8 +61,20 @@ export async function runSpeak(options: SpeakOptions): Promise<void> {
   });
   if (options.fib) kernel = await openKernel(log);
   const daemon = new SpeakDaemon({ log, listen: options.listen, kernel });
-  const api = new ApiServer({ ...bgpApiRoutes(daemon), ...kernel?.apiRoutes() }, (error) =>
-    log.error({ error }, 'an API call failed'),
+  const state: SpeakState = { file, startedAt: Date.now(), kernel, findings: [], faults: [] };
+  const refuse = (faults: readonly string[]): void => {
+    state.faults = faults;
+    for (const fault of faults) log.error({}, fault);
+    log.error({ faults: faults.length }, 'the configuration is not taken; the last good one stays in force');
+  };
+  const api = new ApiServer(
+    {
+      'GET /v1/status': () => ({ json: speakStatus(daemon, state) }),
+      ...bgpApiRoutes(daemon),
+      ...kernel?.apiRoutes(),
+    },
+    (error) => log.error({ error }, 'an API call failed'),
+    onlyAgentKnows,
   );
   try {
     await api.listen(options.socket);
@@ -78,8 +91,12 @@ export async function runSpeak(options: SpeakOptions): Promise<void> {
   const apply = new CoalescedTask(
     async () => {
       const made = makePlan(config, host(), file);
-      if (made.ok) await daemon.apply(made.plan);
-      else refuse(log, made.faults);
+      if (!made.ok) {
+        refuse(made.faults);
+        return {};
+      }
+      state.findings = made.plan.findings;
+      await daemon.apply(made.plan);
       return {};
     },
     (error) => log.error({ error }, 'the configuration could not be put in force'),
@@ -92,10 +109,11 @@ export async function runSpeak(options: SpeakOptions): Promise<void> {
     (changed) => {
       const result = readSpeakConfig(changed, file, ownName(options.node));
       if (!result.ok) {
-        refuse(log, result.faults);
+        refuse(result.faults);
         return;
       }
       ({ config, notes } = result);
+      state.faults = [];
       for (const note of notes) log.warn({}, note);
       log.info({ file }, 'configuration read anew');
       apply.trigger();
@@ -157,11 +175,6 @@ function plan(config: SpeakConfig, host: HostView, file: string): SpeakPlan {
   const made = makePlan(config, host, file);
   if (!made.ok) throw new SpeakFailure(made.faults);
   return made.plan;
-}
-
-function refuse(log: Log, faults: readonly string[]): void {
-  for (const fault of faults) log.error({}, fault);
-  log.error({ faults: faults.length }, 'the configuration is not taken; the last good one stays in force');
 }
 
 // The kernel's library is loaded here only: without --fib it takes no memory.

@@ -1,13 +1,12 @@
 /** The tables below a session's lines: timers, families, capabilities, messages. */
-import type { MessageTypeCounts, PeerTimerName } from '../../../bgp/peer-status.ts';
-import type { CapabilityValue } from '../../api/peer-views.ts';
+import type { CapabilityValue, MessagesView, TimerName } from '../../api/peer-views.ts';
 import type { PeerFamilyView, PeerView } from '../../api/views.ts';
 import { FAMILIES } from '../../net/address.ts';
 import { formatDuration } from '../output/format.ts';
 import { type Cell, renderTable } from '../output/table.ts';
 
 interface TimerRow {
-  readonly name: PeerTimerName;
+  readonly name: TimerName;
   readonly title: string;
   readonly configured: string;
   readonly negotiated: string;
@@ -128,7 +127,7 @@ export function capabilityTable({ capabilities }: PeerView, colour: boolean): st
   );
 }
 
-const MESSAGE_TITLES: Readonly<Record<keyof MessageTypeCounts, string>> = {
+const MESSAGE_TITLES: Readonly<Record<keyof MessagesView, string>> = {
   open: 'OPEN',
   update: 'UPDATE',
   notification: 'NOTIFICATION',
@@ -139,7 +138,7 @@ const MESSAGE_TITLES: Readonly<Record<keyof MessageTypeCounts, string>> = {
 /** Messages by type, with their sum. */
 export function messageTable({ messages }: PeerView, colour: boolean): string {
   const { open, update, notification, keepalive, routeRefresh } = MESSAGE_TITLES;
-  const row = (title: string, of: (counts: MessageTypeCounts) => number) => ({
+  const row = (title: string, of: (counts: MessagesView) => number) => ({
     title,
     received: of(messages.received),
     sent: of(messages.sent),

@@ -20,6 +20,9 @@ export function registerSummary(bgp: Command, context: CommandContext): void {
     });
 }
 
+/** In place of a table without rows. */
+export const NO_PEERS = 'No BGP peers: "ocicat status" says what is missing.\n';
+
 const TITLES: Readonly<Record<Family, string>> = { ipv4: 'IPv4 Unicast', ipv6: 'IPv6 Unicast' };
 
 /** The summary for people. */
@@ -42,7 +45,7 @@ export function renderSummary(view: BgpSummaryView, wide: boolean, terminal: Ter
     ];
   });
   const up = peers.filter(({ state }) => state === 'Established').length;
-  const none = peers.length === 0 ? '\nNo BGP peers: apply a BGPPeer (see "ocicat status").\n' : '';
+  const none = peers.length === 0 ? `\n${NO_PEERS}` : '';
   const total = peers.length === 0 ? '' : `\n${counted(peers.length, 'neighbor')}, ${up} established\n`;
   return `${lines.join('\n')}\n${tables.join('')}${none}${total}`;
 }

@@ -11,7 +11,7 @@ import { renderPeer } from './bgp-peer.ts';
 import { registerRoutesOf } from './bgp-routes.ts';
 import { registerSession } from './bgp-session.ts';
 import { registerSpeak } from './bgp-speak.ts';
-import { downSince, registerSummary } from './bgp-summary.ts';
+import { downSince, NO_PEERS, registerSummary } from './bgp-summary.ts';
 
 export function registerBgp(program: Command, context: CommandContext): void {
   const bgp = program.command('bgp').description('BGP sessions and routes');
@@ -41,7 +41,7 @@ async function showPeers(context: CommandContext, peer: string | undefined, form
   }
   const peers = await client.call<PeerView[]>('GET', '/v1/bgp/peers');
   await emit(terminal, form, peers, (wide) => {
-    if (peers.length === 0) return 'No BGP peers: apply a BGPPeer (see "ocicat status").\n';
+    if (peers.length === 0) return NO_PEERS;
     return renderTable(peerColumns(wide, terminal.now()), peers, terminal.colour);
   });
 }
