@@ -106,6 +106,11 @@ export class CompiledChain {
     return best;
   }
 
+  /** Whether the same rule decides for every route. */
+  get isConstant(): boolean {
+    return this.#constant !== undefined;
+  }
+
   /** Whether the rule (or the fall-through) accepts. */
   accepts(index: number): boolean {
     return (this.#rules[index]?.rule.action ?? this.chain.fallThrough) === 'accept';

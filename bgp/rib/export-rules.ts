@@ -32,6 +32,7 @@ import {
   NO_EXPORT_SUBCONFED,
 } from './key-summary.ts';
 import { scopeIn } from './next-hops.ts';
+import type { PeerColumns } from './peers.ts';
 
 /** Rules of a chain, for numbering what they make. */
 const MAX_RULES = 1 << 20;
@@ -107,9 +108,16 @@ export class Exporter {
   readonly #chain: CompiledChain | undefined;
   /** slot (rule with operations, local or learned) -> by attribute id: 0 unknown, -1 none, else id of the exported form + 1 */
   readonly #forms = new Map<number, Int32Array>();
+  /** the latest answer of `ofPeer`: mostly the next one too */
+  #latestAttribute = -1;
+  #latestPeer = -1;
+  /** of the peers' columns */
+  #latestVersion = -1;
+  #latestForm = NOT_EXPORTED;
   /** the same for reflected paths without ORIGINATOR_ID, by the BGP identifier of who sent them and slot; few, so sparse */
   readonly #reflected = new Map<number, Map<number, number>>();
   readonly #forget = (attribute: number): void => {
+    if (attribute === this.#latestAttribute) this.#latestAttribute = -1;
     this.#chain?.forget(attribute);
     for (const forms of this.#reflected.values()) {
       const form = forms.get(attribute);
@@ -149,6 +157,23 @@ export class Exporter {
     }
     this.#reflected.clear();
     for (const form of held) this.#attributes.release(form);
+  }
+
+  /** Whether the answer depends on the prefix, and not on the attributes and who sent them alone. */
+  get looksAtPrefixes(): boolean {
+    return this.#chain !== undefined && !this.#chain.isConstant;
+  }
+
+  /** As `export`, for rules that do not look at prefixes; `peer` is the number of who sent the path. */
+  ofPeer(attribute: number, peer: number, peers: PeerColumns): number {
+    const isLatest = attribute === this.#latestAttribute && peer === this.#latestPeer;
+    if (isLatest && this.#latestVersion === peers.version) return this.#latestForm;
+    const form = this.export(0, 0, 0, 0, 0, attribute, peers.sourceOf(peer), peers.routerId[peer] ?? 0);
+    this.#latestAttribute = attribute;
+    this.#latestPeer = peer;
+    this.#latestVersion = peers.version;
+    this.#latestForm = form;
+    return form;
   }
 
   /**

@@ -43,6 +43,8 @@ export class FamilyRib {
   holders: Uint16Array<ArrayBuffer>;
   /** while on, only local paths are selected (RFC 4724 4.1) */
   deferred = false;
+  /** somebody wants to hear of changed selections, through `flush` */
+  reportsChanges = false;
   /** told of every prefix that was decided, whether or not its best path changed: for peers that get several paths. Nobody else pays for it */
   onDecided: ((prefix: number) => void) | undefined;
   readonly decision: DecisionProcess;
@@ -204,7 +206,7 @@ export class FamilyRib {
     const oldSet = this.selected[prefix] ?? NO_PATH;
     this.selected[prefix] = set;
     sets.release(oldSet);
-    if (set !== oldSet) this.#markChanged(prefix);
+    if (set !== oldSet && this.reportsChanges) this.#markChanged(prefix);
     if (attribute !== oldAttribute || peer !== oldPeer) {
       if (attribute >= 0) attributes.retain(attribute);
       this.bestAttribute[prefix] = attribute;

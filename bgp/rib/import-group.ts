@@ -120,6 +120,11 @@ export class ImportGroup {
     for (const derived of [this.#entering, this.#shutDown, this.#longLived]) derived.dispose();
   }
 
+  /** Whether the answer depends on the prefix, and not on the attributes alone. */
+  get looksAtPrefixes(): boolean {
+    return this.#chain !== undefined && !this.#chain.isConstant;
+  }
+
   /** The attribute id with which a path enters the decision, or one of the negative values above. Takes no reference. */
   evaluate(
     family: Family,

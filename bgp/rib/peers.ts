@@ -101,6 +101,14 @@ export class PeerColumns {
   client = new Uint8Array(16);
   /** position in the order of the peers' addresses */
   addressRank = new Int32Array(16);
+  /** another number after each change */
+  version = 0;
+
+  /** The BGP identifier that a peer's OPEN told. */
+  setRouterId(peer: number, routerId: number): void {
+    this.routerId[peer] = routerId;
+    this.version++;
+  }
 
   /** How a path of that peer came here. */
   sourceOf(peer: number): PathSource {
@@ -111,6 +119,7 @@ export class PeerColumns {
 
   /** Brings the columns in step with a set of peers. */
   update(peers: Iterable<RibPeer>): void {
+    this.version++;
     const all = [...peers];
     const needed = Math.max(0, ...all.map((peer) => peer.id)) + 1;
     if (needed > this.routerId.length) {

@@ -261,6 +261,8 @@ export class RibInput {
     const group = peer.importGroup;
     const walker = this.#walker;
     const attribute = this.#tables.attributes.intern(key);
+    // One answer for the whole message where the prefixes make no difference.
+    const common = group.looksAtPrefixes ? undefined : group.evaluate(family, 0, 0, 0, 0, 0, attribute);
     walker.reset(body, range);
     while (walker.next()) {
       const { length, w0, w1, w2, w3, pathId } = walker;
@@ -279,7 +281,7 @@ export class RibInput {
         rib.freeIfUnused(prefix);
         continue;
       }
-      const effective = group.evaluate(family, length, w0, w1, w2, w3, attribute);
+      const effective = common ?? group.evaluate(family, length, w0, w1, w2, w3, attribute);
       if (record < 0) {
         paths.add(prefix, peer.id, pathId, attribute, effective, tick, input.generation);
         this.#count(input, effective, 1);

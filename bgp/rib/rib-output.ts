@@ -213,7 +213,11 @@ export class RibOutput {
         batch.open(this.#families[family], session, target, at);
         if (batch.isFull) return at - offset;
         this.#walking = false;
-        while (!batch.isFull && scanned < SCAN_LIMIT && this.#takeNext(family, output)) scanned++;
+        for (;;) {
+          scanned += this.#takeLog(output, SCAN_LIMIT - scanned);
+          if (batch.isFull || scanned >= SCAN_LIMIT || !this.#takeNext(family, output)) break;
+          scanned++;
+        }
         at = batch.write(output);
         output.group.onRead(output);
         if (batch.ranOut) return at - offset;
@@ -268,6 +272,25 @@ export class RibOutput {
     if (after < 0) return at;
     output.endOfRibSent = true;
     return after;
+  }
+
+  /** Takes what a peer has not read of its group's log, while the batch has room, nothing else comes first and not more than `limit`. */
+  #takeLog(output: PeerOutput, limit: number): number {
+    if (output.retry.count > 0 || output.presence.count > 0) return 0;
+    const { group } = output;
+    const batch = this.#batch;
+    const from = output.cursor;
+    const end = Math.min(group.logCount, from + limit);
+    let position = from;
+    for (; position < end && !batch.isFull; position++) {
+      if (!group.isCurrent(position)) continue;
+      const prefix = group.log[position] ?? -1;
+      const desired = group.desired(output, prefix);
+      if (desired >= 0) batch.announce(prefix, desired);
+      else if (wasSent(output, prefix)) batch.withdraw(prefix);
+    }
+    output.cursor = position;
+    return position - from;
   }
 
   /** Takes one prefix from what a peer has not read yet into the batch; false when there is none. */

@@ -112,7 +112,7 @@ export class Rib {
     const peer = this.#peer(id);
     if (peer.session !== undefined) throw new Error(`peer ${peer.config.name} is up already`);
     peer.session = session;
-    this.#tables.peers.routerId[id] = session.routerId;
+    this.#tables.peers.setRouterId(id, session.routerId);
     const { ipv4, ipv6, linkLocal } = session.localAddress;
     for (const address of [ipv4, ipv6, linkLocal]) this.#input.changeOwnAddress(address, 1);
     for (const family of FAMILIES) {
@@ -241,9 +241,14 @@ export class Rib {
   /** Hears of each batch of changed selections; returns the function that ends it. */
   subscribe(listener: LocRibListener): () => void {
     this.#listeners.push(listener);
+    const report = (): void => {
+      for (const family of FAMILIES) this.#families[family].reportsChanges = this.#listeners.length > 0;
+    };
+    report();
     return () => {
       const at = this.#listeners.indexOf(listener);
       if (at >= 0) this.#listeners.splice(at, 1);
+      report();
     };
   }
 

@@ -57,6 +57,7 @@ export class UpdateGroup {
   readonly fingerprint: string;
   readonly exporter: Exporter;
   readonly members: PeerOutput[] = [];
+  readonly #looksAtPrefixes: boolean;
   readonly #rib: FamilyRib;
   readonly #tables: RibTables;
   /** by prefix id: exported attributes, NOT_EXPORTED or UNKNOWN */
@@ -71,6 +72,7 @@ export class UpdateGroup {
   constructor(rules: ExportRules, rib: FamilyRib, tables: RibTables) {
     this.fingerprint = exportFingerprint(rules);
     this.exporter = new Exporter(rules, tables.attributes);
+    this.#looksAtPrefixes = this.exporter.looksAtPrefixes;
     this.#rib = rib;
     this.#tables = tables;
     const { capacity, openLimit } = rib.prefixes;
@@ -145,6 +147,7 @@ export class UpdateGroup {
     if (attribute < 0) return NOT_EXPORTED;
     const peer = rib.bestPeer[prefix] ?? 0;
     const { peers } = this.#tables;
+    if (!this.#looksAtPrefixes) return this.exporter.ofPeer(attribute, peer, peers);
     const { prefixes } = rib;
     const length = prefixes.lengthOf(prefix);
     const wide = rib.family === 'ipv6';
