@@ -24,6 +24,7 @@ import type { Store } from '../store/types.ts';
 import { BgpController } from './bgp/controller.ts';
 import { Originator } from './bgp/originator.ts';
 import { matchesSelector } from './bgp/selector-match.ts';
+import { unnumberedInterfaces } from './bgp/unnumbered.ts';
 import { localWorkloads } from './bgp/workloads.ts';
 import { makeCniService } from './cni.ts';
 import { CoalescedTask } from './coalesced.ts';
@@ -376,7 +377,8 @@ export class Agent {
       entry === undefined ? [] : [entry.address],
     );
     const links = this.fib.kernel.links.all();
-    const carriers = uplinks(links, own, this.#peerAddresses(), LINK_PREFIX);
+    const unnumbered = unnumberedInterfaces(this.cache.list('BGPPeer'), this.#identity.identity);
+    const carriers = uplinks(links, own, this.#peerAddresses(), LINK_PREFIX, unnumbered);
     const forwarding = forwardingLinks(links, carriers, this.policyFeed.translates, LINK_PREFIX);
     this.#uplinkCount = carriers.length;
     const tunnels = TUNNEL_LINKS.filter((name) => links.some((link) => link.name === name));

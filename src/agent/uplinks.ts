@@ -12,15 +12,17 @@ const GLOBAL_SCOPE = 0;
 /** What a veth takes. */
 const MAX_MTU = 65535;
 
-/** The links that hold a node address or the subnet of a peer, by index. Container links and loopback are none. */
+/** The links that hold a node address or the subnet of a peer, and those of these names, by index. Container links and loopback are none. */
 export function uplinks(
   links: readonly Link[],
   nodeAddresses: readonly Address[],
   peers: readonly Address[],
   linkPrefix: string,
+  names: readonly string[] = [],
 ): Link[] {
   return links.filter((link) => {
     if (link.isLoopback || link.name.startsWith(linkPrefix)) return false;
+    if (names.includes(link.name)) return true;
     return link.addresses.some(
       ({ address, length }) =>
         nodeAddresses.some((own) => addressesEqual(own, address)) ||

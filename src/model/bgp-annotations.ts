@@ -40,7 +40,10 @@ export const BGP_SETTINGS = {
     remoteAs,
     'in place of asNumber: any of these AS numbers, `external` (any but ours) or `internal`',
   ),
-  families: setting(families, 'address families; default: that of the peer address'),
+  families: setting(
+    families,
+    'address families; default: that of the peer address; both for an unnumbered peer',
+  ),
   'password-file': setting(
     absolutePath,
     'file on the host with the TCP MD5 key (RFC 2385); only its owner, root, may read it; followed when it changes',
@@ -54,7 +57,10 @@ export const BGP_SETTINGS = {
   'connect-retry-max': setting(seconds(1, 3600), 'its cap; default 30'),
   passive: setting(flag, 'waits for the peer to dial'),
   shutdown: setting(flag, 'administratively down: never dials, refuses connections'),
-  interface: setting(interfaceName, 'binds the session to this interface; needed for a link-local peer'),
+  interface: setting(
+    interfaceName,
+    'binds the session to this interface; needed for a link-local peerIP. Without a peerIP the peer is unnumbered: whoever is on that link',
+  ),
   ttl: setting(integer(1, 255), 'TTL of what is sent; default 1 for a connected peer, else 64'),
   'graceful-restart': setting(
     oneOf('on', 'off', 'notification'),
@@ -102,7 +108,10 @@ export const BGP_SETTINGS = {
   'role-strict': setting(flag, 'refuses a peer that tells no role'),
   'enhanced-route-refresh': setting(flag, 'RFC 7313'),
   'extended-messages': setting(flag, 'RFC 8654'),
-  'extended-next-hop': setting(flag, 'RFC 8950: IPv4 routes with IPv6 next hops'),
+  'extended-next-hop': setting(
+    flag,
+    'RFC 8950: IPv4 routes with IPv6 next hops; default: for an unnumbered peer only',
+  ),
   'enforce-first-as': setting(flag, 'eBGP: routes that do not start with the AS of the peer are withdrawn'),
   'local-as-mode': setting(
     oneOf('replace', 'prepend', 'no-prepend'),

@@ -79,10 +79,11 @@ function peerProblems({ spec }: BgpPeer, settings: BgpSettings): Problem[] {
   // The table says what there is to say of these.
   if (spec.localWorkloadSelector !== undefined || spec.peerSelector !== undefined) return problems;
   if (settings.template === true) return problems;
-  if (spec.peerIP === undefined && !isGroup) {
+  if (spec.peerIP === undefined && !isGroup && settings.interface === undefined) {
     problems.push({
       path: 'spec.peerIP',
-      reason: 'missing: the address of the peer (or spec.peerSelector, to peer with nodes)',
+      reason:
+        'missing: the address of the peer (or spec.peerSelector, to peer with nodes, or ocicat.dev/interface, to peer with whoever is on that link)',
     });
   }
   // A group may have it.

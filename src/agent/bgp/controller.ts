@@ -4,6 +4,7 @@
  */
 import type { SpeakerEvent } from '../../../bgp/speaker/events.ts';
 import { Speaker } from '../../../bgp/speaker.ts';
+import { NeighbourDiscovery } from '../../../fib/discovery/discovery.ts';
 import type { FibProgrammer } from '../../../fib/programmer.ts';
 import type { Link } from '../../../fib/routes/link-table.ts';
 import type { Finding, SessionEffect } from '../../api/views.ts';
@@ -47,6 +48,7 @@ import { selectPeers } from './peers.ts';
 import { sessionEffects } from './preview.ts';
 import { ReachableBy } from './reachable-by.ts';
 import { logSpeakerEvent } from './speaker-log.ts';
+import { unnumberedInterfaces } from './unnumbered.ts';
 import { WorkloadAddresses } from './workloads.ts';
 
 /** Equal-cost paths used together; as many as a kernel route takes without thinking about it. */
@@ -99,12 +101,18 @@ export class BgpController {
   #preserved: Readonly<Record<Family, boolean>> = { ipv4: false, ipv6: false };
   readonly #passwords: PasswordFiles;
   readonly #reachableBy: ReachableBy;
+  readonly #discovery: NeighbourDiscovery;
   readonly #workloadAddresses: WorkloadAddresses;
 
   constructor(options: BgpControllerOptions) {
     this.#options = options;
     this.#passwords = new PasswordFiles(() => this.update());
     this.#reachableBy = new ReachableBy(options.fib.routes);
+    this.#discovery = new NeighbourDiscovery({
+      links: options.fib.kernel.links,
+      onChange: () => this.update(),
+      onError: (error, what) => options.log.error({ error }, `cannot ${what}`),
+    });
     this.#workloadAddresses = new WorkloadAddresses(options.fib);
     this.#task = new CoalescedTask(
       () => this.#reconcile(),
@@ -183,6 +191,7 @@ export class BgpController {
   /** Leaves without a NOTIFICATION, so that helpers keep our routes; the kernel stays as it is. */
   async stop(): Promise<void> {
     this.#passwords.close();
+    this.#discovery.close();
     this.#workloadAddresses.close();
     await this.#task.close();
     await this.#speaker?.stop({ mode: 'keep-forwarding' });
@@ -191,7 +200,9 @@ export class BgpController {
 
   async #reconcile(): Promise<{ afterMs?: number }> {
     const { originator } = this.#options;
-    const { cache } = this.#options;
+    const { cache, identity } = this.#options;
+    // Before the peers are worked out: who is known already, the kernel says at once.
+    this.#discovery.setInterfaces(unnumberedInterfaces(cache.list('BGPPeer'), identity(cache).identity));
     const inputs = this.#inputs(cache);
     const files = new Set<string>();
     const selection = selectPeers({
@@ -250,6 +261,7 @@ export class BgpController {
           connectedSubnets([link], linkPrefix).some((subnet) => prefixContainsAddress(subnet, address)),
         )?.name,
       password: this.#passwords.get,
+      neighbourOn: (name) => this.#discovery.neighbourOn(name),
       workloads: this.#options.workloads,
     };
   }

@@ -1,5 +1,6 @@
 /** What peers are made from and what comes out: see `selectPeers`. */
 import type { DynamicPeers, PeerConfig } from '../../../bgp/types.ts';
+import type { Discovered } from '../../../fib/discovery/discovery.ts';
 import type { Finding } from '../../api/views.ts';
 import type { BgpConfiguration } from '../../model/bgp-configuration.ts';
 import type { BgpPeer } from '../../model/bgp-peer.ts';
@@ -35,6 +36,8 @@ export interface PeerInputs {
   /** the link that leads to an address on a connected subnet */
   readonly interfaceTo: (address: Address) => string | undefined;
   readonly password: (file: string) => PasswordResult;
+  /** whoever is on the other end of a link, for unnumbered peers; undefined where nobody looks for them */
+  readonly neighbourOn?: ((interfaceName: string) => Discovered) | undefined;
   /** containers of this node whose labels satisfy a selector; undefined where there are none at all */
   readonly workloads?: ((selector: string) => readonly LocalWorkload[]) | undefined;
 }
@@ -55,6 +58,8 @@ export interface NodePeer {
   readonly group?: string;
   /** names of its BGPFilters */
   readonly filters: readonly string[];
+  /** it is whoever is on its interface */
+  readonly unnumbered?: true;
   /** came by itself, out of a range */
   readonly dynamic?: true;
   /** spec.localWorkloadSelector: the link of the container, and the address that it knows this host by */

@@ -3,13 +3,20 @@
  */
 import { checkPeers, PeerConfigError } from '../../../bgp/speaker/config.ts';
 import { checkGroups } from '../../../bgp/speaker/dynamic-peers.ts';
+import { peerKey } from '../../../bgp/speaker/peer-key.ts';
 import type { DynamicPeers } from '../../../bgp/types.ts';
 import type { Finding } from '../../api/views.ts';
 import { type BgpSettings, readBgpSettings } from '../../model/bgp-annotations.ts';
 import type { BgpConfiguration } from '../../model/bgp-configuration.ts';
 import { type BgpPeerSpec, parsePeerIp } from '../../model/bgp-peer.ts';
 import type { Node } from '../../model/node.ts';
-import { type Address, addressesEqual, compareAddresses, parseAddress } from '../../net/address.ts';
+import {
+  type Address,
+  addressesEqual,
+  compareAddresses,
+  isLinkLocal,
+  parseAddress,
+} from '../../net/address.ts';
 import {
   networkAddress,
   parseInterfaceAddress,
@@ -29,6 +36,7 @@ import {
   type PeerSelection,
 } from './peer-types.ts';
 import { matchesSelector } from './selector-match.ts';
+import { NOT_KNOWN_YET, neighbourFindings, unnumberedInterface } from './unnumbered.ts';
 
 /** Sessions from a range at a time, as FRR has it. */
 const LISTEN_LIMIT = 100;
@@ -52,6 +60,8 @@ interface Target {
   readonly settings: BgpSettings;
   /** the node that the peer is, where it is one */
   readonly peerNode: Node | undefined;
+  /** it is whoever is on the interface of its settings */
+  readonly unnumbered?: true;
   /** a container of this node */
   readonly workload?: NodePeer['workload'];
 }
@@ -87,15 +97,16 @@ class Selection {
 
   #add(target: Target, report: boolean): void {
     const peer = this.#configure(target);
-    const { name } = peer.config;
+    const { name, address, interface: device } = peer.config;
+    const key = peerKey(address, device);
     if (this.#isUnusable(peer.resource, () => checkPeers([peer.config]))) return;
-    const earlier = this.#byAddress.get(name);
+    const earlier = this.#byAddress.get(key);
     if (earlier === undefined) {
-      this.#byAddress.set(name, peer);
+      this.#byAddress.set(key, peer);
       return;
     }
     // A node that is named by a peer resource as well as by the mesh or by two selectors is one peer all the same.
-    if (!report || target.spec.peerIP === undefined) return;
+    if (!report || (target.spec.peerIP === undefined && target.unnumbered !== true)) return;
     this.#warn(
       'peer-duplicate',
       `${earlier.resource} and ${peer.resource} both name ${name}; ${earlier.resource} is in force`,
@@ -179,6 +190,11 @@ class Selection {
       return;
     }
     if (!this.#appliesTo(spec, this.#in.node)) return;
+    const device = unnumberedInterface(peer);
+    if (device !== undefined) {
+      yield* this.#unnumbered(device, common);
+      return;
+    }
     const target = spec.peerIP === undefined ? undefined : parsePeerIp(spec.peerIP);
     if (target === undefined) {
       this.#findings.push({
@@ -235,6 +251,19 @@ class Selection {
         (backward && this.#appliesTo(spec, { name: other.metadata.name, labels }));
       if (wanted) yield* this.#nodeTargets(other, common);
     }
+  }
+
+  *#unnumbered(
+    device: string,
+    common: Pick<Target, 'resource' | 'group' | 'spec' | 'settings' | 'passive'>,
+  ): Generator<Target> {
+    const { resource, spec, settings } = common;
+    const peerAs = this.#peerAs(resource, spec, settings);
+    if (peerAs === undefined) return;
+    const neighbour = this.#in.neighbourOn?.(device) ?? { found: false, why: 'failed', rivals: [] };
+    this.#findings.push(...neighbourFindings(resource, device, neighbour));
+    const address = neighbour.found ? neighbour.address : NOT_KNOWN_YET;
+    yield { ...common, address, port: DEFAULT_BGP_PORT, peerAs, peerNode: undefined, unnumbered: true };
   }
 
   // Each address of a container is a peer; the host speaks from the address that all containers know it by.
@@ -314,11 +343,15 @@ class Selection {
 
   #configure(target: Target): NodePeer {
     const { spec, address } = target;
-    const connected = this.#in.connected.some((subnet) => prefixContainsAddress(subnet, address));
+    const connected =
+      target.unnumbered === true ||
+      (address.family === 'ipv6' && isLinkLocal(address)) ||
+      this.#in.connected.some((subnet) => prefixContainsAddress(subnet, address));
     const gateway = spec.reachableBy === undefined ? undefined : parseAddress(spec.reachableBy);
     return {
       config: makePeerConfig(this.#base(target, connected)),
       ...originOf(target),
+      ...(target.unnumbered === true && { unnumbered: true }),
       ...(target.workload !== undefined && { workload: target.workload }),
       ...(gateway !== undefined && { reachableBy: gateway }),
     };
@@ -330,7 +363,7 @@ class Selection {
     const policies = sessionPolicies(
       this.#in.policy,
       spec.filters ?? [],
-      target.workload?.link ?? this.#in.interfaceTo(address),
+      target.workload?.link ?? target.settings.interface ?? this.#in.interfaceTo(address),
     );
     for (const name of policies.missing) {
       this.#warn(
@@ -349,6 +382,7 @@ class Selection {
     }
     return {
       address,
+      unnumbered: target.unnumbered,
       port: target.port,
       peerAs: target.peerAs,
       passive: target.passive,
