@@ -66,6 +66,13 @@ export class MemoryInternet {
     for (const channel of [...this.#channels]) channel.fail('reset by the test');
   }
 
+  /** A host loses all its connections, and nobody tells the other sides. */
+  vanish(address: Address): void {
+    for (const channel of [...this.#channels]) {
+      if (addressesEqual(channel.localAddress, address)) channel.vanish();
+    }
+  }
+
   forget(channel: MemoryChannel): void {
     this.#channels.delete(channel);
   }
@@ -179,6 +186,11 @@ class MemoryChannel implements Channel {
   destroy(): void {
     if (this.#closed) return;
     this.#send({ kind: 'reset' });
+    this.#end();
+  }
+
+  /** The connection is gone, and neither side hears of it. */
+  vanish(): void {
     this.#end();
   }
 
