@@ -98,9 +98,15 @@ export function problemOfSpec(spec: EndpointSpec): string | undefined {
   }
   if (!Number.isInteger(spec.mtu) || spec.mtu < 1280 || spec.mtu > 65535)
     return `MTU ${spec.mtu} is not in 1280..65535`;
-  if (spec.mac !== undefined && (spec.mac.length !== 6 || ((spec.mac[0] ?? 0) & 1) !== 0)) {
-    return 'its MAC is not a unicast address of 6 octets';
-  }
+  const macProblem = spec.mac === undefined ? undefined : problemOfMac(spec.mac);
+  return macProblem === undefined ? undefined : `its MAC ${macProblem}`;
+}
+
+/** What is wrong with a container's hardware address, or undefined. */
+export function problemOfMac(mac: Uint8Array): string | undefined {
+  if (mac.length !== 6 || ((mac[0] ?? 0) & 1) !== 0) return 'is not a unicast address of 6 octets';
+  if (mac.every((octet) => octet === 0)) return 'is all zeros';
+  if (mac.every((octet, index) => octet === HOST_MAC[index])) return "is the gateway's";
   return undefined;
 }
 

@@ -78,6 +78,12 @@ export class ContainerLabels {
     void this.#follow();
   }
 
+  /** Asks for everything now. */
+  look(): void {
+    this.#dirty = undefined;
+    this.#task.trigger();
+  }
+
   noteNetwork(network: DockerNetwork): void {
     this.#networks.set(network.id, network);
   }
@@ -148,8 +154,7 @@ export class ContainerLabels {
     this.#isConnected = true;
     this.#lastError = undefined;
     this.#retryMs = FIRST_RETRY_MS;
-    this.#dirty = undefined;
-    this.#task.trigger();
+    this.look();
   }
 
   #onEvent({ Type, Action, Actor }: EngineEvent): void {
@@ -161,10 +166,7 @@ export class ContainerLabels {
 
   #picturesLater(afterMs: number): void {
     clearTimeout(this.#pictureTimer);
-    this.#pictureTimer = setTimeout(() => {
-      this.#dirty = undefined;
-      this.#task.trigger();
-    }, afterMs);
+    this.#pictureTimer = setTimeout(() => this.look(), afterMs);
     this.#pictureTimer.unref();
   }
 

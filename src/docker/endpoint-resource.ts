@@ -10,8 +10,6 @@ import {
 } from '../agent/endpoints/resource.ts';
 import { API_VERSION } from '../model/kinds.ts';
 import { DEFAULT_ALLOW_PROFILE } from '../model/profile.ts';
-import { labels as labelsSchema } from '../model/scalars.ts';
-import { Problems } from '../model/schema.ts';
 import {
   type WorkloadEndpoint,
   type WorkloadPort,
@@ -20,14 +18,13 @@ import {
 import type { Address } from '../net/address.ts';
 import { formatPrefix, hostPrefix } from '../net/prefix.ts';
 import type { PortBinding } from './messages.ts';
+import { LABEL_OPTION, labelProblem } from './network-options.ts';
 
 /** Calico's orchestrator and namespace of Docker's containers. */
 export const ORCHESTRATOR = 'libnetwork';
 /** Labels that every endpoint has besides those of its network and its container. */
 export const NETWORK_LABEL = 'ocicat.dev/network';
 export const CONTAINER_LABEL = 'ocicat.dev/container';
-/** `docker network create -o label.KEY=VALUE`: a label that endpoints have from their first moment. */
-const LABEL_OPTION = 'label.';
 const PROTOCOLS: Readonly<Record<number, 'TCP' | 'UDP' | 'SCTP'>> = { 6: 'TCP', 17: 'UDP', 132: 'SCTP' };
 
 /** One of our networks, as far as it is known. */
@@ -118,13 +115,8 @@ export function labelsOf(
     ...(network.name === undefined ? {} : { [NETWORK_LABEL]: network.name }),
     ...(container === undefined ? {} : { [CONTAINER_LABEL]: container.name }),
   };
-  const schema = labelsSchema();
   return Object.fromEntries(
-    Object.entries(all).filter(([key, value]) => {
-      const problems = new Problems();
-      schema.read({ [key]: value }, '', problems);
-      return problems.count === 0 && !key.startsWith('projectcalico.org/');
-    }),
+    Object.entries(all).filter(([key, value]) => labelProblem(key, value) === undefined),
   );
 }
 
@@ -162,7 +154,9 @@ export function publishedPorts(bindings: readonly PortBinding[], isFree: IsPortF
       return { protocol, port: binding.Port, hostPort, ...(hostIp === '' ? {} : { hostIP: hostIp }) };
     }
     const range = last === binding.HostPort ? `${last}` : `${binding.HostPort}-${last}`;
-    throw new Error(`publishing port ${what}: port ${range} of the host is taken by another endpoint`);
+    throw new Error(
+      `publishing port ${what}: port ${range} of the host is taken, by another endpoint or a process of the host`,
+    );
   });
 }
 

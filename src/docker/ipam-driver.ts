@@ -34,6 +34,10 @@ export interface IpamDriverOptions {
   readonly pools: () => readonly Pool[];
   /** an endpoint that still has the address is detached before the address goes back */
   readonly letGoOf: (address: Address) => Promise<void>;
+  /** Docker has an address now */
+  readonly onGiven: (address: Address) => void;
+  /** it has released one */
+  readonly onReleased: (address: Address) => void;
 }
 
 /** An address that Docker holds. */
@@ -86,6 +90,7 @@ export class DockerIpam {
         ...(pool === undefined ? {} : { pools: { [family]: [pool] } }),
       });
       if (given === undefined) throw problem('internal', 'no address was given');
+      this.#options.onGiven(given.address);
       return { Address: formatPrefix(hostPrefix(given.address)), Data: {} };
     } catch (error) {
       throw error instanceof IpamError ? problem('unavailable', error.message) : error;
@@ -95,7 +100,10 @@ export class DockerIpam {
   async releaseAddress(body: unknown): Promise<object> {
     const address = parseAddress(read(releaseAddress, body).Address);
     const held = address && (await this.held()).find((each) => addressesEqual(each.address, address));
-    if (held !== undefined) await this.release(held);
+    if (held !== undefined) {
+      await this.release(held);
+      this.#options.onReleased(held.address);
+    }
     return {};
   }
 

@@ -18,6 +18,8 @@ const texts = z
 
 /** The network's generic options: what `docker network create -o KEY=VALUE` gives. */
 export const GENERIC_OPTIONS = 'com.docker.network.generic';
+/** `--internal`, a boolean. */
+export const INTERNAL_OPTION = 'com.docker.network.internal';
 /** Published ports of an endpoint: a list of `portBinding`. */
 export const PORT_MAP_OPTION = 'com.docker.network.portmap';
 /** Key of RequestPool's answer: the address that the engine shows as the network's gateway. */

@@ -5,7 +5,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { waitingLinkName } from '../../fib/endpoints/handed-link.ts';
-import { containerMac, GATEWAYS } from '../../fib/endpoints/plan.ts';
+import { containerMac, GATEWAYS, problemOfMac } from '../../fib/endpoints/plan.ts';
 import { LINK_PREFIX } from '../agent/agent.ts';
 import type { EndpointManager } from '../agent/endpoints/manager.ts';
 import {
@@ -17,8 +17,11 @@ import {
 } from '../agent/endpoints/resource.ts';
 import type { ResourceCache } from '../agent/resources/cache.ts';
 import { problem } from '../api/problem.ts';
-import { isRecord } from '../model/record.ts';
-import { type WorkloadEndpoint, workloadEndpointName } from '../model/workload-endpoint.ts';
+import {
+  type WorkloadEndpoint,
+  type WorkloadPort,
+  workloadEndpointName,
+} from '../model/workload-endpoint.ts';
 import { type Address, addressesEqual, formatAddress } from '../net/address.ts';
 import { formatPrefix, hostPrefix, parseInterfaceAddress } from '../net/prefix.ts';
 import { KeyedMutex } from '../store/keyed-mutex.ts';
@@ -32,12 +35,12 @@ import {
   portFreeAmong,
   publishedPorts,
 } from './endpoint-resource.ts';
+import { firstPortInUse } from './host-ports.ts';
 import { ADDRESS_SPACES } from './ipam-driver.ts';
 import {
   createEndpoint,
   createNetwork,
   endpointOnly,
-  GENERIC_OPTIONS,
   join,
   networkOnly,
   type PortBinding,
@@ -45,6 +48,7 @@ import {
   read,
   readPortMap,
 } from './messages.ts';
+import { readNetworkOptions } from './network-options.ts';
 
 /** StaticRoute's RouteType: a destination on the link itself. */
 const CONNECTED = 1;
@@ -54,6 +58,8 @@ export interface NetworkDriverOptions {
   readonly cache: ResourceCache;
   readonly endpoints: EndpointManager;
   readonly labels: ContainerLabels;
+  /** an endpoint was made that has the address */
+  readonly onClaimed: (address: Address) => void;
 }
 
 /** An endpoint that Docker has made, and joined if it has a sandbox. */
@@ -85,13 +91,7 @@ export class DockerNetworks {
         'networks of driver ocicat take their addresses from IPPools: add --ipam-driver ocicat',
       );
     }
-    const generic = Options[GENERIC_OPTIONS];
-    const options: Record<string, string> = {};
-    for (const [key, value] of Object.entries(isRecord(generic) ? generic : {})) {
-      if (!key.startsWith('label.') || typeof value !== 'string')
-        throw problem('invalid', `-o ${key}: unknown; there is label.KEY=VALUE`);
-      options[key] = value;
-    }
+    const options = readNetworkOptions(Options);
     this.#options.labels.noteNetwork({ id: NetworkID, labels: {}, options });
     return {};
   }
@@ -109,7 +109,10 @@ export class DockerNetworks {
     if (addresses.length === 0) throw problem('invalid', 'the endpoint has no address');
     const givenMac = Interface?.MacAddress ?? '';
     const mac = parseMac(givenMac);
+    const macProblem = mac && problemOfMac(mac);
+    if (macProblem !== undefined) throw problem('invalid', `--mac-address ${givenMac}: it ${macProblem}`);
     this.#waiting.set(EndpointID, { networkId: NetworkID, addresses, mac });
+    for (const address of addresses) this.#options.onClaimed(address);
     // Docker refuses an answer that repeats what it has set itself.
     return { Interface: givenMac === '' ? { MacAddress: macText(containerMac(localIdOf(EndpointID))) } : {} };
   }
@@ -216,10 +219,13 @@ export class DockerNetworks {
   }
 
   /** Changes a joined endpoint, unless it is gone. */
-  async change(endpointId: string, change: (resource: WorkloadEndpoint) => WorkloadEndpoint): Promise<void> {
+  async change(
+    endpointId: string,
+    change: (resource: WorkloadEndpoint) => WorkloadEndpoint | Promise<WorkloadEndpoint>,
+  ): Promise<void> {
     await this.#mutex.run(endpointId, async () => {
       const resource = this.resource(endpointId);
-      const changed = resource && change(resource);
+      const changed = resource && (await change(resource));
       if (changed !== undefined && !isDeepStrictEqual(changed, resource))
         await this.#options.endpoints.place(changed);
     });
@@ -231,13 +237,27 @@ export class DockerNetworks {
   }
 
   async #setPorts(endpointId: string, bindings: readonly PortBinding[]): Promise<void> {
-    const { cache, node } = this.#options;
-    await this.change(endpointId, (resource) => {
-      const isFree = portFreeAmong(cache.list('WorkloadEndpoint'), node, resource.metadata.name);
+    await this.change(endpointId, async (resource) => {
       const { ports: _, ...spec } = resource.spec;
-      const ports = publishedPorts(bindings, isFree);
+      const ports = await this.#choosePorts(resource.metadata.name, bindings);
       return { ...resource, spec: ports.length === 0 ? spec : { ...spec, ports } };
     });
+  }
+
+  async #choosePorts(name: string, bindings: readonly PortBinding[]): Promise<WorkloadPort[]> {
+    const { cache, node } = this.#options;
+    const busy = new Set<string>();
+    for (;;) {
+      const isUnpublished = portFreeAmong(cache.list('WorkloadEndpoint'), node, name);
+      const ports = publishedPorts(
+        bindings,
+        (protocol, port, address) =>
+          !busy.has(`${protocol} ${port} ${address}`) && isUnpublished(protocol, port, address),
+      );
+      const taken = await firstPortInUse(ports);
+      if (taken === undefined) return ports;
+      busy.add(`${taken.protocol} ${taken.hostPort} ${taken.hostIP ?? ''}`);
+    }
   }
 
   #known(endpointId: string): KnownEndpoint | undefined {

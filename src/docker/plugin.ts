@@ -15,12 +15,13 @@ import { ApiError, problem } from '../api/problem.ts';
 import { type ApiHandler, type ApiRoutes, ApiServer } from '../api/server.ts';
 import { poolOfResource } from '../ipam/pools.ts';
 import type { WorkloadEndpoint } from '../model/workload-endpoint.ts';
-import { addressesEqual, formatAddress, parseAddress } from '../net/address.ts';
+import { type Address, addressesEqual, formatAddress, parseAddress } from '../net/address.ts';
 import { ContainerLabels } from './container-labels.ts';
 import { type DockerContainer, type DockerNetwork, makeEndpoint } from './endpoint-resource.ts';
 import { EngineApi, type EngineNetwork } from './engine-api.ts';
 import { ADDRESS_SPACES, DockerIpam } from './ipam-driver.ts';
 import { DockerNetworks } from './network-driver.ts';
+import { UnclaimedAddresses } from './unclaimed.ts';
 
 /** Name of the driver: what `docker network create -d` takes, and the name of the socket. */
 export const DRIVER = 'ocicat';
@@ -61,12 +62,22 @@ export async function openDockerPlugin(agent: Agent): Promise<DockerPlugin> {
       networks.change(endpointId, (resource) => withContainer(resource, network, container)),
     onPicture: (found, askedAt) => sweep(found, askedAt, networks, addresses, agent, log),
   });
-  const networks: DockerNetworks = new DockerNetworks({ node: config.nodeName, cache, endpoints, labels });
+  const unclaimed = new UnclaimedAddresses(GRACE_MS + 1000, () => labels.look());
+  const onClaimed = (address: Address): void => unclaimed.claimed(formatAddress(address));
+  const networks: DockerNetworks = new DockerNetworks({
+    node: config.nodeName,
+    cache,
+    endpoints,
+    labels,
+    onClaimed,
+  });
   const addresses = new DockerIpam({
     node: config.nodeName,
     ipam,
     pools: () => cache.list('IPPool').flatMap((pool) => poolOfResource(pool) ?? []),
     letGoOf: (address) => networks.letGoOf(address),
+    onGiven: (address) => unclaimed.given(formatAddress(address)),
+    onReleased: onClaimed,
   });
 
   for (const { spec, metadata } of networks.resources())
@@ -89,6 +100,7 @@ export async function openDockerPlugin(agent: Agent): Promise<DockerPlugin> {
       return `${found.waiting} containers are closed, for Docker's API at ${config.docker.apiSocket} does not tell their labels: ${found.reason}`;
     },
     close: async () => {
+      unclaimed.close();
       await labels.close();
       await server.close();
     },

@@ -124,6 +124,9 @@ describe('Docker', function () {
     assert.match(second.stderr, /port 8080 of the host is taken/);
     const chosen = await docker.try('run --rm --net n1 -p 80 busybox:test /bin/true');
     assert.match(chosen.stderr, /name the host's port too/);
+    // The agent itself has that one, and it is not taken from it.
+    const own = await docker.try('run --rm --net n1 -p 179:80 busybox:test /bin/true');
+    assert.match(own.stderr, /port 179 of the host is taken/);
     await docker.docker('rm -f page');
   });
 
@@ -184,6 +187,24 @@ describe('Docker', function () {
     );
     await refused(`${create} --ipam-driver ocicat --ipam-opt pool=x n2`, /ipv4-pool and ipv6-pool/);
     await refused(`${create} --ipam-driver ocicat -o mtu=9 n2`, /label\.KEY=VALUE/);
+    await refused(`${create} --ipam-driver ocicat -o label.a/b/c=9 n2`, /-o label\.a\/b\/c=9: /);
+    await refused(`${create} --ipam-driver ocicat --internal n2`, /--internal: not supported/);
+    await refused(
+      `${create} --ipam-driver ocicat --ip-range 10.65.1.0/28 --subnet 10.65.1.0/24 n2`,
+      /--ip-range/,
+    );
+    await refused(
+      `${create} --ipam-driver ocicat --gateway 10.65.1.1 --subnet 10.65.1.0/24 n2`,
+      /always 169\.254/,
+    );
+    assert.doesNotMatch(await docker.docker('network ls'), /n2/);
+    const run = 'run --rm --net n1 --mac-address';
+    await refused(`${run} 01:00:00:00:00:01 busybox:test /bin/true`, /--mac-address 01:.* unicast/);
+    await refused(`${run} 00:00:00:00:00:00 busybox:test /bin/true`, /is all zeros/);
+    await refused(`${run} ee:ee:ee:ee:ee:ee busybox:test /bin/true`, /is the gateway's/);
+    await refused('network rm n1', /has active endpoints/);
+    const names = (await host.endpoints()).map(({ name, state: found }) => `${name} ${found}`);
+    assert.deepEqual(names.sort(), ['db up', 'web up']);
   });
 
   it('takes a fixed address from a network with a subnet, and labels from its options', async () => {

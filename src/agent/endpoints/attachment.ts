@@ -84,7 +84,10 @@ export class Attachment {
   /** Sets what is wanted and starts the work. */
   want(desired: LocalEndpoint | undefined): void {
     this.#desired = desired;
-    if (desired !== undefined && this.#state !== 'up') this.#state = 'pending';
+    if (desired !== undefined && this.#state !== 'up') {
+      this.#state = 'pending';
+      this.#reason = undefined;
+    }
     this.#task.trigger();
   }
 

@@ -32,6 +32,8 @@ let counter = 0;
 export class Dockerd {
   readonly host: AgentHost;
   readonly folder: string;
+  /** further options of the engine */
+  flags: readonly string[] = [];
   readonly #keeper: ChildProcess;
   #daemon: ChildProcess | undefined;
   #log = '';
@@ -62,6 +64,7 @@ export class Dockerd {
         '--storage-driver=vfs',
         '--log-level=warn',
       ],
+      ...this.flags,
     ];
     // A killed engine leaves this behind, and the number may be another process's by now.
     rmSync(join(this.folder, 'dockerd.pid'), { force: true });

@@ -3,6 +3,7 @@ import {
   containerMac,
   type EndpointSpec,
   GATEWAYS,
+  HOST_MAC,
   hostLinkName,
   problemOfSpec,
 } from '../../../../fib/endpoints/plan.ts';
@@ -52,6 +53,8 @@ describe('fib/endpoints/plan', () => {
       [{ containerIfname: 'sixteencharacter' }, /sixteencharacter/],
       [{ mac: Uint8Array.of(1, 2, 3, 4, 5, 6) }, /MAC/],
       [{ mac: Uint8Array.of(2, 2) }, /MAC/],
+      [{ mac: new Uint8Array(6) }, /MAC is all zeros/],
+      [{ mac: HOST_MAC }, /MAC is the gateway's/],
     ] as const) {
       assert.match(problemOfSpec({ ...good, ...change }) ?? '', text);
     }
