@@ -11,6 +11,7 @@ import { sessionEffects } from '../agent/bgp/preview.ts';
 import { logSpeakerEvent } from '../agent/bgp/speaker-log.ts';
 import type { BgpSource } from '../agent/bgp-routes.ts';
 import type { Log } from '../agent/log.ts';
+import type { Finding } from '../api/views.ts';
 import { addressToUint32, parseAddress } from '../net/address.ts';
 import { formatPrefix } from '../net/prefix.ts';
 import type { SpeakPlan } from './plan.ts';
@@ -30,6 +31,8 @@ export interface Forwarding {
   attach(speaker: Speaker): void;
   /** ends that; routes stay */
   detach(): void;
+  /** makes these the routes to peers with `reachableBy`; returns what is wrong with them. To be called before the first `setStatics` */
+  setGateways(peers: readonly NodePeer[]): readonly Finding[];
   /** makes these the static routes of the kernel */
   setStatics(routes: readonly StaticRoute[]): void;
   /** whether packets for the route find their way: only then is it announced */
@@ -108,6 +111,8 @@ export class SpeakDaemon implements BgpSource {
     this.#peers = plan.peers;
     this.#ranges = plan.ranges;
     this.#statics = plan.statics;
+    for (const { code, message, remedy } of this.#options.kernel?.setGateways(plan.peers) ?? [])
+      log.warn({ code, remedy }, message);
     this.#options.kernel?.setStatics(plan.statics);
     this.updateStatics();
     speaker.setPeers(plan.peers.map(({ config }) => config));

@@ -17,6 +17,8 @@ export interface HostView {
   readonly connected: readonly Prefix[];
   /** the link on whose subnet an address is */
   readonly interfaceTo: (address: Address) => string | undefined;
+  /** whether routes are set in the kernel; default false */
+  readonly setsRoutes?: boolean;
   /** the TCP MD5 key in a file */
   readonly password: (file: string) => PasswordResult;
 }

@@ -4,10 +4,13 @@ import { FibProgrammer } from '../../fib/programmer.ts';
 import { routeCounts } from '../../fib/routes/inspect.ts';
 import type { TrackedNextHop } from '../../fib/routes/next-hops.ts';
 import { connectedSubnets } from '../agent/bgp/controller.ts';
+import type { NodePeer } from '../agent/bgp/peer-types.ts';
+import { ReachableBy } from '../agent/bgp/reachable-by.ts';
 import { fibApiRoutes, logBrake } from '../agent/fib-api.ts';
 import { LearnedRoutes } from '../agent/learned-routes.ts';
 import type { Log } from '../agent/log.ts';
 import type { ApiRoutes } from '../api/server.ts';
+import type { Finding } from '../api/views.ts';
 import { FAMILIES, formatAddress } from '../net/address.ts';
 import { formatPrefix } from '../net/prefix.ts';
 import type { Forwarding } from './daemon.ts';
@@ -27,12 +30,14 @@ interface KernelStatic {
 export class SpeakKernel implements Forwarding {
   readonly preserved: Forwarding['preserved'];
   readonly #fib: FibProgrammer;
+  readonly #gateways: ReachableBy;
   readonly #statics = new Map<string, KernelStatic>();
   #learned: LearnedRoutes | undefined;
   #swept = false;
 
   private constructor(fib: FibProgrammer) {
     this.#fib = fib;
+    this.#gateways = new ReachableBy(fib.routes);
     this.preserved = { ipv4: fib.holdsOwnRoutes('ipv4'), ipv6: fib.holdsOwnRoutes('ipv6') };
   }
 
@@ -48,8 +53,8 @@ export class SpeakKernel implements Forwarding {
   }
 
   /** The host's links, as announced by the kernel. */
-  view(): Pick<HostView, 'connected'> {
-    return { connected: connectedSubnets(this.#fib.kernel.links.all(), CONTAINER_LINKS) };
+  view(): Pick<HostView, 'connected' | 'setsRoutes'> {
+    return { setsRoutes: true, connected: connectedSubnets(this.#fib.kernel.links.all(), CONTAINER_LINKS) };
   }
 
   /** `links`: those or their addresses changed; `routes`: a route may have become ready, or ceased to be. */
@@ -66,6 +71,10 @@ export class SpeakKernel implements Forwarding {
   detach(): void {
     this.#learned?.close();
     this.#learned = undefined;
+  }
+
+  setGateways(peers: readonly NodePeer[]): Finding[] {
+    return this.#gateways.set(peers, this.#fib.kernel.links.all());
   }
 
   setStatics(routes: readonly StaticRoute[]): void {

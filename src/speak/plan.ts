@@ -102,7 +102,7 @@ export function makePlan(config: SpeakConfig, host: HostView, file: string): Spe
       peers,
       ranges,
       statics: config.statics.map((route) => withTags(route, tagged)),
-      findings: selection.findings,
+      findings: [...selection.findings, ...gatewayFindings(selection.peers, host)],
     },
   };
 }
@@ -115,6 +115,18 @@ function addressesOf({ spec }: Node): Partial<Record<Family, InterfaceAddress>> 
     if (parsed !== undefined) addresses[family] = parsed;
   }
   return addresses;
+}
+
+function gatewayFindings(peers: readonly NodePeer[], { setsRoutes }: HostView): Finding[] {
+  if (setsRoutes === true) return [];
+  return peers
+    .filter(({ reachableBy }) => reachableBy !== undefined)
+    .map(({ resource }) => ({
+      severity: 'warning',
+      code: 'peer-gateway',
+      message: `${resource}: spec.reachableBy has no effect: routes are not set`,
+      remedy: 'run with --fib, or set the route by hand',
+    }));
 }
 
 // `prefixAdvertisements` add their communities to those of the route itself.

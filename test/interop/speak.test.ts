@@ -244,13 +244,11 @@ describe('ocicat bgp speak', function () {
     const kernel = (): string => chain.netns.run('ip', '-4', 'route', 'show', 'proto', '171');
     const holds = (what: string, ...patterns: RegExp[]): Promise<void> =>
       chain.until(what, () => patterns.every((pattern) => pattern.test(kernel())));
-    writeFileSync(
-      chain.file,
-      fileOf({
-        statics:
-          'routes: [{prefix: 10.1.0.0/16, blackhole: true}, {prefix: 10.12.0.0/16, nextHop: 198.51.100.9}, {prefix: 10.13.0.0/16, nextHop: 203.0.113.1}]',
-      }),
-    );
+    const text = fileOf({
+      statics:
+        'routes: [{prefix: 10.1.0.0/16, blackhole: true}, {prefix: 10.12.0.0/16, nextHop: 198.51.100.9}, {prefix: 10.13.0.0/16, nextHop: 203.0.113.1}]',
+    });
+    writeFileSync(chain.file, text);
     await chain.start('root', '--listen', '1790', '--fib');
     await holds(
       'learned and static routes',
@@ -261,6 +259,13 @@ describe('ocicat bgp speak', function () {
     );
     // What cannot be forwarded is not announced: there is no way to 203.0.113.1.
     await chain.has(chain.bird, ['10.1.0.0/16', '10.12.0.0/16', ...FRR_ROUTES]);
+    const far =
+      '{apiVersion: projectcalico.org/v3, kind: BGPPeer, metadata: {name: far}, ' +
+      'spec: {peerIP: 203.0.113.77, asNumber: 65009, reachableBy: 192.0.2.2}}\n';
+    chain.replace(`${text}---\n${far}`);
+    await holds('the route to a peer that is reachable by a gateway', /^203\.0\.113\.77 via 192\.0\.2\.2/m);
+    chain.replace(text);
+    await chain.until('it goes with the peer', () => !/203\.0\.113\.77/.test(kernel()));
     const table = await runCli(['routes'], { socket: chain.socket });
     assert.match(table.stdout, /10\.2\.0\.0\/16/);
 

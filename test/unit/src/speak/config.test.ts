@@ -196,6 +196,32 @@ describe('src/speak/plan', () => {
     );
   });
 
+  it('reachableBy needs routes in the kernel: without them it is said to have no effect', () => {
+    const far = read(NODE, peer('far', 'peerIP: 203.0.113.1, asNumber: 65009, reachableBy: 192.0.2.9'));
+    const told = (setsRoutes: boolean): string[] => {
+      const made = makePlan(far, { ...HOST, setsRoutes }, 'f.yaml');
+      assert.ok(made.ok);
+      return made.plan.findings.map(({ code }) => code);
+    };
+    assert.deepEqual([told(false), told(true)], [['peer-gateway'], []]);
+  });
+
+  it('a peer from a range has the filters of its group; a container is no peer of a speaker alone', () => {
+    const group =
+      '{apiVersion: projectcalico.org/v3, kind: BGPPeer, metadata: {name: g, annotations: {ocicat.dev/template: "true"}}, spec: {filters: [all]}}';
+    const range =
+      '{apiVersion: projectcalico.org/v3, kind: BGPPeer, metadata: {name: r, annotations: {ocicat.dev/peer-group: g, ocicat.dev/remote-as: external, ocicat.dev/listen-range: 192.0.2.0/24}}, spec: {}}';
+    const [one, ...others] = plan(NODE, ALL, group, range).ranges;
+    assert.deepEqual(
+      [one?.range.name, one?.range.template.acceptedAs, one?.range.template.importPolicy?.name, others],
+      ['r', 'external', 'all', []],
+    );
+    const workloads = read(NODE, peer('w', 'localWorkloadSelector: all(), asNumber: 65009'));
+    const made = makePlan(workloads, HOST, 'f.yaml');
+    assert.ok(!made.ok);
+    assert.match(made.faults[0] ?? '', /BGPPeer w: spec\.localWorkloadSelector needs containers/);
+  });
+
   it('a key file that cannot be had is a fault with its remedy', () => {
     const annotated = peer('a', 'peerIP: 192.0.2.2, asNumber: 65002').replace(
       'metadata: {name: a}',
