@@ -141,6 +141,35 @@ async function together(folder: string): Promise<void> {
   await monitor.ends('SIGTERM');
 }
 
+/** BFD has a thread of its own, whose file has to be found where the package is installed. */
+const BFD = `import { makePeer, Speaker } from 'ocicat/bgp';
+const name = '127.0.0.9';
+const speaker = new Speaker({
+  routerId: 1, localAs: 65001, listen: undefined, nextHopTracking: false,
+  gracefulRestart: { forwardingPreserved: { ipv4: false, ipv6: false }, deferralSec: 30 },
+  log: (event) => console.log(event.type, 'message' in event ? event.message : ''),
+});
+const bfd = { minTxMs: 300, minRxMs: 300, multiplier: 3, multihop: true };
+speaker.setPeers([makePeer({ address: name, localAs: 65001, peerAs: 65002, passive: true, bfd })]);
+speaker.start();
+const timer = setInterval(async () => {
+  if (speaker.peer(name).bfd?.counters.packetsSent > 0) {
+    clearInterval(timer);
+    console.log('BFD packets sent');
+    await speaker.stop({ mode: 'shutdown' });
+  }
+}, 50);
+`;
+
+async function watches(folder: string): Promise<void> {
+  const script = join(folder, 'bfd.js');
+  writeFileSync(script, BFD);
+  const watching = new Example(script);
+  await watching.prints(/BFD packets sent/);
+  await watching.ends();
+  assert.doesNotMatch(watching.output, /thread ended|cannot be loaded/);
+}
+
 describe('examples of the BGP library', function () {
   this.timeout(90_000);
   afterEach(() => {
@@ -152,7 +181,9 @@ describe('examples of the BGP library', function () {
     await together(join(ROOT, 'lab/examples'));
   });
 
-  it('the same from the installed package', async () => {
-    await together(installed());
+  it('the same from the installed package, and BFD', async () => {
+    const folder = installed();
+    await together(folder);
+    await watches(folder);
   });
 });
