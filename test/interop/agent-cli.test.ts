@@ -1,60 +1,41 @@
 /** The agent with a real FRR as its top-of-rack router: what the command line shows of sessions and routes, conflicts, and the router's end. */
 import assert from 'node:assert/strict';
 import type { FibRouteView, PathRow, PeerView } from '../../src/api/views.ts';
-import { type AgentHost, createHost, disposeHosts, POOLS } from '../support/agent.ts';
+import { type AgentHost, POOLS } from '../support/agent.ts';
+import {
+  type AgentAndFrr,
+  cliRows,
+  endAgentAndFrr,
+  FRR_IPV6_SESSION,
+  PEER,
+  PEER6,
+  startAgentAndFrr,
+} from '../support/agent-frr.ts';
 import { eventually } from '../support/eventually.ts';
-import { createNetns, removeAllNetns } from '../support/netns.ts';
-import { createRouter, type Router } from '../support/routers.ts';
+import { createNetns } from '../support/netns.ts';
+import type { Router } from '../support/routers.ts';
 
-const PEER = '192.0.2.1';
-const PEER6 = '2001:db8:2::1';
 const SLOW = { timeoutMs: 30_000 };
-
-const NODE = `apiVersion: projectcalico.org/v3
-kind: Node
-metadata: {name: h1}
-spec: {bgp: {ipv4Address: 192.0.2.2/24, ipv6Address: '2001:db8:2::2/64', asNumber: 65101}}`;
-
-const bgpPeer = (name: string, ip: string): string =>
-  `apiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata: {name: ${name}}\nspec: {node: h1, peerIP: '${ip}', asNumber: 65001}`;
 
 describe('agent and FRR: the command line', function () {
   this.timeout(120_000);
+  let both: AgentAndFrr | undefined;
   let host: AgentHost;
   let router: Router;
 
-  const rows = async <Row>(line: string): Promise<Row[]> => {
-    const parsed: Row[] = JSON.parse(await host.ocicat(`${line} -o json`));
-    return parsed;
-  };
+  const rows = <Row>(line: string): Promise<Row[]> => cliRows<Row>(host, line);
   const kernel = (): string => host.ownRoutes().join('\n');
   const announce = async (...prefixes: readonly string[]): Promise<void> => {
     await router.announce(prefixes);
   };
 
   before(async () => {
-    host = createHost();
-    router = createRouter('frr', host.router, {
-      routerId: PEER,
-      as: 65001,
-      local: PEER,
-      neighbour: '192.0.2.2',
-      neighbourAs: 65101,
-      announce: ['10.20.0.0/16', '10.20.30.0/24', '2001:db8:20::/48'],
-    });
-    await router.start();
-    await router.command(
-      'configure terminal',
-      'router bgp 65001',
-      'neighbor 2001:db8:2::2 remote-as 65101',
-      'neighbor 2001:db8:2::2 timers 1 3',
-      'neighbor 2001:db8:2::2 timers connect 1',
-      'address-family ipv6 unicast',
-      'neighbor 2001:db8:2::2 activate',
-      'exit-address-family',
+    both = await startAgentAndFrr(
+      ['10.20.0.0/16', '10.20.30.0/24', '2001:db8:20::/48'],
+      { tor4: PEER, tor6: PEER6 },
+      FRR_IPV6_SESSION,
     );
-    await host.start();
-    await host.apply(NODE, ...POOLS, bgpPeer('tor4', PEER), bgpPeer('tor6', PEER6));
+    ({ host, router } = both);
     await host.add('c1', createNetns());
     await eventually(
       'routes are exchanged',
@@ -62,12 +43,7 @@ describe('agent and FRR: the command line', function () {
       SLOW,
     );
   });
-  after(async () => {
-    disposeHosts();
-    await router?.kill();
-    router?.dispose();
-    await removeAllNetns();
-  });
+  after(() => endAgentAndFrr(both));
 
   it('bgp peers: the table, one peer by address and by name, and unknown ones', async () => {
     const table = await host.ocicat('bgp peers');
@@ -252,15 +228,7 @@ describe('agent and FRR: the command line', function () {
     // The containers' own routes and the blocks stay.
     assert.equal(host.ownRoutes().length, 4);
     await router.start();
-    await router.command(
-      'configure terminal',
-      'router bgp 65001',
-      'neighbor 2001:db8:2::2 remote-as 65101',
-      'neighbor 2001:db8:2::2 timers connect 1',
-      'address-family ipv6 unicast',
-      'neighbor 2001:db8:2::2 activate',
-      'exit-address-family',
-    );
+    await router.command(...FRR_IPV6_SESSION);
     await eventually(
       'all routes are back',
       () => {
