@@ -2,6 +2,7 @@
  * What a BGPPeer can say beyond Calico's fields: `ocicat.dev/NAME` annotations. On a BGPConfiguration (`default` or `node.NAME`) they hold for
  * the node-to-node mesh. This is the one schema of them; values are texts, as in all annotations.
  */
+import { nearest } from './nearest.ts';
 import type { Problem } from './schema.ts';
 import {
   absolutePath,
@@ -224,22 +225,8 @@ function pathOf(name: string): string {
 
 function unknownReason(name: string): string {
   const known = [...SETTINGS.keys()];
-  const near = known.filter((each) => distance(each, name) <= 2);
-  return near.length > 0
-    ? `has no effect: there is no such setting; is ${PREFIX}${near[0]} meant?`
+  const near = nearest(name, known);
+  return near !== undefined
+    ? `has no effect: there is no such setting; is ${PREFIX}${near} meant?`
     : `has no effect: there is no such setting; known are ${known.join(', ')}`;
-}
-
-/** Edit distance (Levenshtein), for names of some ten characters. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

@@ -6,6 +6,8 @@
  * with a general schema library.
  */
 
+import { nearest } from './nearest.ts';
+
 /** Something wrong in a resource. */
 export interface Problem {
   /** where, like `spec.ingress[0].source.nets[1]`; empty for the whole document */
@@ -121,7 +123,8 @@ function isComplete<T>(value: Partial<T>, fields: Fields<T>): value is T {
 
 function unknownField(name: string, known: readonly string[]): string {
   const close = known.find((each) => each.toLowerCase() === name.toLowerCase());
-  if (close !== undefined) return `unknown field; did you mean "${close}"?`;
+  const near = close ?? nearest(name, known);
+  if (near !== undefined) return `unknown field; did you mean "${near}"?`;
   return known.length <= 12 ? `unknown field; expected one of ${known.join(', ')}` : 'unknown field';
 }
 

@@ -53,6 +53,7 @@ export function makePlan(config: SpeakConfig, host: HostView, file: string): Spe
     node: { name, labels: labels ?? {}, asNumber: localAs, addresses },
     nodes,
     configuration,
+    configurationOf: (other) => configurationOf(config.configurations, other),
     peers: config.peers,
     ...host,
     // Only for what is said of filters: the agent's own guards and exports are not for a speaker alone.

@@ -244,6 +244,7 @@ export class BgpController {
       node,
       nodes,
       configuration,
+      configurationOf: (name) => configurationOf(cache.list('BGPConfiguration'), name),
       peers: cache.list('BGPPeer'),
       connected: this.#connected,
       policy: {

@@ -29,6 +29,8 @@ export interface PeerInputs {
   /** all Node resources, for the node-to-node mesh, `peerSelector` and route reflection */
   readonly nodes: readonly Node[];
   readonly configuration: BgpConfiguration | undefined;
+  /** the configuration in force on another node; default: this node's */
+  readonly configurationOf?: (node: string) => BgpConfiguration | undefined;
   readonly peers: readonly BgpPeer[];
   /** subnets of this host's links */
   readonly connected: readonly Prefix[];

@@ -215,15 +215,12 @@ class Selection {
       );
       return;
     }
-    yield {
-      ...common,
-      address: target.address,
-      port: target.port ?? DEFAULT_BGP_PORT,
-      peerAs,
-      peerNode: this.#in.nodes.find((node) =>
-        nodeAddresses(node).some((address) => addressesEqual(address, target.address)),
-      ),
-    };
+    const peerNode = this.#in.nodes.find((node) =>
+      nodeAddresses(node).some((address) => addressesEqual(address, target.address)),
+    );
+    // As Calico has it: a node listens where its configuration says.
+    const port = target.port ?? (peerNode === undefined ? DEFAULT_BGP_PORT : this.#portOf(peerNode));
+    yield { ...common, address: target.address, port, peerAs, peerNode };
   }
 
   #settings({ kind, metadata }: BgpConfiguration): BgpSettings {
@@ -321,6 +318,12 @@ class Selection {
     }
   }
 
+  #portOf({ metadata }: Node): number {
+    const { configuration, configurationOf } = this.#in;
+    const theirs = configurationOf === undefined ? configuration : configurationOf(metadata.name);
+    return theirs?.spec.listenPort || DEFAULT_BGP_PORT;
+  }
+
   // Of a pair of nodes only the lower address dials, as Calico does it, so that the two never collide.
   *#nodeTargets(
     other: Node,
@@ -333,7 +336,7 @@ class Selection {
       yield {
         ...common,
         address,
-        port: configuration?.spec.listenPort || DEFAULT_BGP_PORT,
+        port: this.#portOf(other),
         peerAs: effectiveAs(other, configuration),
         passive: compareAddresses(own.address, address) > 0,
         peerNode: other,

@@ -336,6 +336,27 @@ describe('src/agent/bgp/peers', () => {
       assert.deepEqual(seen(change), []);
     });
 
+    it('a node is dialled where its own configuration says that it listens, also when peerIP names it without a port', () => {
+      const of = (name: string, listenPort: number): BgpConfiguration => ({
+        apiVersion: API_VERSION,
+        kind: 'BGPConfiguration',
+        metadata: { name },
+        spec: { listenPort },
+      });
+      const ports = (peers: readonly BgpPeer[]): number[] =>
+        selectPeers(
+          inputs({
+            nodes: [node('h1', '192.0.2.2/24'), node('h2', '192.0.2.7/24'), node('h3', '192.0.2.8/24')],
+            configuration: of('default', 1179),
+            configurationOf: (name) => (name === 'h3' ? of('node.h3', 2179) : of('default', 1180)),
+            peers,
+          }),
+        ).peers.map(({ config }) => config.port);
+      assert.deepEqual(ports([]), [1180, 2179]);
+      assert.deepEqual(ports([peer('h3', { peerIP: '192.0.2.8', asNumber: 65009 })]), [1180, 2179]);
+      assert.deepEqual(ports([peer('h3', { peerIP: '192.0.2.8:4179', asNumber: 65009 })]), [1180, 4179]);
+    });
+
     it('annotations and restart time of BGPConfiguration hold for the mesh', () => {
       const configuration = {
         apiVersion: API_VERSION,
