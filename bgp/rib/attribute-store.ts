@@ -6,8 +6,8 @@ import { attributeSlice } from '../wire/attribute-key.ts';
 import { octetsEqual } from '../wire/bytes.ts';
 import { ATTRIBUTE } from '../wire/registry.ts';
 import type { AttributeKey } from '../wire/types.ts';
-import { grownInt32, grownUint8, grownUint16, grownUint32 } from './columns.ts';
-import { emptySummary, hashOctets, summarize } from './key-summary.ts';
+import { grownFloat64, grownInt32, grownUint8, grownUint16, grownUint32 } from './columns.ts';
+import { emptySummary, hashOctets, rankOf, summarize } from './key-summary.ts';
 import type { NextHopTable } from './next-hops.ts';
 
 const CHUNK_BITS = 18;
@@ -22,6 +22,8 @@ export type FreeListener = (id: number) => void;
 /** Owner of all attribute ids of a RIB. The columns are replaced when they grow: never keep a reference to one. */
 export class AttributeStore {
   localPref = new Uint32Array(256);
+  /** what the first steps of the decision compare, in one number: smaller is better (`rankOf`) */
+  rank = new Float64Array(256);
   pathLength = new Uint16Array(256);
   origin = new Uint8Array(256);
   med = new Uint32Array(256);
@@ -167,6 +169,7 @@ export class AttributeStore {
     const summary = this.#summary;
     summarize(key, 0, key.length, summary);
     this.localPref[id] = summary.localPref;
+    this.rank[id] = rankOf(summary);
     this.pathLength[id] = summary.pathLength;
     this.origin[id] = summary.origin;
     this.med[id] = summary.med;
@@ -256,6 +259,7 @@ export class AttributeStore {
     this.#capacity *= this.#capacity < 1 << 16 ? 4 : 2;
     const capacity = this.#capacity;
     this.localPref = grownUint32(this.localPref, capacity);
+    this.rank = grownFloat64(this.rank, capacity);
     this.pathLength = grownUint16(this.pathLength, capacity);
     this.origin = grownUint8(this.origin, capacity);
     this.med = grownUint32(this.med, capacity);

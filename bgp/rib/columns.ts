@@ -28,3 +28,10 @@ export function grownUint8(column: Uint8Array, capacity: number): Uint8Array<Arr
   grown.set(column);
   return grown;
 }
+
+/** A longer copy of a column. */
+export function grownFloat64(column: Float64Array, capacity: number): Float64Array<ArrayBuffer> {
+  const grown = new Float64Array(capacity);
+  grown.set(column);
+  return grown;
+}

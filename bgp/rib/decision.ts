@@ -8,6 +8,8 @@ import type { DecisionReason } from '../types.ts';
 /** What the steps ask about a candidate, which is named by its record number. Numbers are unsigned. */
 export interface CandidateView {
   isLocal(record: number): boolean;
+  /** one number for the steps before `med`: smaller is better */
+  rank(record: number): number;
   /** RFC 9494: carries LLGR_STALE */
   isLongLivedStale(record: number): boolean;
   localPref(record: number): number;
@@ -66,6 +68,8 @@ export const DECISION_STEPS: readonly DecisionStep[] = [
   lowest('path-id', (view, record) => view.pathId(record)),
 ];
 
+/** The steps before this one are taken at once, by `rank`. */
+const FIRST_UNRANKED = DECISION_STEPS.findIndex((step) => step.reason === 'med');
 /** Steps that tell paths apart for forwarding; what survives them may share the load. */
 const FORWARDING_STEPS = DECISION_STEPS.findIndex((step) => step.reason === 'oldest-path');
 
@@ -96,8 +100,8 @@ export class DecisionProcess {
   /** The best of the first `count` candidates, or -1 when there is none. Also fills `multipath`. */
   run(count: number): number {
     const candidates = this.candidates;
-    let left = count;
-    for (let i = 0; i < FORWARDING_STEPS && left > 1; i++) left = this.#step(i, left);
+    let left = this.#bestRanked(count);
+    for (let i = FIRST_UNRANKED; i < FORWARDING_STEPS && left > 1; i++) left = this.#step(i, left);
     const equal = left;
     if (equal > 1 && this.#options.maxPaths > 1) {
       // The last steps work on a copy behind the survivors, which multipath still needs.
@@ -143,6 +147,26 @@ export class DecisionProcess {
     const best = left[0];
     if (best !== undefined) reasons.set(best, decisive);
     return reasons;
+  }
+
+  /** Keeps the candidates of the best rank; returns how many. */
+  #bestRanked(count: number): number {
+    if (count < 2) return count;
+    const { candidates } = this;
+    const view = this.#view;
+    let best = view.rank(candidates[0] ?? -1);
+    let kept = 1;
+    for (let i = 1; i < count; i++) {
+      const record = candidates[i] ?? -1;
+      const rank = view.rank(record);
+      if (rank > best) continue;
+      if (rank < best) {
+        best = rank;
+        kept = 0;
+      }
+      candidates[kept++] = record;
+    }
+    return kept;
   }
 
   #step(index: number, count: number): number {

@@ -7,7 +7,7 @@ import { PrefixTable } from '../../src/net/prefix-table.ts';
 import type { AttributeStore } from './attribute-store.ts';
 import { grownInt32, grownUint8, grownUint16 } from './columns.ts';
 import { type CandidateView, type DecisionOptions, DecisionProcess } from './decision.ts';
-import { HAS_ORIGINATOR, LLGR_STALE } from './key-summary.ts';
+import { HAS_ORIGINATOR, LLGR_STALE, LOCAL_AHEAD } from './key-summary.ts';
 import { LOCAL_PATH, type NextHopSets, NO_PATH } from './next-hop-sets.ts';
 import type { NextHopTable } from './next-hops.ts';
 import { PathTable } from './path-table.ts';
@@ -255,6 +255,8 @@ function candidateView(tables: RibTables, paths: PathTable): CandidateView {
   const attributeOf = (record: number): number => paths.effective[record] ?? -1;
   return {
     isLocal: (record) => paths.peerOf(record) === LOCAL_PEER,
+    rank: (record) =>
+      (attributes.rank[attributeOf(record)] ?? 0) - (paths.peerOf(record) === LOCAL_PEER ? LOCAL_AHEAD : 0),
     isLongLivedStale: (record) => ((attributes.flags[attributeOf(record)] ?? 0) & LLGR_STALE) !== 0,
     localPref: (record) => attributes.localPref[attributeOf(record)] ?? 0,
     pathLength: (record) => attributes.pathLength[attributeOf(record)] ?? 0,

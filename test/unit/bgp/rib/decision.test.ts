@@ -7,6 +7,7 @@ import {
   type DecisionOptions,
   DecisionProcess,
 } from '../../../../bgp/rib/decision.ts';
+import { LLGR_STALE, LOCAL_AHEAD, rankOf } from '../../../../bgp/rib/key-summary.ts';
 import type { DecisionReason } from '../../../../bgp/types.ts';
 
 interface Candidate {
@@ -55,6 +56,13 @@ const OPTIONS: DecisionOptions = {
 function viewOf(all: readonly Candidate[]): CandidateView {
   const at = (record: number): Candidate => all[record] ?? USUAL;
   return {
+    rank: (record) => {
+      const { local, longLivedStale, localPref, pathLength, origin } = at(record);
+      return (
+        rankOf({ flags: longLivedStale ? LLGR_STALE : 0, localPref, pathLength, origin }) -
+        (local ? LOCAL_AHEAD : 0)
+      );
+    },
     isLocal: (record) => at(record).local,
     isLongLivedStale: (record) => at(record).longLivedStale,
     localPref: (record) => at(record).localPref,
@@ -241,7 +249,7 @@ describe('decision process', () => {
   });
 
   const candidate = fc.record({
-    local: fc.constant(false),
+    local: fc.boolean(),
     localPref: fc.constantFrom(100, 200),
     pathLength: fc.constantFrom(1, 2),
     origin: fc.constantFrom(0, 2),
@@ -285,6 +293,18 @@ describe('decision process', () => {
           assert.ok(straight.together.length <= options.maxPaths);
         },
       ),
+    );
+  });
+
+  it('comes to what all its steps taken one by one come to', () => {
+    fc.assert(
+      fc.property(candidates, (all) => {
+        const view = viewOf(all);
+        const left = Int32Array.from(all.keys());
+        let count = all.length;
+        for (const step of DECISION_STEPS) count = step.reduce(view, left, count, OPTIONS);
+        assert.equal(decide(all, [...all.keys()]).best, left[0]);
+      }),
     );
   });
 
