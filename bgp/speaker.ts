@@ -294,11 +294,14 @@ export class Speaker {
     return this.#with(name, (peer) => peer.disable(text));
   }
 
-  /** Resets a peer. False when there is no such peer. Soft resets of a peer that is not up do nothing. */
-  reset(name: string, kind: ResetKind): boolean {
+  /**
+   * Resets a peer; a hard reset tells it `text` (RFC 9003), of at most 255 octets. False when there is no such peer. Soft resets of a peer that is
+   * not up do nothing.
+   */
+  reset(name: string, kind: ResetKind, text = ''): boolean {
     return this.#with(name, (peer) => {
       if (kind === 'hard') {
-        peer.reset(CEASE.administrativeReset, 'administratively reset');
+        peer.reset(CEASE.administrativeReset, 'administratively reset', text);
         return;
       }
       for (const family of FAMILIES) {

@@ -40,6 +40,8 @@ export interface PeerConfig {
   readonly passive: boolean;
   /** never dials and refuses connections until enabled again: Idle(Admin) */
   readonly adminDown: boolean;
+  /** what the peer is told when `adminDown` ends its session (RFC 9003), of at most 255 octets of UTF-8 */
+  readonly shutdownText?: string;
   /** 0 or 3..65535 */
   readonly holdTimeSec: number;
   /** time between KEEPALIVEs at most, from 1 to a third of the hold time; default: a third of the hold time agreed upon */

@@ -11,7 +11,7 @@ import type { Channel } from '../transport/channel.ts';
 import { RestartableTimer } from '../transport/clock.ts';
 import type { PeerConfig } from '../types.ts';
 import { encodeKeepalive } from '../wire/messages.ts';
-import { describeNotification, notification } from '../wire/notification.ts';
+import { describeNotification, notification, shutdownCommunication } from '../wire/notification.ts';
 import { encodeOpen } from '../wire/open.ts';
 import { CEASE, ERROR } from '../wire/registry.ts';
 import type { MessageWatcher } from './capture.ts';
@@ -138,9 +138,10 @@ export class Peer {
     this.dispatch({ type: 'ManualStop', text });
   }
 
-  /** Resets the session with a Cease; it comes back by itself. */
-  reset(subcode: number, reason: string): void {
-    this.dispatch({ type: 'AutomaticStop', error: notification(ERROR.cease, subcode), reason });
+  /** Resets the session with a Cease, which may carry a text (6/4 alone, RFC 9003); it comes back by itself. */
+  reset(subcode: number, reason: string, text = ''): void {
+    const data = text === '' ? undefined : shutdownCommunication(text);
+    this.dispatch({ type: 'AutomaticStop', error: notification(ERROR.cease, subcode, data), reason });
   }
 
   /** How the peer's BFD session is now: with strict mode the BGP session waits for it. */
@@ -193,7 +194,7 @@ export class Peer {
     }
     if (before.passive !== config.passive) this.#applyPassive();
     if (before.adminDown && !config.adminDown) this.enable();
-    if (!before.adminDown && config.adminDown) this.disable('');
+    if (!before.adminDown && config.adminDown) this.disable(config.shutdownText ?? '');
   }
 
   /** The wait of our own restart is over: OPENs from now on say so. */

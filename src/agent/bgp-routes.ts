@@ -32,7 +32,7 @@ export function bgpApiRoutes(source: BgpSource): ApiRoutes {
       return { json: peerView(status, originOfPeer(source, status)) };
     },
     'POST /v1/bgp/peers/:peer/reset': ({ params, body }) => ({
-      json: reset(source, params['peer'] ?? '', readKind(body)),
+      json: reset(source, params['peer'] ?? '', readKind(body), readText(body)),
     }),
     'GET /v1/bgp/peers/:peer/capture': ({ params, signal }) => {
       const name = peerName(source, params['peer'] ?? '');
@@ -72,7 +72,20 @@ function readKind(body: unknown): ResetKind {
   return kind;
 }
 
-function reset(source: BgpSource, text: string, kind: ResetKind): { peer: string; kind: ResetKind } {
+/** RFC 9003: what the peer is told with a hard reset. */
+function readText(body: unknown): string {
+  const given = typeof body === 'object' && body !== null && 'text' in body ? body.text : '';
+  if (typeof given !== 'string' || Buffer.byteLength(given) > 255)
+    throw problem('invalid', 'expected "text": at most 255 octets of UTF-8 (RFC 9003)');
+  return given;
+}
+
+function reset(
+  source: BgpSource,
+  text: string,
+  kind: ResetKind,
+  told: string,
+): { peer: string; kind: ResetKind } {
   const { speaker } = source;
   const name = peerName(source, text);
   const status = speaker?.peer(name);
@@ -91,7 +104,7 @@ function reset(source: BgpSource, text: string, kind: ResetKind): { peer: string
       },
     );
   }
-  speaker.reset(name, kind);
+  speaker.reset(name, kind, told);
   return { peer: name, kind };
 }
 

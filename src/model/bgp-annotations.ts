@@ -17,6 +17,7 @@ import {
   type Setting,
   seconds,
   setting,
+  shutdownText,
   type ValuesOf,
 } from './settings.ts';
 
@@ -58,6 +59,7 @@ export const BGP_SETTINGS = {
   'connect-retry-max': setting(seconds(1, 3600), 'its cap; default 30'),
   passive: setting(flag, 'waits for the peer to dial'),
   shutdown: setting(flag, 'administratively down: never dials, refuses connections'),
+  'shutdown-text': setting(shutdownText, 'what the peer is told of that (RFC 9003)'),
   interface: setting(
     interfaceName,
     'binds the session to this interface; needed for a link-local peerIP. Without a peerIP the peer is unnumbered: whoever is on that link',

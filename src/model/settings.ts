@@ -129,6 +129,12 @@ export const interfaceName: TextReader<string> = (text) =>
     ? { value: text }
     : { fault: 'must be the name of an interface, up to 15 characters' };
 
+/** A text for a shutdown communication (RFC 9003 2). */
+export const shutdownText: TextReader<string> = (text) =>
+  text !== '' && new TextEncoder().encode(text).length <= 255
+    ? { value: text }
+    : { fault: 'must be 1..255 octets of text (RFC 9003)' };
+
 /** A file on the host. */
 export const absolutePath: TextReader<string> = (text) =>
   text.startsWith('/') ? { value: text } : { fault: 'must be an absolute path' };

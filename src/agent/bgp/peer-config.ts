@@ -70,6 +70,7 @@ export function makePeerConfig(base: PeerBase): PeerConfig {
     ...(localAddress !== undefined && { localAddress }),
     passive: !isKnown || (settings.passive ?? base.passive),
     adminDown: settings.shutdown === true || password === 'unavailable',
+    ...(settings['shutdown-text'] !== undefined && { shutdownText: settings['shutdown-text'] }),
     holdTimeSec,
     ...(keepaliveTimeSec !== undefined && { keepaliveTimeSec: atMostThird(keepaliveTimeSec, holdTimeSec) }),
     connectRetrySec,

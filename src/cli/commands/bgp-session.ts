@@ -11,11 +11,14 @@ export function registerSession(bgp: Command, context: CommandContext): void {
       '[kind...]',
       'hard: the session ends and comes back; soft in: the peer is asked for its routes again; soft out: it is sent ours again; soft: both',
     )
+    .option('--text <text>', 'what the peer is told with a hard reset (RFC 9003)')
     .addHelpText(
       'after',
       '\nWithout a kind: hard.\nExit code: 1 for an unknown peer, or a soft reset of a session that is not up.',
     )
-    .action((peer: string, words: string[]) => reset(context, peer, words));
+    .action((peer: string, words: string[], { text }: { text?: string }) =>
+      reset(context, peer, words, text),
+    );
 }
 
 const KINDS: Readonly<Record<string, readonly string[]>> = {
@@ -26,18 +29,26 @@ const KINDS: Readonly<Record<string, readonly string[]>> = {
   'soft out': ['soft-out'],
 };
 
-async function reset(context: CommandContext, peer: string, words: readonly string[]): Promise<void> {
-  const text = words.join(' ').replace('soft-', 'soft ');
-  const kinds = Object.hasOwn(KINDS, text) ? KINDS[text] : undefined;
+async function reset(
+  context: CommandContext,
+  peer: string,
+  words: readonly string[],
+  text: string | undefined,
+): Promise<void> {
+  const named = words.join(' ').replace('soft-', 'soft ');
+  const kinds = Object.hasOwn(KINDS, named) ? KINDS[named] : undefined;
   if (kinds === undefined) {
     throw new CommandFailure(
-      `"${text}" is no kind of reset: choose hard, soft in, soft out or soft`,
+      `"${named}" is no kind of reset: choose hard, soft in, soft out or soft`,
       EXIT.usage,
     );
   }
   for (const kind of kinds) {
     const path = `/v1/bgp/peers/${encodeURIComponent(peer)}/reset`;
-    const done = await context.client().call<{ peer: string }>('POST', path, { kind });
+    const done = await context.client().call<{ peer: string }>('POST', path, {
+      kind,
+      ...(text !== undefined && { text }),
+    });
     context.terminal.out(
       `peer ${done.peer}: ${kind === 'hard' ? 'session reset' : `${kind.replace('-', ' ')} requested`}\n`,
     );

@@ -80,6 +80,20 @@ describe('speaker: sessions', () => {
     world.clock.until('back', () => stateOf(b) === 'Established', 200_000);
   });
 
+  it('a hard reset and a shutdown by configuration carry their texts too (RFC 9003)', () => {
+    const world = new World();
+    const [a, b] = [world.host(1), world.host(2)];
+    up(world, a, b);
+    const told = (): string => of(b, 'notification').at(-1)?.text ?? '';
+    a.speaker.reset('peer', 'hard', 'new kernel');
+    world.clock.until('told', () => stateOf(b) !== 'Established');
+    assert.match(told(), /6\/4.*new kernel/);
+    world.clock.until('back', () => stateOf(a) === 'Established' && stateOf(b) === 'Established');
+    a.speaker.setPeers([{ ...a.config, adminDown: true, shutdownText: 'out of the rack' }]);
+    world.clock.until('told', () => stateOf(b) !== 'Established');
+    assert.match(told(), /6\/2.*out of the rack/);
+  });
+
   it('a stranger is refused, told of a few times only', () => {
     const world = new World();
     const [a, b] = [world.host(1), world.host(2)];

@@ -231,6 +231,8 @@ describe('src/agent/bgp/peers', () => {
         'ocicat.dev/shutdown': 'true',
         'ocicat.dev/bfd': 'true',
         'ocicat.dev/bfd-interval': '100',
+        'ocicat.dev/bfd-strict': 'true',
+        'ocicat.dev/shutdown-text': 'maintenance',
       },
     );
     assert.deepEqual(config.families, ['ipv4', 'ipv6']);
@@ -245,7 +247,14 @@ describe('src/agent/bgp/peers', () => {
     assert.deepEqual(config.addPath, { send: ['ipv4', 'ipv6'] });
     assert.deepEqual(config.role, { local: 'customer', strict: false });
     assert.deepEqual([config.gracefulRestart, config.adminDown], [undefined, true]);
-    assert.deepEqual(config.bfd, { minTxMs: 100, minRxMs: 100, multiplier: 3, multihop: false });
+    assert.deepEqual(config.bfd, {
+      minTxMs: 100,
+      minRxMs: 100,
+      multiplier: 3,
+      multihop: false,
+      strict: true,
+    });
+    assert.equal(config.shutdownText, 'maintenance');
     const far = one({ peerIP: '198.51.100.1', ttlSecurity: 3 }, { 'ocicat.dev/bfd': 'true' }).config;
     assert.deepEqual(far.bfd, { minTxMs: 300, minRxMs: 300, multiplier: 3, multihop: true, minTtl: 253 });
     checkPeers([config]);
