@@ -1,5 +1,6 @@
 #!/bin/sh
 # `npm test`: installs what is missing, then runs every check in turn. A stage that fails does not stop the later ones.
+# The fault tests wait more than they work: they run beside the other tests of the kernel, and are shown after them.
 # Closes with one line `N passed, N failed` over everything; exits 0 only if nothing failed.
 # Usage: sh test/run.sh [STAGE...]   stages: types lint unit dataplane interop runtimes faults (default: all)
 set -u
@@ -13,8 +14,14 @@ PATH=$root/node_modules/.bin:$PATH
 # vtysh would add each of the tests' questions to the history of the person at this machine.
 VTYSH_HISTFILE=/dev/null
 export PATH VTYSH_HISTFILE
-counts=$(mktemp) || exit 1
-trap 'rm -f "$counts"' EXIT
+scratch=$(mktemp -d) || exit 1
+beside=
+end() {
+  # On SIGTERM the tests take down what they put up.
+  [ -z "$beside" ] || { kill "$beside" 2>/dev/null && wait "$beside"; }
+  rm -rf "$scratch"
+}
+trap end EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
@@ -38,19 +45,42 @@ check() { # NAME TITLE COMMAND...: counts as one test
   if "$@"; then record "$name" 0 1 0; else record "$name" 1 0 1; fi
 }
 
-tests() { # NAME MINUTES: the mocha tests in test/NAME
+run() { # NAME COMMAND...: the mocha tests in test/NAME by way of COMMAND
+  name=$1
+  shift
+  OCICAT_TEST_COUNTS=$scratch/$name.counts "$@" \
+    mocha --reporter test/tools/reporter.mjs "test/$name/**/*.test.ts" </dev/null
+}
+
+start_beside() { # the fault tests, in the background
+  run faults exec timeout -k 10 20m >"$scratch/faults.out" 2>&1 &
+  beside=$!
+}
+
+tests() { # NAME MINUTES
   if [ -z "$(find "test/$1" -name '*.test.ts' 2>/dev/null | head -n 1)" ]; then
     title "$1: no test file in test/$1"
     return
   fi
   title "$1 tests"
-  : >"$counts"
-  OCICAT_TEST_COUNTS=$counts timeout --foreground -k 10 "$2m" \
-    mocha --reporter test/tools/reporter.mjs "test/$1/**/*.test.ts" </dev/null
-  status=$?
+  if [ "$1" = faults ] && [ -n "$beside" ]; then
+    wait "$beside"
+    status=$?
+    beside=
+    cat "$scratch/faults.out"
+  else
+    run "$1" timeout --foreground -k 10 "$2m"
+    status=$?
+  fi
   [ "$status" -ne 124 ] || echo "the $1 tests did not end within $2 minutes" >&2
   # No counts: mocha ended before it could run the tests (a file that does not load, a crash).
-  read -r ran_passed ran_failed <"$counts" || { ran_passed=0 ran_failed=1; [ "$status" -ne 0 ] || status=1; }
+  ran_passed=0 ran_failed=0
+  if [ -s "$scratch/$1.counts" ]; then
+    read -r ran_passed ran_failed <"$scratch/$1.counts"
+  else
+    ran_failed=1
+    [ "$status" -ne 0 ] || status=1
+  fi
   record "$1" "$status" "$ran_passed" "$ran_failed"
 }
 
@@ -59,13 +89,20 @@ stage() {
     types) check types 'type check' tsc --noEmit ;;
     lint) check lint 'format and lint' biome check . ;;
     unit) tests unit 5 ;;
-    dataplane | interop | runtimes) tests "$1" 10 ;;
-    faults) tests faults 20 ;;
+    dataplane | interop | runtimes)
+      case $stages in *' faults '*) [ -n "$beside" ] || start_beside ;; esac
+      tests "$1" 15
+      ;;
+    faults)
+      tests faults 20
+      stages=
+      ;;
     *) echo "test/run.sh: no stage named $1 (types lint unit dataplane interop runtimes faults)" >&2; record "$1" 2 0 1 ;;
   esac
 }
 
 [ "$#" -gt 0 ] || set -- types lint unit dataplane interop runtimes faults
+stages=" $* "
 for name in "$@"; do stage "$name"; done
 
 seconds=$(($(date +%s) - begin))
