@@ -374,6 +374,7 @@ spec:
   it('starts in any order: the engine first, the agent later', async () => {
     await docker.stop('SIGTERM');
     await host.stop();
+    docker.flags = ['--live-restore'];
     // An engine that misses its driver while it starts asks for it again for some seconds.
     const engine = docker.start();
     await host.start();
@@ -381,6 +382,30 @@ spec:
     await docker.docker('start web db');
     const [ipv4] = await docker.addresses('db');
     await reaches('web', ipv4);
+  });
+
+  it('starts in any order beside containers that live on', async () => {
+    const served = 'run -d --stop-signal KILL --name page --net n1 -p 8080:80 busybox:test';
+    await docker.docker(`${served} /bin/nc -ll -p 80 -e /bin/echo hello`);
+    const addresses = await docker.addresses('db');
+    const read = `busybox nc -w 2 ${HOST_IPV4} 8080 < /dev/null`;
+    const pageIsRead = async (): Promise<boolean> =>
+      (await host.router.tryRunAsync('sh', '-c', read)).stdout.includes('hello');
+    await eventually('the page is read', pageIsRead);
+    await Promise.all([docker.stop('SIGKILL'), host.stop('SIGKILL')]);
+    assert.ok(await pageIsRead());
+    const engine = docker.start();
+    await host.start();
+    await engine;
+    assert.deepEqual(await docker.addresses('db'), addresses);
+    for (const address of addresses) {
+      await routerReaches(address);
+      await reaches('web', address);
+    }
+    await eventually('the page is read', pageIsRead);
+    const found = (await host.endpoints()).map((each) => `${each.name} ${each.state}`).sort();
+    assert.deepEqual(found, ['db up', 'page up', 'web up']);
+    await docker.docker('rm -f page');
   });
 
   it('leaves nothing behind', async () => {
