@@ -1,53 +1,68 @@
-/** The agent with a real FRR: what the command line finds in routes, resets of both kinds, and the messages of a session as they go by. */
+/**
+ * What we show of sessions and routes beside what FRR, BIRD and GoBGP show of the same: the agent's command line with FRR as its router, and our
+ * speaker with each of them.
+ */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import type { BgpSummaryView, CapturedRow, PathRow, PeerView } from '../../src/api/views.ts';
-import { type AgentHost, createHost, disposeHosts, POOLS } from '../support/agent.ts';
+import type { AgentHost } from '../support/agent.ts';
+import {
+  type AgentAndFrr,
+  endAgentAndFrr,
+  OWN_AS,
+  PEER,
+  pathsOf,
+  peerOf,
+  startAgentAndFrr,
+  TOR_AS,
+} from '../support/agent-frr.ts';
 import { eventually } from '../support/eventually.ts';
-import { removeAllNetns } from '../support/netns.ts';
-import { createRouter, type Router } from '../support/routers.ts';
+import { Bench } from '../support/matrix-bench.ts';
+import { createNetns, removeAllNetns } from '../support/netns.ts';
+import type { Router } from '../support/routers.ts';
 
-const PEER = '192.0.2.1';
 const SLOW = { timeoutMs: 30_000 };
-const NODE = `apiVersion: projectcalico.org/v3
-kind: Node
-metadata: {name: h1}
-spec: {bgp: {ipv4Address: 192.0.2.2/24, asNumber: 65101}}`;
-const TOR = `apiVersion: projectcalico.org/v3
-kind: BGPPeer
-metadata: {name: tor}
-spec: {node: h1, peerIP: ${PEER}, asNumber: 65001}`;
+
+/** `vtysh -c 'show bgp neighbors json'`, of what is compared here. */
+interface FrrNeighbour {
+  readonly remoteAs: number;
+  readonly remoteRouterId: string;
+  readonly localRouterId: string;
+  readonly bgpState: string;
+  readonly bgpTimerHoldTimeMsecs: number;
+  readonly bgpTimerKeepAliveIntervalMsecs: number;
+  readonly hostLocal: string;
+  readonly portLocal: number;
+  readonly hostForeign: string;
+  readonly portForeign: number;
+  readonly connectionsEstablished: number;
+  readonly connectionsDropped: number;
+  readonly lastShutdownDescription?: string;
+  readonly messageStats: Readonly<Record<string, number>>;
+  readonly addressFamilyInfo: Readonly<Record<string, { readonly acceptedPrefixCounter?: number }>>;
+}
 
 describe('inspection of BGP: the agent and FRR', function () {
   this.timeout(120_000);
+  let both: AgentAndFrr | undefined;
   let host: AgentHost;
   let router: Router;
 
-  const rows = async <Row>(line: string): Promise<Row[]> => {
-    const parsed: Row[] = JSON.parse(await host.ocicat(`${line} -o json`));
-    return parsed;
+  const prefixes = async (query: Readonly<Record<string, string>>): Promise<string[]> =>
+    (await pathsOf(host, query)).map(({ prefix }) => prefix).sort();
+  const peer = (): Promise<PeerView> => peerOf(host, PEER);
+  const neighbour = async (): Promise<FrrNeighbour> => {
+    const all: Record<string, FrrNeighbour> = JSON.parse(
+      await router.command('show bgp neighbors 192.0.2.2 json'),
+    );
+    const found = all['192.0.2.2'];
+    assert.ok(found);
+    return found;
   };
-  const prefixes = async (...args: readonly string[]): Promise<string[]> => {
-    const { status, stdout, stderr } = await host.cli(['bgp', 'routes', ...args, '-o', 'json']);
-    assert.ok(status === 0 || /no route/.test(stderr), stderr);
-    const parsed: PathRow[] = JSON.parse(stdout);
-    return parsed.map(({ prefix }) => prefix).sort();
-  };
-  const peer = async (): Promise<PeerView> => JSON.parse(await host.ocicat(`bgp peers ${PEER} -o json`));
 
   before(async () => {
-    host = createHost();
-    router = createRouter('frr', host.router, {
-      routerId: PEER,
-      as: 65001,
-      local: PEER,
-      neighbour: '192.0.2.2',
-      neighbourAs: 65101,
-      announce: ['10.20.0.0/16', '10.20.30.0/24', '10.30.0.0/16'],
-    });
-    await router.start();
-    await router.command(
+    both = await startAgentAndFrr(['10.20.0.0/16', '10.20.30.0/24', '10.30.0.0/16'], { tor: PEER }, [
       'configure terminal',
       'ip prefix-list marked seq 5 permit 10.20.30.0/24',
       'route-map mark permit 10',
@@ -55,6 +70,7 @@ describe('inspection of BGP: the agent and FRR', function () {
       'set as-path prepend 64999 64998',
       'set community 65001:100 no-export',
       'set large-community 65001:1:2',
+      'set extcommunity rt 65001:7',
       'exit',
       'route-map mark permit 20',
       'exit',
@@ -62,58 +78,70 @@ describe('inspection of BGP: the agent and FRR', function () {
       'address-family ipv4 unicast',
       'neighbor 192.0.2.2 send-community all',
       'neighbor 192.0.2.2 route-map mark out',
-    );
-    await host.start();
-    await host.apply(NODE, ...POOLS, TOR);
+    ]);
+    ({ host, router } = both);
+    await host.add('c1', createNetns());
     await eventually(
-      'the marked route is here',
-      async () => (await prefixes('--community', '65001:100')).length === 1,
+      'the marked route is here, and the block is there',
+      async () =>
+        (await prefixes({ community: '65001:100' })).length === 1 &&
+        (await router.routes('ipv4')).length === 1,
       SLOW,
     );
   });
-  after(async () => {
-    disposeHosts();
-    await router?.kill();
-    router?.dispose();
-    await removeAllNetns();
-  });
+  after(() => endAgentAndFrr(both));
 
   it('routes by match, AS path, community, peer and state', async () => {
     const [wide, narrow, other] = ['10.20.0.0/16', '10.20.30.0/24', '10.30.0.0/16'];
-    assert.deepEqual(await prefixes('10.20.30.5'), [narrow]);
-    assert.deepEqual(await prefixes('10.20.30.5', '--covering'), [wide, narrow]);
-    assert.deepEqual(await prefixes('10.20.0.0/15', '--covered'), [wide, narrow]);
-    assert.deepEqual(await prefixes('10.20.31.0/24', '--longest'), [wide]);
-    assert.deepEqual(await prefixes('--as-path', '_64999_'), [narrow]);
-    assert.deepEqual(await prefixes('--as-path', '^65001$'), [wide, other]);
-    assert.deepEqual(await prefixes('--as-path', '[= 65001 64999 ? =]'), [narrow]);
-    for (const community of ['no-export', '65001:*', '65001:1:2']) {
-      assert.deepEqual(await prefixes('--community', community), [narrow], community);
+    assert.deepEqual(await prefixes({ prefix: '10.20.30.5' }), [narrow]);
+    assert.deepEqual(await prefixes({ prefix: '10.20.30.5', match: 'covering' }), [wide, narrow]);
+    assert.deepEqual(await prefixes({ prefix: '10.20.0.0/15', match: 'covered' }), [wide, narrow]);
+    assert.deepEqual(await prefixes({ prefix: '10.20.31.0/24', match: 'longest' }), [wide]);
+    assert.deepEqual(await prefixes({ 'as-path': '_64999_' }), [narrow]);
+    assert.deepEqual(await prefixes({ 'as-path': '^65001$' }), [wide, other]);
+    assert.deepEqual(await prefixes({ 'as-path': '[= 65001 64999 ? =]' }), [narrow]);
+    for (const community of ['no-export', '65001:*', '65001:1:2', 'rt:65001:7']) {
+      assert.deepEqual(await prefixes({ community }), [narrow], community);
     }
-    assert.deepEqual(await prefixes('--community', '65001:7'), []);
-    assert.deepEqual(await prefixes('--peer', 'tor', '--state', 'best'), [wide, narrow, other]);
-    assert.deepEqual(await prefixes('--accepted', 'tor', '--as-path', '64998$'), [narrow]);
-    assert.deepEqual(await prefixes('--received', 'tor', '--state', 'valid', '--ipv4'), [
+    assert.deepEqual(await prefixes({ community: '65001:7' }), []);
+    assert.deepEqual(await prefixes({ peer: 'tor', state: 'best' }), [wide, narrow, other]);
+    assert.deepEqual(await prefixes({ accepted: 'tor', 'as-path': '64998$' }), [narrow]);
+    assert.deepEqual(await prefixes({ received: 'tor', state: 'valid', family: 'ipv4' }), [
       wide,
       narrow,
       other,
     ]);
-    for (const args of [['--as-path', '(1'], ['--community', 'x'], ['--state', 'x'], ['--covered']]) {
-      const { status, stderr } = await host.cli(['bgp', 'routes', ...args]);
-      assert.equal(status, 2, `${args.join(' ')}: ${stderr}`);
+  });
+
+  it('routes by the options of the command, and what it refuses', async () => {
+    const { status, stdout } = await host.cli(
+      'bgp routes 10.20.30.5 --covering --as-path _64999_ --community no-export --state best --ipv4 -o json'.split(
+        ' ',
+      ),
+    );
+    assert.equal(status, 0);
+    const rows: PathRow[] = JSON.parse(stdout);
+    assert.deepEqual(
+      rows.map(({ prefix, extendedCommunities }) => [prefix, extendedCommunities]),
+      [['10.20.30.0/24', ['rt:65001:7']]],
+    );
+    const refused = [['--as-path', '(1'], ['--community', 'no-exprot'], ['--state', 'x'], ['--covered']];
+    const results = await Promise.all(refused.map((args) => host.cli(['bgp', 'routes', ...args])));
+    for (const [index, { status, stderr }] of results.entries()) {
+      assert.equal(status, 2, `${refused[index]?.join(' ')}: ${stderr}`);
     }
   });
 
   it('summary', async () => {
     const view: BgpSummaryView = JSON.parse(await host.ocicat('bgp summary -o json'));
-    assert.deepEqual([view.asNumber, view.routerId, view.peers.length], [65101, '192.0.2.2', 1]);
+    assert.deepEqual([view.asNumber, view.routerId, view.peers.length], [OWN_AS, '192.0.2.2', 1]);
     const text = await host.ocicat('bgp summary');
     assert.match(text, /^BGP router identifier 192\.0\.2\.2, local AS number 65101\n/);
     assert.match(text, /\n192\.0\.2\.1 +65001 .* BGPPeer tor\n/);
     assert.match(text, /\n1 neighbor, 1 established\n$/);
   });
 
-  it('capture shows what soft and hard resets send, and the file is read by tcpdump and by decode', async () => {
+  it('capture shows how the session began and what soft resets send; tcpdump and decode read the file', async () => {
     const before = await peer();
     const pcap = join(host.folder, 'session.pcap');
     const capture = host.cli(['bgp', 'capture', 'tor', '--pcap', pcap, '-c', '6', '-o', 'json']);
@@ -125,7 +153,7 @@ describe('inspection of BGP: the agent and FRR', function () {
     await eventually(
       'enough messages passed',
       async () => {
-        if (!isOver) await host.ocicat('bgp reset tor soft in');
+        if (!isOver) await host.api.call('POST', '/v1/bgp/peers/tor/reset', { kind: 'soft-in' });
         return isOver;
       },
       { timeoutMs: 30_000, intervalMs: 300 },
@@ -151,23 +179,77 @@ describe('inspection of BGP: the agent and FRR', function () {
     const kinds = messages.map(({ direction, verdict }) => `${direction} ${verdict.type}`);
     assert.ok(kinds.includes('sent route-refresh'), kinds.join(', '));
     assert.ok(kinds.includes('received update'), kinds.join(', '));
-    const lines = (await host.ocicat(`bgp decode --file ${pcap} --jsonl`)).trim().split('\n');
+    const decoded = (await host.ocicat(`bgp decode --file ${pcap} --jsonl`)).trim();
+    const lines = decoded.split('\n');
     assert.equal(lines.length, 4 + 6);
     assert.ok(
       lines.every((line) => line.includes('"verdict":"valid"')),
-      lines.join('\n'),
+      decoded,
     );
-    // FRR's paths have 4-octet AS numbers: without the OPENs they would not read as this.
-    assert.match(lines.join('\n'), /"asPath":\[\{"type":"sequence","asNumbers":\[65001,64999,64998\]\}\]/);
+    assert.match(decoded, /"asPath":\[\{"type":"sequence","asNumbers":\[65001,64999,64998\]\}\]/);
     const dump = execFileSync('tcpdump', ['-nvr', pcap], {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
     });
+    assert.match(dump, /Open Message \(1\)/);
     assert.match(dump, /Route Refresh Message/);
     assert.match(dump, /10\.30\.0\.0\/16/);
     assert.doesNotMatch(dump, /bad cksum|incorrect/);
     assert.equal((await peer()).establishedAt, before.establishedAt);
+  });
 
+  it('figures of the session, and what soft resets add to them, are those that FRR has', async () => {
+    const [ours, theirs] = await Promise.all([peer(), neighbour()]);
+    const { connection, timers } = ours;
+    assert.deepEqual(
+      [
+        connection?.local.address,
+        connection?.local.port,
+        connection?.remote.address,
+        connection?.remote.port,
+      ],
+      [theirs.hostForeign, theirs.portForeign, theirs.hostLocal, theirs.portLocal],
+    );
+    assert.deepEqual([ours.routerId, ours.localRouterId], [theirs.localRouterId, theirs.remoteRouterId]);
+    assert.deepEqual([ours.asNumber, ours.localAs], [TOR_AS, theirs.remoteAs]);
+    assert.equal((timers.negotiated?.holdTimeSec ?? 0) * 1000, theirs.bgpTimerHoldTimeMsecs);
+    assert.equal(ours.counters['establishedCount'], theirs.connectionsEstablished);
+    assert.equal(ours.counters['droppedCount'], theirs.connectionsDropped);
+    assert.equal(
+      ours.families.ipv4.advertised,
+      theirs.addressFamilyInfo['ipv4Unicast']?.acceptedPrefixCounter,
+    );
+    for (const kind of ['soft-in', 'soft-out']) {
+      await host.api.call('POST', '/v1/bgp/peers/tor/reset', { kind });
+    }
+    const ourCounts = ({ messages: { received: r, sent: s } }: PeerView): number[] => [
+      ...[r.open, r.update, r.notification, r.routeRefresh],
+      ...[s.open, s.update, s.notification, s.routeRefresh],
+    ];
+    const theirCounts = ({ messageStats: m }: FrrNeighbour): number[] =>
+      ['Sent', 'Recv'].flatMap((way) =>
+        ['opens', 'updates', 'notifications', 'routeRefresh'].map((type) => m[`${type}${way}`] ?? Number.NaN),
+      );
+    // Of earlier connections each side may have counted what the other never read: what has been added since is compared.
+    const added = (after: number[], before: number[]): number[] =>
+      after.map((count, index) => count - (before[index] ?? 0));
+    const counts = await eventually(
+      'both sides count the same',
+      async () => {
+        const [mine, other] = await Promise.all([peer(), neighbour()]);
+        const counted = added(ourCounts(mine), ourCounts(ours));
+        assert.deepEqual(counted, added(theirCounts(other), theirCounts(theirs)));
+        assert.ok((counted[1] ?? 0) > 0 && (counted[5] ?? 0) > 0, counted.join());
+        return counted;
+      },
+      SLOW,
+    );
+    const [openIn, , notifiedIn, refreshIn, openOut, , notifiedOut, refreshOut] = counts;
+    assert.deepEqual([openIn, notifiedIn, refreshIn, openOut, notifiedOut, refreshOut], [0, 0, 0, 0, 0, 1]);
+  });
+
+  it('a hard reset and a shutdown by FRR: both NOTIFICATIONs, decoded', async () => {
+    const before = await peer();
     assert.match(await host.ocicat('bgp reset tor'), /peer 192\.0\.2\.1: session reset/);
     await eventually(
       'the session is back',
@@ -178,15 +260,132 @@ describe('inspection of BGP: the agent and FRR', function () {
       SLOW,
     );
     assert.match((await peer()).lastReset?.text ?? '', /Administrative Reset/i);
-    const unknown = await host.cli(['bgp', 'reset', '192.0.2.99', 'soft', 'out']);
-    assert.equal(unknown.status, 1);
-    assert.equal((await host.cli(['bgp', 'reset', 'tor', 'softly'])).status, 2);
+    await router.shutdown('new cables at noon');
+    const down = await eventually(
+      'the shutdown is seen',
+      async () => {
+        const now = await peer();
+        return now.lastReset?.direction === 'received' && now.lastReset.subcode === 2 && now;
+      },
+      SLOW,
+    );
+    assert.match(down.lastReset?.text ?? '', /Administrative Shutdown \(6\/2\): new cables at noon/);
+    const { received, sent } = down.lastNotification;
+    assert.deepEqual(
+      [received?.code, received?.subcode, received?.shutdownCommunication, sent?.code, sent?.subcode],
+      [6, 2, 'new cables at noon', 6, 4],
+    );
+    const text = await host.ocicat(`bgp peers ${PEER}`);
+    assert.match(text, /\.\.\. received .*Cease\/Administrative Shutdown \(6\/2\): new cables at noon/);
+    assert.match(text, /NOTIFICATION sent +.*Cease\/Administrative Reset \(6\/4\)/);
   });
 
-  it('a peer that is not there cannot be captured', async () => {
-    const { status, stderr } = await host.cli(['bgp', 'capture', '192.0.2.99']);
-    assert.equal(status, 1);
-    assert.match(stderr, /no BGP peer 192\.0\.2\.99/);
-    assert.equal((await rows<PeerView>('bgp peers')).length, 1);
+  it('a peer that is not there can be neither captured nor reset', async () => {
+    const commands = [
+      ['capture', '192.0.2.99'],
+      ['reset', '192.0.2.99', 'soft', 'out'],
+    ];
+    for (const { status, stderr } of await Promise.all(commands.map((args) => host.cli(['bgp', ...args])))) {
+      assert.equal(status, 1);
+      assert.match(stderr, /no BGP peer 192\.0\.2\.99/);
+    }
+    assert.equal((await host.cli(['bgp', 'reset', 'tor', 'softly'])).status, 2);
+  });
+});
+
+/** Session of our speaker with a router: its own words beside our figures. */
+describe('inspection of BGP: figures beside those of BIRD and GoBGP', function () {
+  this.timeout(60_000);
+  const benches: Bench[] = [];
+  const start = async (kind: 'bird' | 'gobgp'): Promise<Bench> => {
+    const bench = new Bench(kind, { restartTimeSec: 77, ...(kind === 'bird' && { addPath: true }) });
+    benches.push(bench);
+    await bench.start({
+      restartTimeSec: 99,
+      extra: { addPath: { receive: ['ipv4', 'ipv6'] }, enhancedRouteRefresh: true, extendedMessages: true },
+    });
+    await bench.weHave('10.2.0.0/16');
+    await bench.theyHave('10.1.0.0/16');
+    return bench;
+  };
+  const viewOf = async (bench: Bench): Promise<PeerView> => (await bench.speaker.peer(bench.peer)).view;
+  const compared = ({ capabilities }: PeerView, code: number, family = '') =>
+    capabilities.compared.find((row) => row.code === code && row.name.endsWith(family));
+
+  after(async () => {
+    for (const bench of benches) await bench.end();
+    await removeAllNetns();
+  });
+
+  it('BIRD: capabilities, hold time, router ids, prefixes imported and exported', async () => {
+    const bench = await start('bird');
+    const view = await viewOf(bench);
+    const text = await bench.router.log();
+    const [, local = '', neighbour = ''] =
+      /Local capabilities\n([\s\S]*?)Neighbor capabilities\n([\s\S]*?)Session:/.exec(text) ?? [];
+    assert.match(neighbour, /Enhanced refresh/);
+    assert.equal(compared(view, 70)?.sent?.text, '');
+    assert.equal(compared(view, 70)?.received !== undefined, /Enhanced refresh/.test(local));
+    assert.equal(compared(view, 6)?.received !== undefined, /Extended message/.test(local));
+    assert.match(neighbour, /Restart time: 99/);
+    assert.equal(compared(view, 64)?.sent?.parameters['restartTimeSec'], 99);
+    assert.match(local, /Restart time: 77/);
+    assert.equal(compared(view, 64)?.received?.parameters['restartTimeSec'], 77);
+    assert.match(local, /ADD-PATH\n\s+RX: ipv4 ipv6\n\s+TX: ipv4 ipv6/);
+    assert.equal(compared(view, 69)?.received?.text, 'ipv4-unicast both ipv6-unicast both');
+    assert.deepEqual(view.terms?.addPathReceive, ['ipv4', 'ipv6']);
+    assert.deepEqual(view.terms?.addPathSend, []);
+    assert.equal(/Neighbor ID: +(\S+)/.exec(text)?.[1], view.localRouterId);
+    const [, remaining, hold] = /Hold timer: +([\d.]+)\/(\d+)/.exec(text) ?? [];
+    assert.equal(view.timers.negotiated?.holdTimeSec, Number(hold));
+    assert.ok((view.timers.remainingMs.hold ?? 0) > 0 && Number(remaining) > 0);
+    const routes = [...text.matchAll(/Routes: +(\d+) imported, (\d+) exported/g)];
+    for (const [index, family] of (['ipv4', 'ipv6'] as const).entries()) {
+      const [, imported, exported] = routes[index] ?? [];
+      assert.equal(view.families[family].advertised, Number(imported));
+      assert.equal(view.families[family].received, Number(exported));
+      assert.equal(view.families[family].pending, 0);
+    }
+  });
+
+  it('GoBGP: messages by type, capabilities both ways, prefixes', async () => {
+    const bench = await start('gobgp');
+    const [view, text] = await eventually(
+      'both sides count the same messages',
+      async () => {
+        const [ours, theirs] = [await viewOf(bench), await bench.router.log()];
+        const line = (title: string): number[] =>
+          (new RegExp(`${title}: +(\\d+) +(\\d+)`).exec(theirs) ?? []).slice(1).map(Number);
+        const { received: r, sent: s } = ours.messages;
+        assert.deepEqual(line('Opens'), [r.open, s.open]);
+        assert.deepEqual(line('Updates'), [r.update, s.update]);
+        assert.deepEqual(line('Notifications'), [r.notification, s.notification]);
+        assert.deepEqual(line('Route Refresh'), [r.routeRefresh, s.routeRefresh]);
+        return [ours, theirs] as const;
+      },
+      SLOW,
+    );
+    const both = (title: string): boolean => new RegExp(`${title}:\\s+advertised and received`).test(text);
+    const isBoth = (code: number, family = ''): boolean => {
+      const row = compared(view, code, family);
+      return row?.sent !== undefined && row.received !== undefined;
+    };
+    assert.deepEqual(
+      [isBoth(1, 'ipv4-unicast'), isBoth(1, 'ipv6-unicast'), isBoth(2), isBoth(65), isBoth(64)],
+      [
+        both('ipv4-unicast'),
+        both('ipv6-unicast'),
+        both('route-refresh'),
+        both('4-octet-as'),
+        both('graceful-restart'),
+      ],
+    );
+    assert.equal(compared(view, 64)?.received?.parameters['restartTimeSec'], 77);
+    const fqdn = /fqdn:\s+advertised\s+Local:\s+name: (\S+), domain:/.exec(text)?.[1];
+    assert.equal(compared(view, 73)?.received?.text, fqdn);
+    // What it calls advertised depends on its version and on graceful restart; what it has of ours does not.
+    const [, received, accepted] = /Received: +(\d+)\s+Accepted: +(\d+)/.exec(text)?.map(Number) ?? [];
+    const sent = view.families.ipv4.advertised + view.families.ipv6.advertised;
+    assert.deepEqual([sent, sent], [received, accepted]);
   });
 });

@@ -11,6 +11,7 @@ import { tcpNetwork } from '../../bgp/transport/tcp.ts';
 import type { PeerConfig } from '../../bgp/types.ts';
 import { hexOf } from '../../bgp/wire/bytes.ts';
 import { describeNotification } from '../../bgp/wire/notification.ts';
+import { peerView } from '../../src/agent/bgp/views.ts';
 import { FAMILIES, formatAddress, parseAddress } from '../../src/net/address.ts';
 import { formatPrefix, parsePrefix } from '../../src/net/prefix.ts';
 import type {
@@ -203,6 +204,7 @@ function peer(name: string): ChildPeerStatus | undefined {
     helperUntil: status.gracefulRestart.helperUntil,
     peerFamilies: status.gracefulRestart.peerFamilies,
     bfd: status.bfd,
+    view: peerView(status, { resource: name }),
   };
 }
 

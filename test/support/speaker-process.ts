@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { BfdStatus } from '../../bgp/bfd/types.ts';
 import type { PeerConfig, PeerCounters, PeerFamilyStatus } from '../../bgp/types.ts';
 import type { LargeCommunity } from '../../bgp/wire/types.ts';
+import type { PeerView } from '../../src/api/views.ts';
 import type { Family } from '../../src/net/address.ts';
 import type { Netns } from './netns.ts';
 
@@ -84,6 +85,8 @@ export interface ChildPeerStatus {
   readonly helperUntil: number | undefined;
   readonly peerFamilies: readonly Family[];
   readonly bfd: BfdStatus | undefined;
+  /** as the API shows it */
+  readonly view: PeerView;
 }
 
 export type ChildRequest =
