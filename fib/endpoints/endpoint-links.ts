@@ -411,6 +411,7 @@ export class EndpointLinks {
       const isFinished = finishHandedEnd(inside, end, spec);
       if (!isFinished && spec.isAwaited !== true)
         return this.#prepareWith({ ...spec, containerIfname: end.name }, inside);
+      if (isFinished) setMtuIfDifferent(inside, end, spec.mtu);
       return {
         ...this.#prepareOutside(spec, host, end.name),
         awaits: isFinished ? 'nothing' : 'set-up',

@@ -286,6 +286,20 @@ describe('Docker', function () {
     assert.match(host.log, /a container's interface was gone: it was made anew/);
   });
 
+  it('gives running containers the MTU of the uplink, whenever that changes', async () => {
+    const has = async (mtu: number): Promise<void> => {
+      host.netns.sh(`ip link set up0 mtu ${mtu}`);
+      await eventually(`both ends have MTU ${mtu}`, async () => {
+        const [view] = (await host.endpoints()).filter(({ name }) => name === 'web');
+        const outside = host.netns.sh(`ip link show ${view?.interface}`);
+        const { stdout: inside } = await docker.exec('web', '/bin/ip link show eth0');
+        return [inside, outside].every((text) => text.includes(` mtu ${mtu} `));
+      });
+    };
+    await has(1400);
+    await has(1500);
+  });
+
   it('says what to do when a lost interface cannot be made anew', async () => {
     await docker.run('lost', '--net n1');
     const [ipv4] = await docker.addresses('lost');
