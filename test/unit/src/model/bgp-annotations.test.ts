@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readBgpSettings } from '../../../../src/model/bgp-annotations.ts';
+import { readFileSync } from 'node:fs';
+import { BGP_SETTINGS, readBgpSettings } from '../../../../src/model/bgp-annotations.ts';
 
 const read = (settings: Record<string, string>): ReturnType<typeof readBgpSettings> =>
   readBgpSettings(
@@ -77,5 +78,11 @@ describe('src/model/bgp-annotations', () => {
     assert.match(unknown[0]?.reason ?? '', /is ocicat\.dev\/hold-time meant\?/);
     assert.match(read({ unheard: '1' }).unknown[0]?.reason ?? '', /known are template, peer-group/);
     assert.deepEqual(readBgpSettings({ 'example.com/x': '1' }).unknown, []);
+  });
+
+  it('stand in the README, each with its meaning, in order', () => {
+    const readme = readFileSync(new URL('../../../../README.md', import.meta.url), 'utf8');
+    const rows = Object.entries(BGP_SETTINGS).map(([name, { meaning }]) => `| \`${name}\` | ${meaning} |`);
+    assert.ok(readme.includes(`\n${rows.join('\n')}\n`), `the README should have\n${rows.join('\n')}`);
   });
 });
