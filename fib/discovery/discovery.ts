@@ -1,7 +1,7 @@
 /**
  * Discovery of the neighbours on links with unnumbered BGP peers, as FRR does it for `neighbor eth0 interface`: router advertisements both ways. On
- * top of that the kernel's neighbour entries, announced over netlink, since BIRD and others advertise nothing: an entry comes into being with the
- * neighbour's first packet to us. Neighbour entries alone would not do: FRR waits for our advertisement before it says a word.
+ * top of that an echo request to all nodes and the kernel's neighbour entries, announced over netlink, since BIRD and others advertise nothing.
+ * These alone would not do: FRR waits for our advertisement before it says a word.
  */
 import type { Address } from '../../src/net/address.ts';
 import type { Link, LinkTable } from '../routes/link-table.ts';

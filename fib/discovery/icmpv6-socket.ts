@@ -1,7 +1,7 @@
 /**
  * A raw ICMPv6 socket on one interface, for router discovery. Node has none, hence the C library. The kernel does the checking that it can: the
- * checksum, both ways; an ICMPV6_FILTER that lets solicitations and advertisements through and nothing else; and a packet filter that drops what a
- * router has forwarded (RFC 4861 6.1: hop limit 255). The alternatives were a packet socket, which sees every frame of the link and would have to
+ * checksum, both ways; an ICMPV6_FILTER that lets solicitations, advertisements and echo replies through and nothing else; and a packet filter that
+ * drops solicitations and advertisements that a router has forwarded (RFC 4861 6.1: hop limit 255). The alternatives were a packet socket, which sees every frame of the link and would have to
  * rebuild all of this, and recvmsg(2) with its control messages, which costs a structure of pointers for each message to learn one octet.
  */
 import { type Address, addressFromBytes } from '../../src/net/address.ts';
@@ -61,8 +61,8 @@ export class Icmpv6Socket {
   }
 
   /**
-   * Opens a socket in the current or the given network namespace, on that interface, and joins ff02::1 and ff02::2. `onMessage` gets solicitations
-   * and advertisements from others, valid only during the call. Throws a NetlinkError: EPERM without CAP_NET_RAW.
+   * Opens a socket in the current or the given network namespace, on that interface, and joins ff02::1 and ff02::2. `onMessage` gets solicitations,
+   * advertisements and echo replies from others, valid only during the call. Throws a NetlinkError: EPERM without CAP_NET_RAW.
    */
   static open(
     link: { readonly name: string; readonly ifindex: number },
@@ -131,7 +131,7 @@ export class Icmpv6Socket {
 /** struct icmp6_filter: a bit set blocks a type. */
 function typeFilter(): Uint8Array {
   const filter = new Uint8Array(32).fill(0xff);
-  for (const type of [ICMPV6.routerSolicitation, ICMPV6.routerAdvertisement]) {
+  for (const type of [ICMPV6.echoReply, ICMPV6.routerSolicitation, ICMPV6.routerAdvertisement]) {
     const octet = type >> 3;
     filter[octet] = (filter[octet] ?? 0) & ~(1 << (type & 7));
   }
@@ -146,10 +146,13 @@ function membership(group: Address, ifindex: number): Uint8Array {
   return request;
 }
 
-/** A classic BPF program: drop what did not arrive with hop limit 255, which is octet 7 of the network header. */
+/**
+ * A classic BPF program: drop what did not arrive with hop limit 255, octet 7 of the network header. Echo replies have any; those from link-local
+ * addresses, which alone count, no router forwards.
+ */
 function hopLimitFilter(): Uint8Array {
   const SKF_NET_OFF = 0xfff00000;
-  const program = new Uint8Array(4 * 8);
+  const program = new Uint8Array(6 * 8);
   const view = new DataView(program.buffer);
   const instruction = (index: number, code: number, jt: number, jf: number, k: number): void => {
     view.setUint16(index * 8, code, true);
@@ -157,10 +160,12 @@ function hopLimitFilter(): Uint8Array {
     view.setUint8(index * 8 + 3, jf);
     view.setUint32(index * 8 + 4, k, true);
   };
-  instruction(0, 0x30, 0, 0, SKF_NET_OFF + 7); // ldb [network header + 7]
-  instruction(1, 0x15, 1, 0, HOP_LIMIT); // jeq
-  instruction(2, 0x06, 0, 0, 0); // ret 0: drop
-  instruction(3, 0x06, 0, 0, 0xffffffff); // ret all
+  instruction(0, 0x30, 0, 0, 0); // ldb [type]
+  instruction(1, 0x15, 3, 0, ICMPV6.echoReply); // jeq, to the last
+  instruction(2, 0x30, 0, 0, SKF_NET_OFF + 7); // ldb [network header + 7]
+  instruction(3, 0x15, 1, 0, HOP_LIMIT); // jeq, to the last
+  instruction(4, 0x06, 0, 0, 0); // ret 0: drop
+  instruction(5, 0x06, 0, 0, 0xffffffff); // ret all
   return program;
 }
 

@@ -1,10 +1,15 @@
 /**
  * The ICMPv6 messages by which two neighbours on a link become known to each other: router solicitation and advertisement (RFC 4861 4.1, 4.2) and
- * the echo request (RFC 4443 4.1). Pure; the kernel fills in the checksum and verifies that of what comes in, hop limit 255 is the socket's matter.
+ * echo (RFC 4443 4.1, 4.2). Pure; the kernel fills in the checksum and verifies that of what comes in, hop limit 255 is the socket's matter.
  */
 
 /** ICMPv6 types. */
-export const ICMPV6 = { echoRequest: 128, routerSolicitation: 133, routerAdvertisement: 134 } as const;
+export const ICMPV6 = {
+  echoRequest: 128,
+  echoReply: 129,
+  routerSolicitation: 133,
+  routerAdvertisement: 134,
+} as const;
 
 const OPTION_SOURCE_LINK_LAYER_ADDRESS = 1;
 const SOLICITATION_BYTES = 8;
@@ -14,7 +19,8 @@ const OPTION_UNIT_BYTES = 8;
 const MAC_BYTES = 6;
 
 /** A message that passed RFC 4861 6.1.1 or 6.1.2, as far as its octets go. */
-export type RouterMessage =
+export type NeighbourMessage =
+  | { readonly type: 'echo-reply'; readonly identifier: number }
   | { readonly type: 'solicitation'; readonly hasSourceLinkLayerAddress: boolean }
   | {
       readonly type: 'advertisement';
@@ -45,10 +51,14 @@ export function encodeEchoRequest(identifier: number, sequence: number): Uint8Ar
   return message;
 }
 
-/** Reads what came in. Undefined when it is neither of the two, or must be dropped silently. */
-export function decodeRouterMessage(message: Uint8Array): RouterMessage | undefined {
+/** Reads what came in. Undefined when it is none of the three, or must be dropped silently. */
+export function decodeNeighbourMessage(message: Uint8Array): NeighbourMessage | undefined {
   const [type, code] = message;
   if (code !== 0) return undefined;
+  if (type === ICMPV6.echoReply) {
+    if (message.length < ECHO_BYTES) return undefined;
+    return { type: 'echo-reply', identifier: ((message[4] ?? 0) << 8) | (message[5] ?? 0) };
+  }
   if (type === ICMPV6.routerSolicitation) {
     const options = optionTypes(message, SOLICITATION_BYTES);
     return (

@@ -1,11 +1,17 @@
 /**
  * Router discovery on one link. While the link works: advertisements, so that the neighbour learns of us, and solicitations until it is known. It is
- * known by its advertisements, or by the kernel's neighbour entry, which comes into being as soon as the neighbour sends anything to us.
+ * known by its advertisements, by its answer to an echo request to all nodes, or by the kernel's neighbour entry, which comes into being as soon as
+ * it sends anything to us of its own accord.
  */
 import { type Address, addressesEqual, isLinkLocal, isUnspecified } from '../../src/net/address.ts';
 import { IFA_F } from '../netlink/registry.ts';
 import type { Link } from '../routes/link-table.ts';
-import { decodeRouterMessage, encodeAdvertisement, encodeEchoRequest, encodeSolicitation } from './icmpv6.ts';
+import {
+  decodeNeighbourMessage,
+  encodeAdvertisement,
+  encodeEchoRequest,
+  encodeSolicitation,
+} from './icmpv6.ts';
 import { ALL_NODES, ALL_ROUTERS, Icmpv6Socket } from './icmpv6-socket.ts';
 import { NeighbourChoice } from './neighbour-choice.ts';
 import type { NeighbourWatch } from './neighbour-watch.ts';
@@ -16,7 +22,8 @@ const ANSWER_INTERVAL_MS = 500;
 /** Neighbours are asked whether they are still there at least so far apart. */
 const PROBE_INTERVAL_MS = 5_000;
 /** After an error of the socket itself. */
-const REOPEN_MS = 5_000;
+const REOPEN_FIRST_MS = 1_000;
+const REOPEN_MAX_MS = 60_000;
 const ECHO_IDENTIFIER = 0x0c1;
 
 /** Why nobody is known. */
@@ -54,7 +61,8 @@ export class LinkDiscovery {
   #link: Link | undefined;
   #ownAddress: Address | undefined;
   #socket: Icmpv6Socket | undefined;
-  #hasFailed = false;
+  /** in a row, to get the sockets */
+  #failures = 0;
   #advertised = 0;
   #solicited = 0;
   #advertiseTimer: NodeJS.Timeout | undefined;
@@ -117,7 +125,7 @@ export class LinkDiscovery {
     if (this.#link === undefined) return 'no-such-interface';
     if (!this.#link.isRunning) return 'link-down';
     if (this.#ownAddress === undefined) return 'no-link-local-address';
-    if (this.#hasFailed) return 'failed';
+    if (this.#failures > 0) return 'failed';
     return rivals.length > 1 ? 'ambiguous' : 'silent';
   }
 
@@ -128,15 +136,16 @@ export class LinkDiscovery {
         (message, source) => this.#take(message, source),
         this.#around.netns,
       );
-      this.#hasFailed = false;
       this.#around.neighbours().read(link.ifindex);
     } catch (error) {
       this.#stop();
-      this.#hasFailed = true;
+      this.#failures++;
       this.#around.onError(error, `discover the neighbour on ${link.name}`);
-      this.#reopenTimer = setTimeout(() => this.refresh(this.#link), REOPEN_MS).unref();
+      const delayMs = Math.min(REOPEN_MAX_MS, REOPEN_FIRST_MS * 2 ** Math.min(this.#failures - 1, 16));
+      this.#reopenTimer = setTimeout(() => this.refresh(this.#link), delayMs).unref();
       return;
     }
+    this.#failures = 0;
     this.#advertised = 0;
     this.#solicited = 0;
     this.#advertise();
@@ -154,8 +163,13 @@ export class LinkDiscovery {
 
   #take(octets: Uint8Array, source: Address): void {
     if (this.#ownAddress !== undefined && addressesEqual(source, this.#ownAddress)) return;
-    const message = decodeRouterMessage(octets);
+    const message = decodeNeighbourMessage(octets);
     if (message === undefined) return;
+    if (message.type === 'echo-reply') {
+      if (message.identifier === ECHO_IDENTIFIER && isLinkLocal(source))
+        this.#heard(() => this.#choice.heardNeighbour(source));
+      return;
+    }
     if (message.type === 'advertisement') {
       // RFC 4861 6.1.2
       if (isLinkLocal(source)) this.#heard(() => this.#choice.heardRouter(source));
@@ -180,7 +194,7 @@ export class LinkDiscovery {
     this.#advertiseTimer = setTimeout(() => this.#advertise(), delayMs).unref();
   }
 
-  // Whoever answers neither as a router nor at all to this sends something to us once it speaks BGP, and so makes itself known.
+  // Who is no router, or as silent a one as BIRD, answers the echo request.
   #solicit(): void {
     this.#solicitTimer = undefined;
     if (this.#choice.isAlive) return;
@@ -194,8 +208,8 @@ export class LinkDiscovery {
   #heard(tell: () => boolean): void {
     const before = this.#choice.address;
     const isNews = tell();
-    // A newcomer: is it a second neighbour, or the successor of one that is no more? The kernel finds out.
-    if (isNews && this.#choice.rivals.length > 0) this.#probe();
+    // Somebody else: is it a second neighbour, or the successor of one that is no more? The kernel finds out.
+    if (this.#choice.rivals.length > 0) this.#probe();
     if (isNews || !sameAddress(before, this.#choice.address)) this.#around.onChange();
   }
 

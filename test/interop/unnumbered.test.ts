@@ -218,7 +218,7 @@ describe('unnumbered peers: FRR, BIRD and ourselves', function () {
     const [leaf] = leaves;
     assert.ok(leaf);
     leaf.netns.sh('ip link set eth0 down');
-    await routed('10.20.0.0/16', /^10\.20\.0\.0\/16 via inet6 fe80::1 dev eth2 /);
+    await routed('10.20.0.0/16', /^10\.20\.0\.0\/16 (nhid \d+ )?via inet6 fe80::1 dev eth2 /);
     await routed('203.0.113.1', /^$/);
     leaf.netns.sh('ip link set eth0 up');
     // IPv6 addresses go with the link.
@@ -226,6 +226,18 @@ describe('unnumbered peers: FRR, BIRD and ourselves', function () {
     await routed('203.0.113.1', /via inet6 fe80::1 dev eth1 /);
     await routed('2001:db8:20::/48', /nexthop via fe80::1 dev eth1 .*nexthop via fe80::1 dev eth2 /);
     await established('eth1', LEAF);
+  });
+
+  it('neither a link that flaps here nor a flushed neighbour table loses the neighbour', async () => {
+    host.netns.sh('ip link set eth2 down');
+    await routed('10.20.0.0/16', /^10\.20\.0\.0\/16 (nhid \d+ )?via inet6 fe80::1 dev eth1 /);
+    host.netns.sh('ip link set eth2 up');
+    await routed('10.20.0.0/16', /nexthop via inet6 fe80::1 dev eth1 .*nexthop via inet6 fe80::1 dev eth2 /);
+    const before = await established('eth2', LEAF);
+    host.netns.sh('ip neighbour flush dev eth2');
+    await pings(container, '203.0.113.2');
+    const after = await established('eth2', LEAF);
+    assert.equal(after.establishedAt, before.establishedAt);
   });
 
   it('a neighbour that is replaced is followed, with and without the link going down', async () => {
@@ -282,6 +294,7 @@ protocol bgp {
 `,
     );
     daemons.spawn('bird', '-f', '-c', daemons.path('bird.conf'), '-s', daemons.path('bird.ctl'));
+    await eventually('bird answers', () => existsSync(daemons.path('bird.ctl')), SLOW);
     await host.apply(document('BGPPeer', 'bird', { node: 'h1', asNumber: 65003 }, { interface: 'eth3' }));
     await established('eth3', 'fe80::b');
     await routed('198.51.100.0/24', /via inet6 fe80::b dev eth3 /);

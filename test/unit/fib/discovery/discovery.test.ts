@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import {
-  decodeRouterMessage,
+  decodeNeighbourMessage,
   encodeAdvertisement,
   encodeEchoRequest,
   encodeSolicitation,
@@ -34,16 +34,20 @@ describe('fib/discovery/icmpv6', () => {
   });
 
   it('reads what it writes, and what others do', () => {
-    assert.deepEqual(decodeRouterMessage(encodeSolicitation(MAC)), {
+    assert.deepEqual(decodeNeighbourMessage(encodeSolicitation(MAC)), {
       type: 'solicitation',
       hasSourceLinkLayerAddress: true,
     });
-    assert.deepEqual(decodeRouterMessage(octets('8500000000000000')), {
+    assert.deepEqual(decodeNeighbourMessage(octets('8500000000000000')), {
       type: 'solicitation',
       hasSourceLinkLayerAddress: false,
     });
+    assert.deepEqual(decodeNeighbourMessage(octets('8100abcd00c100020102')), {
+      type: 'echo-reply',
+      identifier: 0xc1,
+    });
     const offering = octets(`86000000400007080000000000000000${'0501000000000578'}`);
-    assert.deepEqual(decodeRouterMessage(offering), { type: 'advertisement', routerLifetimeSec: 1800 });
+    assert.deepEqual(decodeNeighbourMessage(offering), { type: 'advertisement', routerLifetimeSec: 1800 });
   });
 
   it('drops what RFC 4861 6.1.1 and 6.1.2 drop', () => {
@@ -57,14 +61,15 @@ describe('fib/discovery/icmpv6', () => {
       `${good}0102000000000000`,
       `${good}01`,
       '850000000000',
+      '81000000',
       '8800000000000000',
       hex(encodeEchoRequest(1, 1)),
     ];
-    for (const each of bad) assert.equal(decodeRouterMessage(octets(each)), undefined, each);
+    for (const each of bad) assert.equal(decodeNeighbourMessage(octets(each)), undefined, each);
   });
 
   it('never throws', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 64 }), (input) => void decodeRouterMessage(input)));
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 64 }), (input) => void decodeNeighbourMessage(input)));
   });
 });
 
@@ -75,8 +80,8 @@ describe('fib/discovery/schedule', () => {
       [1000, 2000, 4000, 8000, 10_000, 10_000],
     );
     assert.deepEqual(
-      [1, 2, 5, 6, 100].map((count) => nextSolicitationMs(count, 0)),
-      [2000, 4000, 32_000, 60_000, 60_000],
+      [1, 2, 6, 7, 100].map((count) => nextSolicitationMs(count, 0)),
+      [1000, 2000, 32_000, 60_000, 60_000],
     );
     assert.equal(nextAdvertisementMs(9, 0.999_999), 7500);
   });
