@@ -246,12 +246,12 @@ describe('interoperability matrix', function () {
     });
   });
 
-  it('long-lived graceful restart, we are the one that restarts (RFC 9494)', async () => {
+  it('we are the one that restarts: long-lived graceful restart (RFC 9494); a hard reset takes our routes, 6/6 does not (RFC 8538)', async () => {
     await withEach(['frr', 'bird', 'gobgp', 'ourselves'], async (kind) => {
       const bench = makeBench(kind, { restartTimeSec: 60, longLivedSec: 60 });
       const peer: Partial<ChildPeer> = {
         extra: {
-          gracefulRestart: { restartTimeSec: 1, maxHelperTimeSec: 60 },
+          gracefulRestart: { restartTimeSec: 1, maxHelperTimeSec: 60, notification: true },
           longLivedGracefulRestart: { staleTimeSec: 600, maxHelperTimeSec: 60 },
         },
       };
@@ -274,6 +274,31 @@ describe('interoperability matrix', function () {
       await bench.up();
       await marked(false);
       seen(kind, 'long-lived graceful restart, restarting (RFC 9494)');
+
+      // BIRD has no N bit.
+      if (kind === 'bird') return;
+      const notified = (code: string) =>
+        bench.event(code, (event) => event['type'] === 'notification' && event['code'] === code);
+      await bench.speaker.request({ method: 'disable', peer: bench.peer, text: 'for a moment' });
+      await notified('6/9');
+      await eventually(
+        `${kind}: nothing is kept over a hard reset`,
+        // GoBGP has no table to show of a peer that is down, unless it keeps it.
+        async () => (await bench.router.paths('10.1.0.0/16').catch(() => [])).length === 0,
+        WAIT,
+      );
+      await bench.speaker.request({ method: 'enable', peer: bench.peer });
+      await bench.up();
+      await bench.theyHave('10.1.0.0/16');
+      // Another AS number for it than it has: the session ends with 6/6 and cannot come back.
+      await bench.speaker.request({
+        method: 'setPeers',
+        peers: [bench.childPeer({ ...peer, peerAs: THEIR_AS + 1 })],
+      });
+      await notified('6/6');
+      await eventually(`${kind}: down there`, async () => !(await bench.router.isUp()), WAIT);
+      assert.equal((await bench.router.paths('10.1.0.0/16')).length, 1, 'kept over 6/6');
+      seen(kind, 'graceful restart over NOTIFICATIONs, hard reset (RFC 8538)');
     });
   });
 
