@@ -68,10 +68,18 @@ export function decodeNextHop(message: MessageBody): NextHopObject | undefined {
   return gateway === undefined ? decoded : { ...decoded, gateway: addressFromBytes(gateway) };
 }
 
-/** Writes the RTM_NEWNEXTHOP that makes an object or replaces the one with its id. `family` matters for a path without gateway. */
-export function writeNextHop(writer: MessageWriter, object: NextHopObject, family: 'ipv4' | 'ipv6'): void {
+/**
+ * Writes the RTM_NEWNEXTHOP that makes an object or replaces the one with its id; with NLM_F.EXCL in `messageFlags` only the former. `family`
+ * matters for a path without gateway.
+ */
+export function writeNextHop(
+  writer: MessageWriter,
+  object: NextHopObject,
+  family: 'ipv4' | 'ipv6',
+  messageFlags: number = NLM_F.CREATE | NLM_F.REPLACE,
+): void {
   const pathFamily = (object.gateway?.family ?? family) === 'ipv4' ? AF_INET : AF_INET6;
-  writer.begin(RTM.NEWNEXTHOP, NLM_F.CREATE | NLM_F.REPLACE);
+  writer.begin(RTM.NEWNEXTHOP, messageFlags);
   writeHeader(
     writer,
     object.kind === 'group' ? AF_UNSPEC : pathFamily,

@@ -96,7 +96,7 @@ export function routeCounts(table: RouteTable, family: Family): RouteCounts {
   };
   for (let id = 0; id < routes.table.idLimit; id++) {
     if (!routes.table.has(id) || !isOfInterest(routes, id)) continue;
-    const state = stateOf(routes, id);
+    const state = stateOf(table, routes, id);
     if (state !== 'leftover' && state !== 'removing' && state !== 'held') counts.desired++;
     if (state === 'removing') counts.pending++;
     else counts[state]++;
@@ -108,13 +108,13 @@ function isOfInterest(routes: FamilyRoutes, id: number): boolean {
   return routes.desired(id) >= 0 || routes.kernelAt(id) !== NONE;
 }
 
-function stateOf(routes: FamilyRoutes, id: number): RouteState {
+function stateOf(table: RouteTable, routes: FamilyRoutes, id: number): RouteState {
   const wanted = routes.desired(id);
   if (wanted < 0) {
     if (routes.has(id, FLAG.SUSPECT)) return 'held';
     return routes.has(id, FLAG.DOOMED) ? 'removing' : 'leftover';
   }
-  if (routes.kernelAt(id) === wanted) return 'installed';
+  if (table.isWanted(routes, id, routes.kernelAt(id))) return 'installed';
   if (routes.has(id, FLAG.WAITING)) return 'waiting';
   if (routes.has(id, FLAG.BLOCKED)) return 'blocked';
   return routes.has(id, FLAG.FAILED) ? 'failed' : 'pending';
@@ -142,12 +142,12 @@ function viewOf(table: RouteTable, routes: FamilyRoutes, id: number): RouteView 
   const foreign = table.kernel.foreign[routes.family];
   return {
     prefix,
-    state: stateOf(routes, id),
+    state: stateOf(table, routes, id),
     sources,
     foreign: foreign.at(foreign.table.findPrefix(prefix)),
     ...(source === undefined ? {} : { source }),
     ...(wanted < 0 ? {} : { desired: table.targets.get(wanted).target }),
-    ...(kernel === NONE || kernel === UNKNOWN ? {} : { kernel: table.targets.get(kernel).target }),
+    ...(kernel === NONE || kernel === UNKNOWN ? {} : { kernel: table.targetInKernel(kernel) }),
     ...(failure === undefined ? {} : { failure }),
   };
 }

@@ -15,6 +15,8 @@ export interface FollowerDependencies {
   readonly kernel: KernelWatch;
   readonly targets: TargetTable;
   readonly families: Readonly<Record<Family, FamilyRoutes>>;
+  /** whether a target in the kernel is what is wanted at a prefix */
+  isWanted(routes: FamilyRoutes, id: number, kernel: number): boolean;
   /** deletes an undesired kernel route if its kind has been swept */
   doomIfSwept(routes: FamilyRoutes, id: number): void;
   /** puts a prefix to work; `isInterference`: somebody changed what was as desired */
@@ -57,7 +59,7 @@ export class KernelFollower implements KernelListener {
       routes.kernel[id] = kernel === target || routes.family === 'ipv4' ? NONE : UNKNOWN;
     }
     if (routes.desired(id) >= 0) {
-      this.#repair(routes, id, routes.desired(id) === kernel);
+      this.#repair(routes, id, this.#deps.isWanted(routes, id, kernel));
     } else if (routes.kernelAt(id) === UNKNOWN) {
       this.#deps.doomIfSwept(routes, id);
     } else {
@@ -83,8 +85,8 @@ export class KernelFollower implements KernelListener {
     if (this.#deps.targets.get(target).isLocal) routes.localIds.add(id);
     if (wanted < 0) {
       this.#deps.doomIfSwept(routes, id);
-    } else if (routes.kernelAt(id) !== wanted || routes.extras.has(id)) {
-      this.#repair(routes, id, kernel === wanted);
+    } else if (!this.#deps.isWanted(routes, id, routes.kernelAt(id)) || routes.extras.has(id)) {
+      this.#repair(routes, id, this.#deps.isWanted(routes, id, kernel));
     }
   }
 
@@ -109,7 +111,11 @@ export class KernelFollower implements KernelListener {
   link(before: Link | undefined, after: Link | undefined): void {
     if (before !== undefined && losesIpv4(before, after)) this.#doubt('ipv4', before.ifindex);
     if (before?.isUp && !after?.isUp) this.#doubt('ipv6', before.ifindex);
-    const isBetter = after?.isUp && (!before?.isUp || after.addresses.length > before.addresses.length);
+    const isBetter =
+      after?.isUp &&
+      (!before?.isUp ||
+        after.addresses.length > before.addresses.length ||
+        (after.hasCarrier && !before.hasCarrier));
     if (after !== undefined && isBetter) this.#retryVia(after.ifindex);
     const lost = before?.addresses.filter(
       (old) => !after?.addresses.some((now) => addressesEqual(now.address, old.address)),
@@ -127,6 +133,30 @@ export class KernelFollower implements KernelListener {
       );
     };
     this.#doubtWhere(this.#deps.families[family], this.#deps.targets.hasLearnedVia(ifindex), concerns);
+  }
+
+  /** Routes that point to objects which are gone are gone; those that point to changed ones are looked at again. */
+  objectsLost(gone: ReadonlySet<number>, changed: ReadonlySet<number>): void {
+    const { targets, families } = this.#deps;
+    const affected = (ids: ReadonlySet<number>) => (target: number) => ids.has(targets.get(target).nextHopId);
+    for (const family of FAMILIES) {
+      if (gone.size > 0) this.#doubtWhere(families[family], true, affected(gone));
+      if (changed.size > 0) this.#lookAgainWhere(families[family], affected(changed));
+    }
+  }
+
+  #lookAgainWhere(routes: FamilyRoutes, concerns: (target: number) => boolean): void {
+    const verdicts = new Map<number, boolean>();
+    forEachId(routes, true, (id) => {
+      const kernel = routes.kernelAt(id);
+      if (kernel < 0 || routes.desired(id) < 0) return;
+      let isConcerned = verdicts.get(kernel);
+      if (isConcerned === undefined) {
+        isConcerned = concerns(kernel);
+        verdicts.set(kernel, isConcerned);
+      }
+      if (isConcerned) routes.markDirty(id);
+    });
   }
 
   #doubtPrefsrc(family: Family, address: Uint8Array): void {

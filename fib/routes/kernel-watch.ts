@@ -4,8 +4,10 @@
  */
 import type { Family } from '../../src/net/address.ts';
 import { type AddressMessage, decodeAddress, writeAddressDump } from '../netlink/address-message.ts';
+import { NetlinkError } from '../netlink/error-message.ts';
 import { decodeLink, type LinkMessage, writeLinkDump } from '../netlink/link-message.ts';
 import { NetlinkMonitor } from '../netlink/monitor.ts';
+import { decodeNextHop, type NextHopObject, writeNextHopDump } from '../netlink/nexthop-message.ts';
 import type { MessageBody } from '../netlink/reader.ts';
 import { AF_INET, AF_INET6, NLM_F, RTM, RTM_F_CLONED, RTNLGRP } from '../netlink/registry.ts';
 import { decodeRoute, RouteRecord, writeRouteDump } from '../netlink/route-message.ts';
@@ -16,6 +18,7 @@ import { type Link, LinkTable } from './link-table.ts';
 import { DEFAULT_PROTOCOL, DEFAULT_TABLE } from './types.ts';
 
 const SLICE_MS = 4;
+const EOPNOTSUPP = 95;
 const READ_ATTEMPTS = 5;
 const RETRY_FIRST_MS = 100;
 const RETRY_MAX_MS = 10_000;
@@ -28,6 +31,10 @@ export interface KernelListener {
   foreignRoute?(record: RouteRecord, isDeletion: boolean, isReplacement: boolean): void;
   /** An interface or its addresses changed; not called during the first reading. */
   link?(before: Link | undefined, after: Link | undefined): void;
+  /** All next-hop objects, in a reading, before the routes. */
+  nextHops?(objects: readonly NextHopObject[]): void;
+  /** A next-hop object was made, changed or deleted by somebody else. */
+  nextHop?(object: NextHopObject, isDeletion: boolean): void;
   /** A reading of everything begins (or begins anew), or has ended. */
   readStart?(): void;
   readEnd?(): void;
@@ -66,6 +73,7 @@ export class KernelWatch {
   readonly #listeners = new Set<KernelListener>();
   readonly #record = new RouteRecord();
   readonly #onError: (error: unknown) => void;
+  #hasNextHopObjects = true;
   #isReading = false;
   /** notifications were lost since the reading began */
   #hasLost = false;
@@ -88,6 +96,7 @@ export class KernelWatch {
           RTNLGRP.IPV6_IFADDR,
           RTNLGRP.IPV4_ROUTE,
           RTNLGRP.IPV6_ROUTE,
+          RTNLGRP.NEXTHOP,
         ],
         netns: options.netns,
         ignorePortId: this.socket.portId,
@@ -120,6 +129,11 @@ export class KernelWatch {
   /** Whether everything has been read and nothing is known to have been missed. */
   get isCurrent(): boolean {
     return this.#isReady && !this.#isReading;
+  }
+
+  /** Whether the kernel has next-hop objects (Linux 5.3 and later have). */
+  get hasNextHopObjects(): boolean {
+    return this.#hasNextHopObjects;
   }
 
   /** Calls the listener from now on; returns what ends that. */
@@ -217,8 +231,20 @@ export class KernelWatch {
       if (address !== undefined) addresses.push(address);
     });
     if (this.#isClosed) return false;
+    const objects: NextHopObject[] = [];
+    try {
+      await read('read the next-hop objects', writeNextHopDump, (message) => {
+        const object = decodeNextHop(message);
+        if (object !== undefined) objects.push(object);
+      });
+    } catch (error) {
+      if (!(error instanceof NetlinkError) || error.errno !== EOPNOTSUPP) throw error;
+      this.#hasNextHopObjects = false;
+    }
+    if (this.#isClosed) return false;
     this.links.replaceAll(links, addresses);
     for (const listener of this.#listeners) listener.readStart?.();
+    for (const listener of this.#listeners) listener.nextHops?.(objects);
     for (const [family, af] of [
       ['ipv4', AF_INET],
       ['ipv6', AF_INET6],
@@ -239,6 +265,13 @@ export class KernelWatch {
       case RTM.DELROUTE:
         this.#takeRoute(message, message.type === RTM.DELROUTE);
         break;
+      case RTM.NEWNEXTHOP:
+      case RTM.DELNEXTHOP: {
+        const object = decodeNextHop(message);
+        if (object === undefined) return;
+        for (const listener of this.#listeners) listener.nextHop?.(object, message.type === RTM.DELNEXTHOP);
+        break;
+      }
       case RTM.NEWLINK:
       case RTM.DELLINK: {
         const link = decodeLink(message);

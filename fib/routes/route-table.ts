@@ -5,7 +5,7 @@
  * Key of a route in the kernel is (prefix, metric). Where a foreign route has ours, ours is not installed (`blocked`) until it is gone;
  * with another metric both stand and the lower metric forwards. Both show in `conflicts`.
  */
-import { FAMILIES, type Family } from '../../src/net/address.ts';
+import { type Address, FAMILIES, type Family } from '../../src/net/address.ts';
 import type { Prefix } from '../../src/net/prefix.ts';
 import type { PrefixTable } from '../../src/net/prefix-table.ts';
 import type { Verdict } from '../netlink/error-message.ts';
@@ -15,8 +15,10 @@ import { FamilyRoutes, FLAG, NONE, UNKNOWN } from './family-routes.ts';
 import { InterferenceGuard } from './interference.ts';
 import { KernelFollower } from './kernel-follower.ts';
 import type { KernelWatch } from './kernel-watch.ts';
+import { NextHopObjects } from './next-hop-objects.ts';
 import { RetryQueue } from './retry-queue.ts';
 import { BATCH_MESSAGES, OP, RouteBatch } from './route-batch.ts';
+import { NO_FORM, NOT_NOW, REFUSED, TargetForms } from './target-forms.ts';
 import { TargetTable } from './targets.ts';
 import {
   type ApplyResult,
@@ -30,10 +32,16 @@ import {
 
 const EEXIST = 17;
 const ESRCH = 3;
+const ENOENT = 2;
+const EINVAL = 22;
 const MAX_TEXTS = 1000;
+/** How long a neighbour that failed stays out of groups whatever is wanted. */
+const SUSPENSION_MS = 2000;
 
 /** Options of a `RouteTable`. */
 export interface RouteTableOptions {
+  /** routes with gateways point to next-hop objects where the kernel has them; default true */
+  readonly nextHopObjects?: boolean | undefined;
   /** metric of routes whose target names none, default 1024 */
   readonly metric?: number | undefined;
   /** called when there is something for `apply` to do after there was nothing: schedule it */
@@ -72,10 +80,17 @@ export class RouteTable {
   /** prefix ids whose foreign route may be replaced, once */
   readonly #seized: Readonly<Record<Family, Set<number>>> = { ipv4: new Set(), ipv6: new Set() };
   #seizesNow = false;
+  /** since the last batch: routes whose next-hop object the kernel refuses */
+  #refusedPlans = 0;
   readonly #batch = new RouteBatch();
   #hadWork = false;
   /** a retry was queued outside `apply`: the owner must learn when it is due */
   #hasNewRetry = false;
+  readonly #objects: NextHopObjects | undefined;
+  readonly #forms: TargetForms;
+  readonly #follower: KernelFollower;
+  #hasUnusedObjects = false;
+  #hasDoubts = false;
   readonly #stopListening: () => void;
 
   /** Create it before `kernel.start()`, so that it sees the routes that are there. */
@@ -93,16 +108,25 @@ export class RouteTable {
       ipv6: new InterferenceGuard(options.onInterference),
     };
     this.#brakes = { ipv4: this.#makeBrake('ipv4'), ipv6: this.#makeBrake('ipv6') };
-    this.#stopListening = kernel.listen(
-      new KernelFollower({
-        kernel,
-        targets: this.targets,
-        families: this.families,
-        doomIfSwept: (routes, id) => this.#doomIfSwept(routes, id),
-        repair: (routes, id, isInterference) => this.#repair(routes, id, isInterference),
-        announceWork: () => this.#announceWork(),
-      }),
-    );
+    this.#objects =
+      options.nextHopObjects === false
+        ? undefined
+        : new NextHopObjects(kernel, (gone, changed) => {
+            this.#forms.forgetObjects(new Set([...gone, ...changed]));
+            this.#hasUnusedObjects = true;
+            this.#follower.objectsLost(gone, changed);
+          });
+    this.#forms = new TargetForms(this.targets, this.#objects, kernel.links);
+    this.#follower = new KernelFollower({
+      kernel,
+      targets: this.targets,
+      families: this.families,
+      isWanted: (routes, id, target) => this.isWanted(routes, id, target),
+      doomIfSwept: (routes, id) => this.#doomIfSwept(routes, id),
+      repair: (routes, id, isInterference) => this.#repair(routes, id, isInterference),
+      announceWork: () => this.#announceWork(),
+    });
+    this.#stopListening = kernel.listen(this.#follower);
   }
 
   /** How often somebody else deleted or changed a route of ours since the start. */
@@ -113,6 +137,31 @@ export class RouteTable {
   /** Stops following the kernel; what is in the kernel stays. */
   close(): void {
     this.#stopListening();
+    this.#objects?.close();
+  }
+
+  /** Whether a target in the kernel is what is wanted at a prefix, in the form in which it stands there. */
+  isWanted(routes: FamilyRoutes, id: number, kernel: number): boolean {
+    const wanted = routes.desired(id);
+    return wanted >= 0 && kernel >= 0 && this.#forms.peek(wanted) === kernel;
+  }
+
+  /** What a target in the kernel does, with the next hops of the object that it may go by. */
+  targetInKernel(kernel: number): RouteTarget {
+    const { target, nextHopId } = this.targets.get(kernel);
+    const nextHops = nextHopId === 0 ? undefined : this.#objects?.hopsOf(nextHopId);
+    return nextHops === undefined ? target : { ...target, nextHops };
+  }
+
+  /**
+   * A neighbour is known to be dead although its link is up: routes over it and others go over the others at once, by one message to the kernel.
+   * For `SUSPENSION_MS` it stays out of them, by when new wishes are expected. Routes over it alone are left as they are. An IPv6 link-local
+   * address is meant on `ifindex` alone.
+   */
+  failNextHop(gateway: Address, ifindex?: number): void {
+    this.kernel.drain();
+    this.#objects?.fail(gateway.bytes, ifindex, this.#clock() + SUSPENSION_MS);
+    this.#changed();
   }
 
   /** What the brake on mass deletion holds. */
@@ -217,6 +266,8 @@ export class RouteTable {
    */
   apply(budgetMs: number): ApplyResult {
     const end = this.#clock() + budgetMs;
+    this.#forms.forgetRefusals();
+    if (this.#objects?.lift(this.#clock()) === true) this.#retryWaiting();
     let written = 0;
     let failed = 0;
     let more = true;
@@ -238,18 +289,20 @@ export class RouteTable {
       }
       if (this.#clock() >= end) break;
     }
-    this.targets.collect((mark) => {
+    const hasCollected = this.targets.collect((mark) => {
       for (const family of FAMILIES) markUsed(this.families[family], mark);
     });
+    if (hasCollected) this.#forms.forgetCollected();
+    if (!more) this.#sweepObjects();
     return this.#result(more, written, failed);
   }
 
   #result(more: boolean, written: number, failed: number): ApplyResult {
     this.#hadWork = more;
-    const due = FAMILIES.flatMap((family) => [
-      this.#retries[family].nextDueMs(),
-      this.#brakes[family].nextMs,
-    ]).filter((at) => at !== undefined);
+    const due = [
+      this.#objects?.nextLiftMs,
+      ...FAMILIES.flatMap((family) => [this.#retries[family].nextDueMs(), this.#brakes[family].nextMs]),
+    ].filter((at) => at !== undefined);
     return due.length === 0
       ? { more, written, failed }
       : { more, written, failed, retryAtMs: Math.min(...due) };
@@ -264,7 +317,9 @@ export class RouteTable {
       if (id === NONE) break;
       this.#plan(routes, id);
     }
-    if (batch.count === 0) return { written: 0, failed: 0 };
+    let failed = this.#refusedPlans;
+    this.#refusedPlans = 0;
+    if (batch.count === 0) return { written: 0, failed };
     if (this.#seizesNow) {
       // What our own socket asks for is not announced to us, and the mirror still has what was replaced.
       this.#seizesNow = false;
@@ -277,7 +332,6 @@ export class RouteTable {
       for (let index = 0; index < batch.count; index++) this.#onUncertain(routes, index);
       throw error;
     }
-    let failed = 0;
     for (let index = 0; index < batch.count; index++) {
       const verdict = result.failures.get(index);
       if (verdict !== undefined) {
@@ -287,6 +341,10 @@ export class RouteTable {
       } else {
         this.#onWritten(routes, index);
       }
+    }
+    if (this.#hasDoubts) {
+      this.#hasDoubts = false;
+      setImmediate(() => this.kernel.readAgain());
     }
     return { written: batch.count - result.failures.size, failed };
   }
@@ -310,12 +368,19 @@ export class RouteTable {
       if (kernel === NONE && extras === undefined) routes.release(id);
       return;
     }
-    const { metric, ifindexes, fields } = this.targets.get(wanted);
-    if (kernel !== wanted) {
-      if (ifindexes.some((ifindex) => !this.kernel.links.isUp(ifindex))) {
-        routes.set(id, FLAG.WAITING);
-        return;
-      }
+    let form = this.#forms.peek(wanted);
+    if (form === NO_FORM || kernel !== form) form = this.#forms.of(wanted);
+    if (form === NOT_NOW) {
+      routes.set(id, FLAG.WAITING);
+      return;
+    }
+    if (form === REFUSED) {
+      this.#noteFailure(routes, id, this.#forms.refusal);
+      this.#refusedPlans++;
+      return;
+    }
+    const { metric, fields } = this.targets.get(form);
+    if (kernel !== form) {
       const { table } = routes;
       const isIpv4 = routes.family === 'ipv4';
       const isTaken = this.kernel.foreign[routes.family].has(
@@ -335,12 +400,12 @@ export class RouteTable {
       const sameKey = kernel >= 0 && this.targets.get(kernel).metric === metric;
       const isReplacement = sameKey || isSeized || routes.has(id, FLAG.FORCE);
       routes.clear(id, FLAG.FORCE);
-      this.#batch.addWrite(routes, id, isReplacement ? OP.REPLACE : OP.CREATE, wanted, fields);
+      this.#batch.addWrite(routes, id, isReplacement ? OP.REPLACE : OP.CREATE, form, fields);
       // The new one stands before the old one goes.
       if (kernel >= 0 && !sameKey) this.#addDeletion(routes, id, OP.DELETE_EXTRA, kernel);
     }
     for (const extra of extras ?? []) this.#addDeletion(routes, id, OP.DELETE_EXTRA, extra);
-    if (kernel === wanted) routes.forgetFailure(id);
+    if (kernel === form) routes.forgetFailure(id);
   }
 
   #addDeletion(routes: FamilyRoutes, id: number, op: number, target: number): void {
@@ -365,11 +430,13 @@ export class RouteTable {
       routes.removeExtra(id, target);
       routes.release(id);
     } else if (op === OP.DELETE) {
+      this.#hasUnusedObjects = true;
       routes.kernel[id] = NONE;
       routes.spare(id);
       routes.forgetFailure(id);
       routes.release(id);
     } else {
+      if (op === OP.REPLACE) this.#hasUnusedObjects = true;
       routes.kernel[id] = target;
       routes.set(id, FLAG.SEEN);
       routes.forgetFailure(id);
@@ -393,13 +460,22 @@ export class RouteTable {
     }
     // A multipath IPv6 route goes in one next hop after the other, so a refused one may be there in part.
     if (!isDeletion && routes.family === 'ipv6') routes.kernel[id] = UNKNOWN;
+    const target = this.#batch.targets[index] ?? NONE;
+    if (!isDeletion && this.targets.get(target).nextHopId !== 0) {
+      // Perhaps its object is not there any more.
+      if (verdict.errno === EINVAL || verdict.errno === ENOENT) this.#hasDoubts = true;
+    }
+    this.#noteFailure(routes, id, verdict);
+    return true;
+  }
+
+  #noteFailure(routes: FamilyRoutes, id: number, verdict: Verdict): void {
     const attempts = Math.min(255, (routes.attempts[id] ?? 0) + 1);
     routes.set(id, FLAG.FAILED);
     routes.attempts[id] = attempts;
     routes.errno[id] = verdict.errno;
     routes.text[id] = this.#textId(verdict.text);
     this.#retries[routes.family].push(id, attempts, this.#clock());
-    return true;
   }
 
   #textId(text: string): number {
@@ -435,6 +511,34 @@ export class RouteTable {
       }
     }
     routes.markDirty(id);
+  }
+
+  /** Deletes next-hop objects that no route needs any more: after a loss, and when all work is done. */
+  #sweepObjects(): void {
+    if (this.#objects === undefined || this.#objects.size === 0 || !this.#hasUnusedObjects) return;
+    const used = new Set<number>();
+    for (const family of FAMILIES) {
+      const routes = this.families[family];
+      const note = (target: number): void =>
+        void (target >= 0 && used.add(this.targets.get(target).nextHopId));
+      for (let id = 0; id < routes.table.idLimit; id++) {
+        const kernel = routes.kernelAt(id);
+        // Nobody knows what it points to.
+        if (kernel === UNKNOWN) return;
+        note(kernel);
+      }
+      for (const extras of routes.extras.values()) extras.forEach(note);
+    }
+    this.#hasUnusedObjects = false;
+    this.#forms.forgetObjects(this.#objects.sweep(used));
+  }
+
+  #retryWaiting(): void {
+    for (const family of FAMILIES) {
+      const routes = this.families[family];
+      for (let id = 0; id < routes.table.idLimit; id++)
+        if (routes.has(id, FLAG.WAITING)) routes.markDirty(id);
+    }
   }
 
   #makeBrake(family: Family): DeletionBrake {

@@ -37,6 +37,8 @@ export function kindOfType(type: number): RouteKind | undefined {
 export interface InternedTarget {
   readonly target: RouteTarget;
   readonly metric: number;
+  /** of the object that it goes by, 0 for none; `target` has no next hops then */
+  readonly nextHopId: number;
   /** ready for the wire */
   readonly fields: RouteFields;
   /** interfaces that must be up for the kernel to take it */
@@ -74,6 +76,11 @@ export class TargetTable {
   /** Targets held. */
   get size(): number {
     return this.#byKey.size;
+  }
+
+  /** Whether an id is in use. */
+  has(id: number): boolean {
+    return this.#entries[id] !== undefined;
   }
 
   /** The target of an id. Throws for an id that is not in use: that is a bug of the caller. */
@@ -117,8 +124,8 @@ export class TargetTable {
     const prefsrc =
       record.prefsrcAt < 0 ? undefined : record.bytes.subarray(record.prefsrcAt, record.prefsrcAt + octets);
     this.#head(record.type, record.metric, record.nextHopId, prefsrc);
-    // IPv6 reports `lo` as interface of a blackhole: not part of what it does.
-    if (record.type === RTN.UNICAST) {
+    // IPv6 reports `lo` as interface of a blackhole: not part of what it does. Nor are the next hops that are told beside an object.
+    if (record.type === RTN.UNICAST && record.nextHopId === 0) {
       const alone = record.multipathAt < 0;
       forEachNextHop(record, (hop) => {
         const length = hop.gatewayFamily === 2 ? 4 : 16;
@@ -130,12 +137,18 @@ export class TargetTable {
     return this.#lookup();
   }
 
+  /** The id of what a target does by a next-hop object instead of next hops of its own. */
+  internObject({ fields, metric }: InternedTarget, nextHopId: number): number {
+    this.#head(fields.type, metric, nextHopId, fields.prefsrc);
+    return this.#lookup();
+  }
+
   /**
    * Forgets targets that nothing uses, if there are many. `markUsed` calls its argument with every id in use (negative ones are
-   * ignored); pinned ids are kept anyway.
+   * ignored); pinned ids are kept anyway. Whether it did.
    */
-  collect(markUsed: (mark: (id: number) => void) => void): void {
-    if (this.size < this.#collectAbove) return;
+  collect(markUsed: (mark: (id: number) => void) => void): boolean {
+    if (this.size < this.#collectAbove) return false;
     const used = new Uint8Array(this.#entries.length);
     markUsed((id) => {
       if (id >= 0) used[id] = 1;
@@ -149,6 +162,7 @@ export class TargetTable {
     }
     this.#lastId = NO_TARGET;
     this.#collectAbove = Math.max(COLLECT_MINIMUM, 2 * this.size);
+    return true;
   }
 
   /** Whether a target that is no endpoint's or block's uses the interface. */
@@ -266,6 +280,7 @@ export class TargetTable {
     return {
       target: { kind, nextHops, metric, ...(prefsrc === undefined ? {} : { prefsrc }) },
       metric,
+      nextHopId,
       fields: {
         type,
         table: this.#tableId,
@@ -274,6 +289,7 @@ export class TargetTable {
         scope: kind !== 'unicast' || hasGateway ? RT_SCOPE.UNIVERSE : RT_SCOPE.LINK,
         prefsrc: prefsrc?.bytes,
         nextHops: wire,
+        nextHopId: nextHopId === 0 ? undefined : nextHopId,
       },
       ifindexes: [...new Set(nextHops.map((hop) => hop.ifindex))],
       isLocal: !hasGateway,

@@ -56,42 +56,49 @@ describe('fib/routes after changes by others, refusals and losses', () => {
     await eventually('it is gone', () => show(host, 'route', 'show', '10.77.0.0/16') === '');
   });
 
-  it('restores everything after link down and up, address loss, and a lost interface', async () => {
-    const { host } = twoUplinks();
-    const p = await bench.programmer(host);
-    const texts = ['10.1.0.0/16', '10.2.0.0/16', '2001:db8:a::/48'];
-    p.routes.setRoute(prefix('10.1.0.0/16'), 'bgp', p.via(['eth0', '192.0.2.2']));
-    p.routes.setRoute(prefix('10.2.0.0/16'), 'bgp', p.via(['eth0', '192.0.2.2'], ['eth1', '198.51.100.2']));
-    p.routes.setRoute(prefix('2001:db8:a::/48'), 'bgp', p.via(['eth1', '2001:db8:1::2']));
-    p.settle();
-    const all = (state: string): boolean => texts.every((text) => p.state(text) === state);
-    assert.ok(all('installed'));
-    const before = show(host, 'route', 'show', 'proto', '171');
-    host.sh('ip link set eth0 down');
-    await eventually('the route waits', () => p.state('10.1.0.0/16') === 'waiting');
-    assert.equal(p.state('10.2.0.0/16'), 'installed');
-    host.sh('ip link set eth1 down');
-    await eventually('all wait', () => all('waiting'));
-    assert.deepEqual(routeFailures(p.routes), []);
-    host.sh('ip link set eth0 up');
-    host.sh('ip link set eth1 up');
-    host.sh('ip address add 2001:db8:1::1/64 dev eth1 nodad');
-    await eventually('all are back', () => all('installed'));
-    assert.equal(show(host, 'route', 'show', 'proto', '171'), before);
-    host.sh('ip address del 192.0.2.1/24 dev eth0');
-    await eventually('the route is refused', () => p.state('10.1.0.0/16') === 'failed');
-    const [failure] = routeFailures(p.routes);
-    assert.equal(failure?.code, 'ENETUNREACH');
-    assert.match(failure.text, /gateway/i);
-    host.sh('ip address add 192.0.2.1/24 dev eth0');
-    await eventually('it is back', () => all('installed'));
-    assert.equal(show(host, 'route', 'show', 'proto', '171'), before);
-    host.sh('ip link del eth0');
-    await eventually('it waits', () => p.state('10.1.0.0/16') === 'waiting');
-    host.sh('ip link del eth1');
-    await eventually('all wait', () => all('waiting'));
-    assert.deepEqual(p.interfered, [], 'the kernel itself is nobody who interferes');
-  });
+  for (const nextHopObjects of [true, false])
+    it(`restores everything after link down and up, address loss, and a lost interface, ${nextHopObjects ? 'with' : 'without'} next-hop objects`, async () => {
+      const { host } = twoUplinks();
+      const p = await bench.programmer(host, { nextHopObjects });
+      const texts = ['10.1.0.0/16', '10.2.0.0/16', '2001:db8:a::/48'];
+      p.routes.setRoute(prefix('10.1.0.0/16'), 'bgp', p.via(['eth0', '192.0.2.2']));
+      p.routes.setRoute(prefix('10.2.0.0/16'), 'bgp', p.via(['eth0', '192.0.2.2'], ['eth1', '198.51.100.2']));
+      p.routes.setRoute(prefix('2001:db8:a::/48'), 'bgp', p.via(['eth1', '2001:db8:1::2']));
+      p.settle();
+      const all = (state: string): boolean => texts.every((text) => p.state(text) === state);
+      assert.ok(all('installed'));
+      const before = show(host, 'route', 'show', 'proto', '171');
+      host.sh('ip link set eth0 down');
+      await eventually('the route waits', () => p.state('10.1.0.0/16') === 'waiting');
+      assert.equal(p.state('10.2.0.0/16'), nextHopObjects ? 'waiting' : 'installed');
+      assert.match(show(host, 'route', 'show', '10.2.0.0/16'), /via 198\.51\.100\.2 dev eth1/);
+      host.sh('ip link set eth1 down');
+      await eventually('all wait', () => all('waiting'));
+      assert.deepEqual(routeFailures(p.routes), []);
+      host.sh('ip link set eth0 up');
+      host.sh('ip link set eth1 up');
+      host.sh('ip address add 2001:db8:1::1/64 dev eth1 nodad');
+      await eventually('all are back', () => all('installed'));
+      assert.equal(show(host, 'route', 'show', 'proto', '171'), before);
+      host.sh('ip address del 192.0.2.1/24 dev eth0');
+      if (nextHopObjects) {
+        // The kernel keeps routes by objects; who follows next hops takes them out.
+        assert.equal(p.state('10.1.0.0/16'), 'installed');
+      } else {
+        await eventually('the route is refused', () => p.state('10.1.0.0/16') === 'failed');
+        const [failure] = routeFailures(p.routes);
+        assert.equal(failure?.code, 'ENETUNREACH');
+        assert.match(failure.text, /gateway/i);
+      }
+      host.sh('ip address add 192.0.2.1/24 dev eth0');
+      await eventually('it is back', () => all('installed'));
+      assert.equal(show(host, 'route', 'show', 'proto', '171'), before);
+      host.sh('ip link del eth0');
+      await eventually('it waits', () => p.state('10.1.0.0/16') === 'waiting');
+      host.sh('ip link del eth1');
+      await eventually('all wait', () => all('waiting'));
+      assert.deepEqual(p.interfered, [], 'the kernel itself is nobody who interferes');
+    });
 
   it("one refused route holds nothing else back, is listed with the kernel's words and retried with back-off", async () => {
     const { host } = twoUplinks();

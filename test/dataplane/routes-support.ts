@@ -160,10 +160,11 @@ export class RoutesBench {
   }
 }
 
-/** `ip ARGS` inside, on one line. */
+/** `ip ARGS` inside, on one line, without the ids of next-hop objects. */
 export function show(netns: Netns, ...args: string[]): string {
   return netns
     .run('ip', ...args)
     .replaceAll(/\s+/g, ' ')
+    .replaceAll(/ nhid \d+/g, '')
     .trim();
 }

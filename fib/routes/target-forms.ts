@@ -1,0 +1,93 @@
+/**
+ * In which form a wanted target stands in the kernel: with its next hops in the route itself, or as the id of a next-hop object. Forms are targets
+ * too, so that "the kernel has what we want" stays one comparison of two numbers.
+ */
+import type { Verdict } from '../netlink/error-message.ts';
+import type { LinkTable } from './link-table.ts';
+import type { NextHopObjects } from './next-hop-objects.ts';
+import type { InternedTarget, TargetTable } from './targets.ts';
+
+/** `of` and `peek`: not known yet. */
+export const NO_FORM = -3;
+/** `of`: an interface is down, or a next hop is kept out for a moment. */
+export const NOT_NOW = -4;
+/** `of`: the kernel refuses the object; `refusal` has its words. */
+export const REFUSED = -5;
+
+/** Forms by target id. */
+export class TargetForms {
+  readonly #targets: TargetTable;
+  readonly #objects: NextHopObjects | undefined;
+  readonly #links: LinkTable;
+  readonly #forms = new Map<number, number>();
+  readonly #refusals = new Map<number, Verdict>();
+  /** of the last `of` that returned REFUSED */
+  refusal: Verdict = { errno: 0, text: '' };
+
+  /** Without objects every target is its own form. */
+  constructor(targets: TargetTable, objects: NextHopObjects | undefined, links: LinkTable) {
+    this.#targets = targets;
+    this.#objects = objects;
+    this.#links = links;
+  }
+
+  /** The form of a target as far as it is known; makes nothing. */
+  peek(target: number): number {
+    const known = this.#forms.get(target);
+    if (known !== undefined) return known;
+    return this.#takesObject(this.#targets.get(target)) ? NO_FORM : target;
+  }
+
+  /** The form of a target, for which an object may have to be made; or NOT_NOW, or REFUSED. */
+  of(target: number): number {
+    const known = this.#forms.get(target);
+    if (known !== undefined) return known;
+    const entry = this.#targets.get(target);
+    if (this.#objects === undefined || !this.#takesObject(entry)) {
+      return entry.ifindexes.every((ifindex) => this.#links.isUp(ifindex)) ? target : NOT_NOW;
+    }
+    if (!entry.ifindexes.every((ifindex) => this.#isUsable(ifindex))) return NOT_NOW;
+    if (this.#objects.isSuspended(entry.fields.nextHops)) return NOT_NOW;
+    const id = this.#refusals.get(target) ?? this.#objects.idFor(entry.fields.nextHops);
+    if (typeof id !== 'number') {
+      this.#refusals.set(target, id);
+      this.refusal = id;
+      return REFUSED;
+    }
+    const form = this.#targets.internObject(entry, id);
+    this.#forms.set(target, form);
+    return form;
+  }
+
+  /** What is refused is asked for again from now on, once each. */
+  forgetRefusals(): void {
+    this.#refusals.clear();
+  }
+
+  /** Objects are gone or lead elsewhere: what went by them needs others. */
+  forgetObjects(ids: ReadonlySet<number>): void {
+    this.#refusals.clear();
+    if (ids.size === 0) return;
+    for (const [target, form] of this.#forms) {
+      if (ids.has(this.#targets.get(form).nextHopId)) this.#forms.delete(target);
+    }
+  }
+
+  /** Forgets what the target table has forgotten: its ids may mean others from now on. */
+  forgetCollected(): void {
+    this.#refusals.clear();
+    for (const [target, form] of this.#forms) {
+      if (!this.#targets.has(target) || !this.#targets.has(form)) this.#forms.delete(target);
+    }
+  }
+
+  #takesObject({ isLocal, fields }: InternedTarget): boolean {
+    if (this.#objects?.isSupported !== true || isLocal || fields.nextHopId !== undefined) return false;
+    return fields.nextHops.every(({ gateway }) => gateway !== undefined);
+  }
+
+  #isUsable(ifindex: number): boolean {
+    const link = this.#links.get(ifindex);
+    return link?.isUp === true && link.hasCarrier;
+  }
+}
