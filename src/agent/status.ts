@@ -151,7 +151,7 @@ function missingFindings(agent: Agent): Finding[] {
       remedy: 'ocicat get ippools -o yaml',
     });
   }
-  if (agent.bgp.peers.length === 0) {
+  if (agent.bgp.peers.length + agent.bgp.ranges.length === 0) {
     const example =
       addresses.ipv4 === undefined && addresses.ipv6 !== undefined ? '2001:db8::1' : '192.0.2.1';
     findings.push({

@@ -86,6 +86,7 @@ class Selection {
       else for (const target of this.#fromResource(peer)) this.#add(target, true);
     }
     for (const target of this.#mesh()) this.#add(target, false);
+    this.#checkKeys();
     return {
       peers: [...this.#byAddress.values()].sort((a, b) =>
         compareAddresses(a.config.address, b.config.address),
@@ -154,6 +155,21 @@ class Selection {
       const range: DynamicPeers = { name, prefix, limit: settings['listen-limit'] ?? LISTEN_LIMIT, template };
       if (this.#isUnusable(resource, () => checkGroups([range]))) continue;
       this.#ranges.push({ range, ...originOf(target) });
+    }
+  }
+
+  // The kernel asks for a range's key of everybody in it who has none of their own.
+  #checkKeys(): void {
+    for (const { range, resource } of this.#ranges) {
+      if (range.template.password === undefined) continue;
+      for (const { config, resource: peer } of this.#byAddress.values()) {
+        if (config.password !== undefined || !prefixContainsAddress(range.prefix, config.address)) continue;
+        this.#warn(
+          'peer-key-of-range',
+          `${peer} has no ocicat.dev/password-file, but ${config.name} is in a listen-range of ${resource}, which has: it cannot dial us`,
+          `give ${peer} a key too, or take it out of the range`,
+        );
+      }
     }
   }
 

@@ -141,6 +141,17 @@ describe('src/agent/bgp/peers: ranges', () => {
     none({}, {}, { password: () => ({ problem: 'no file' }) });
   });
 
+  it('says who cannot dial us for the key of a range', () => {
+    const plain = peer('plain', { peerIP: '192.0.2.200', asNumber: 65001 });
+    const { findings } = select([GROUP, peer('rack', {}, RANGE), plain]);
+    assert.deepEqual(
+      findings.map(({ code }) => code),
+      ['peer-key-of-range'],
+    );
+    const keyed = peer('keyed', { peerIP: '192.0.2.200' }, { 'peer-group': 'tors' });
+    assert.deepEqual(select([GROUP, peer('rack', {}, RANGE), keyed]).findings, []);
+  });
+
   const status = (name: string, dynamic: string | undefined): PeerStatus => {
     const speaker = new Speaker({
       routerId: 1,
