@@ -166,7 +166,10 @@ export class PeerConnections {
       channel,
       clock,
       {
-        onMessage: (...message) => this.#onMessage(id, ...message),
+        onMessage: (type, octets, start, body, end) => {
+          this.#onMessage(id, type, octets, start, body, end);
+          loop.breathe();
+        },
         onFrameError: (error, reason, octets) => {
           this.#problems.tellReset(reason, octets);
           this.#peer.dispatch({ type: 'BGPHeaderErr', connection: id, error, reason });

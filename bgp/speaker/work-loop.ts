@@ -32,7 +32,10 @@ export class WorkLoop {
   #paused: Reader[] = [];
   #scheduled = false;
   #stopped = false;
+  /** when this turn's first input came */
   #inputSince: number | undefined;
+  /** when decisions and output had their turn last, if there was input since */
+  #breathSince: number | undefined;
   #whenIdle: (() => void)[] = [];
 
   constructor(clock: Clock, work: Work) {
@@ -72,6 +75,21 @@ export class WorkLoop {
     return false;
   }
 
+  /**
+   * Between two messages of one read, which may hold thousands of routes: decisions and output have their turn at once when the input's slice is
+   * used up.
+   */
+  breathe(): void {
+    const now = this.#clock.now();
+    this.#inputSince ??= now;
+    this.#breathSince ??= now;
+    if (now - this.#breathSince < INPUT_SLICE_MS || this.#stopped) return;
+    this.request();
+    this.#work.work(this.#within(DECISION_SLICE_MS));
+    this.#output();
+    this.#breathSince = this.#clock.now();
+  }
+
   /** No turn comes any more. */
   stop(): void {
     this.#stopped = true;
@@ -81,6 +99,7 @@ export class WorkLoop {
     this.#scheduled = false;
     if (this.#stopped) return;
     this.#inputSince = undefined;
+    this.#breathSince = undefined;
     const more = this.#work.work(this.#within(DECISION_SLICE_MS));
     const outputLeft = this.#output();
     const paused = this.#paused;
