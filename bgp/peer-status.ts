@@ -44,6 +44,8 @@ export interface PeerTransport {
   readonly md5: boolean;
   /** whether the peer may be on no subnet of ours: always so with iBGP */
   readonly multihop: boolean;
+  /** RFC 5880 */
+  readonly bfd: boolean;
 }
 
 /** What both OPENs agree on, beside hold time and families. */

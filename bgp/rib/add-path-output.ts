@@ -121,6 +121,16 @@ export class AddPathOutput {
     }
   }
 
+  /** Whether the peer has a path to a prefix of us. */
+  hasSent(prefix: number): boolean {
+    return (
+      this.#sent
+        .get(prefix)
+        ?.values()
+        .some((attribute) => attribute !== AGAIN) ?? false
+    );
+  }
+
   /** Writes whole messages into `target` from `at`; returns the offset after the last. At most `scanLimit` prefixes are looked at. */
   fill(
     packer: UpdatePacker,

@@ -78,6 +78,20 @@ export class RibInspector {
     }
   }
 
+  /** Names of the peers that have been told of a prefix. */
+  advertisedTo(prefix: Prefix): string[] {
+    const { family } = prefix;
+    const rib = this.#families[family];
+    const id = rib.prefixes.findPrefix(prefix);
+    if (id < 0) return [];
+    return [...this.#peers.values()]
+      .filter(({ output, addPath }) => {
+        const one = output[family];
+        return one === undefined ? (addPath[family]?.hasSent(id) ?? false) : wasSent(one, id);
+      })
+      .map(({ config }) => config.name);
+  }
+
   conflicts(limit: number): RouteConflict[] {
     const found: RouteConflict[] = [];
     for (const family of FAMILIES) {

@@ -130,6 +130,7 @@ export class Rib {
     const peer = this.#peer(id);
     const { session } = peer;
     if (session !== undefined) {
+      if (keepStale.length === 0) for (const listener of this.#listeners) listener.onPeerDown?.(peer.config);
       this.#output.stop(peer);
       const { ipv4, ipv6, linkLocal } = session.localAddress;
       for (const address of [ipv4, ipv6, linkLocal]) this.#input.changeOwnAddress(address, -1);
@@ -356,6 +357,11 @@ export class Rib {
   /** Adj-RIB-Out of a peer: what it has been sent, in the form in which it was sent. */
   advertised(id: number, family: Family): IterableIterator<PathView> {
     return this.#inspector.advertised(this.#peer(id), family);
+  }
+
+  /** Names of the peers that have been told of a prefix. */
+  advertisedTo(prefix: Prefix): string[] {
+    return this.#inspector.advertisedTo(prefix);
   }
 
   /** Received routes that claim one of our own blocks (rules named as `OWN_BLOCK_RULE`), at most `limit`. */

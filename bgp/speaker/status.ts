@@ -122,6 +122,7 @@ function transportOf(config: PeerConfig, kind: PeerStatus['kind']): PeerTranspor
     ...(config.minTtl !== undefined && { minTtl: config.minTtl }),
     md5: config.password !== undefined,
     multihop: kind === 'ibgp' || config.requireConnected !== true,
+    bfd: config.bfd !== undefined,
   };
 }
 

@@ -117,7 +117,12 @@ function* bgpRoutes(source: BgpSource, query: URLSearchParams): Generator<PathRo
     id = speaker.ribPeerId(peerName(source, wanted.peer));
     if (id === undefined) throw unknownPeer(source, wanted.peer);
   }
-  for (const path of findPaths(speaker.rib, wanted, id)) yield pathRow(path);
+  const isOnePrefix =
+    wanted.table === 'loc-rib' && (wanted.wanted?.match === 'exact' || wanted.wanted?.match === 'longest');
+  for (const path of findPaths(speaker.rib, wanted, id)) {
+    const row = pathRow(path);
+    yield isOnePrefix && path.best ? { ...row, advertisedTo: speaker.rib.advertisedTo(path.prefix) } : row;
+  }
 }
 
 /** What a query names: an address for its longest match, or a prefix. */

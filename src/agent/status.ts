@@ -8,7 +8,7 @@ import { FAMILIES, type Family } from '../net/address.ts';
 import { formatInterfaceAddress, formatPrefix } from '../net/prefix.ts';
 import { VERSION } from '../version.ts';
 import { type Agent, LINK_PREFIX } from './agent.ts';
-import { peerDownFinding } from './bgp/peer-findings.ts';
+import { peerDownFinding, prefixLimitFindings } from './bgp/peer-findings.ts';
 import { evaluateHost } from './host/evaluate.ts';
 import { readHostFacts } from './host/facts.ts';
 import { storePlace } from './store-config.ts';
@@ -196,6 +196,7 @@ function bgpFindings(agent: Agent): Finding[] {
   for (const peer of speaker.peers()) {
     const down = peerDownFinding(peer);
     if (down !== undefined) findings.push(down);
+    findings.push(...prefixLimitFindings(peer));
     const looped = countOwnAs(agent, peer.name);
     if (looped > 0) {
       findings.push({

@@ -79,6 +79,8 @@ export interface TransportView {
   readonly md5: boolean;
   /** whether the peer may be on no subnet of ours */
   readonly multihop: boolean;
+  /** whether BFD is to watch the peer; `bfd` has its session */
+  readonly bfd: boolean;
 }
 
 export type TimerName =

@@ -213,6 +213,8 @@ export interface PathRow {
   readonly atomicAggregate: boolean;
   readonly aggregator?: string;
   readonly receivedAt: number;
+  /** where one prefix of the Loc-RIB is asked for, with its best path: the peers that have been told of it */
+  readonly advertisedTo?: readonly string[];
 }
 
 /** `GET /v1/routes` row: a route that we want beside what the kernel has */

@@ -1,6 +1,6 @@
 /** What a speaker on its own answers where an agent would tell of itself. */
 import { formatRouterId } from '../../bgp/wire/format.ts';
-import { peerDownFinding } from '../agent/bgp/peer-findings.ts';
+import { peerDownFinding, prefixLimitFindings } from '../agent/bgp/peer-findings.ts';
 import { type ApiError, problem } from '../api/problem.ts';
 import type { Finding, SpeakerStatusView } from '../api/views.ts';
 import { VERSION } from '../version.ts';
@@ -53,6 +53,7 @@ export function speakStatus(daemon: SpeakDaemon, state: SpeakState): SpeakerStat
       ...state.findings,
       ...(daemon.peers.length + daemon.ranges.length === 0 ? [noPeers(state.file)] : []),
       ...peers.flatMap((peer) => peerDownFinding(peer) ?? []),
+      ...peers.flatMap(prefixLimitFindings),
     ],
   };
 }

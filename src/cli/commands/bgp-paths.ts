@@ -56,6 +56,8 @@ function renderPath(path: PathRow, terminal: Terminal): string {
   if (path.largeCommunities.length > 0) lines.push(`large communities ${path.largeCommunities.join(' ')}`);
   if (path.extendedCommunities.length > 0)
     lines.push(`extended communities ${path.extendedCommunities.join(' ')}`);
+  if (path.advertisedTo !== undefined)
+    lines.push(`advertised to ${path.advertisedTo.join(', ') || 'no peer'}`);
   lines.push(`last update ${formatSince(path.receivedAt, terminal.now())} ago${path.stale ? ', stale' : ''}`);
   const reason = path.reason === undefined ? undefined : (REASON_TEXT[path.reason] ?? path.reason);
   const verdict = path.best

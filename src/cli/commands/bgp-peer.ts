@@ -40,9 +40,14 @@ function identity(peer: PeerView, now: number, colour: boolean): Line[] {
     ['Router ID', `${peer.routerId ?? 'not known yet'}, local ${peer.localRouterId}`],
     ['Resource', peer.resource + (peer.dynamic ? ', came by itself' : '')],
     ...(peer.group === undefined ? [] : [['Peer group', peer.group] satisfies Line]),
-    ['Policy', `import ${peer.policy.import}, export ${peer.policy.export}`],
+    ['Policy', policyText(peer.policy)],
     ['Sessions', `came up ${times(established)}, went down ${times(dropped)}`],
   ];
+}
+
+function policyText({ import: imported, export: exported }: PeerView['policy']): string {
+  const isMissing = imported === 'missing' || exported === 'missing';
+  return `import ${imported}, export ${exported}${isMissing ? ': without filters nothing passes (RFC 8212)' : ''}`;
 }
 
 function sessionCounts({ counters }: PeerView): { established?: number; dropped?: number } {
@@ -75,7 +80,7 @@ function transport(peer: PeerView): Line[] {
         : `${end(connection.local)} to ${end(connection.remote)}, ${connection.direction}`,
     ],
     ['Transport', guards.join(', ')],
-    ['BFD', bfd === undefined ? 'off' : bfdText(bfd)],
+    ['BFD', bfd === undefined ? (how.bfd ? 'starts' : 'off') : bfdText(bfd)],
   ];
 }
 

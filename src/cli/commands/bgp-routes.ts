@@ -138,7 +138,10 @@ function routeColumns(wide: boolean): Column<PathRow>[] {
   if (!wide) return columns;
   return [
     ...columns,
-    { title: 'Communities', cell: (row) => [...row.communities, ...row.largeCommunities].join(' ') },
+    {
+      title: 'Communities',
+      cell: (row) => [...row.communities, ...row.largeCommunities, ...row.extendedCommunities].join(' '),
+    },
     { title: 'Policy note', cell: (row) => row.policyNote ?? '' },
   ];
 }

@@ -17,6 +17,7 @@ export function registerBgp(program: Command, context: CommandContext): void {
   const bgp = program.command('bgp').description('BGP sessions and routes');
   bgp
     .command('peers')
+    .aliases(['neighbors', 'neighbor'])
     .description('the sessions, or one of them in full')
     .argument('[peer]', 'address or name of a peer')
     .addOption(outputOption())

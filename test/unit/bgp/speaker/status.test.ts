@@ -1,6 +1,7 @@
 /** What a speaker tells of a peer: every figure against what the two sides did. */
 import assert from 'node:assert/strict';
 import type { PeerStatus } from '../../../../bgp/types.ts';
+import { prefixLimitFindings } from '../../../../src/agent/bgp/peer-findings.ts';
 import { type Host, learned, prefix, stateOf, World } from './world.ts';
 
 function up(world: World, ...hosts: readonly Host[]): void {
@@ -122,6 +123,7 @@ describe('status of a peer', () => {
       minTtl: 254,
       md5: false,
       multihop: false,
+      bfd: false,
     });
     assert.deepEqual([one.localRouterId, two.peerRouterId], [0xc0000201, 0xc0000201]);
   });
@@ -138,6 +140,9 @@ describe('status of a peer', () => {
     assert.deepEqual(ipv4.prefixLimit, { ...limit, current: 2 });
     assert.equal(ipv4.discarded, 3);
     assert.equal(ipv6.prefixLimit, undefined);
+    const [finding, ...others] = prefixLimitFindings(statusOf(a));
+    assert.equal(finding?.message, 'BGP peer peer has 2 of 2 ipv4 prefixes accepted; 3 more are left out');
+    assert.deepEqual([others, prefixLimitFindings(statusOf(b))], [[], []]);
   });
 
   it('prefixes that the peer is still to be told of', () => {

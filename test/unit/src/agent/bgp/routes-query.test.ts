@@ -170,6 +170,13 @@ describe('routes query', () => {
     );
   });
 
+  it('tells which peers have been told of a prefix', () => {
+    const { rib } = host.speaker;
+    assert.deepEqual(rib.advertisedTo(prefix('10.9.0.0/16')), ['peer']);
+    assert.deepEqual(rib.advertisedTo(prefix('10.0.0.0/8')), []);
+    assert.deepEqual(rib.advertisedTo(prefix('192.0.2.0/24')), []);
+  });
+
   it('what cannot be read is refused with the place of the fault', () => {
     for (const [query, expected] of [
       ['prefix=10.0.0.0/33', /neither an address nor a prefix/],
