@@ -113,7 +113,8 @@ class Selection {
         ...template
       } = makePeerConfig(base);
       const range: DynamicPeers = { name, prefix, limit: settings['listen-limit'] ?? LISTEN_LIMIT, template };
-      if (this.#isUnusable(resource, () => checkGroups([range]))) continue;
+      const others = this.#ranges.map((each) => each.range);
+      if (this.#isUnusable(resource, () => checkGroups([...others, range]))) continue;
       this.#ranges.push({ range, ...originOf(target) });
     }
   }

@@ -141,6 +141,23 @@ describe('src/agent/bgp/peers: ranges', () => {
     none({}, {}, { password: () => ({ problem: 'no file' }) });
   });
 
+  it('a prefix is one range only: the first by name holds', () => {
+    const again = peer('second', { asNumber: 65009 }, { 'listen-range': '192.0.2.128/25,192.0.2.0/25' });
+    const { ranges, findings } = select([GROUP, peer('rack', {}, RANGE), again]);
+    assert.deepEqual(
+      ranges.map(({ range }) => [range.name, formatPrefix(range.prefix)]),
+      [
+        ['rack', '192.0.2.128/25'],
+        ['rack', '2001:db8::/64'],
+        ['second', '192.0.2.0/25'],
+      ],
+    );
+    assert.match(
+      findings[0]?.message ?? '',
+      /BGPPeer second cannot be used: .*192\.0\.2\.128\/25 is that of group rack/,
+    );
+  });
+
   it('says who cannot dial us for the key of a range', () => {
     const plain = peer('plain', { peerIP: '192.0.2.200', asNumber: 65001 });
     const { findings } = select([GROUP, peer('rack', {}, RANGE), plain]);
