@@ -55,11 +55,19 @@ export function notified(
   connection: Connection | undefined,
 ): void {
   if (connection === undefined) return;
-  turn.fail(connection, {
+  const drop = {
     reason: describeNotification(event.error),
     received: event.error,
     loss: 'notification-received',
-  });
+  } as const;
+  // The loser of a collision goes; the winner may still be a dial of ours.
+  if (isCollision(event.error) && connection.state !== 'Established' && turn.hasOtherThan(connection)) {
+    turn.retry(connection, drop);
+  } else turn.fail(connection, drop);
+}
+
+function isCollision({ code, subcode }: NotificationError): boolean {
+  return code === ERROR.cease && subcode === CEASE.connectionCollision;
 }
 
 /** 2/1 in OpenSent and OpenConfirm does not count as a failure (8.2.2, event 24): IdleHold is not lengthened. */

@@ -3,7 +3,7 @@ import { notification } from '../wire/notification.ts';
 import { openAs, validateOpen } from '../wire/open.ts';
 import { ERROR, MESSAGE_TYPE, OPEN_ERROR } from '../wire/registry.ts';
 import { restartHold, startKeepalive } from './cells-messages.ts';
-import { survivor } from './collision.ts';
+import { type CollisionParties, localSideWins, survivor } from './collision.ts';
 import type { ConnectionId, EventOf } from './events.ts';
 import { type Negotiated, negotiate } from './negotiate.ts';
 import { awaitEndOfRib } from './stale-routes.ts';
@@ -14,6 +14,8 @@ import type { Turn } from './turn.ts';
 const BFD_HOLD_MS = 30_000;
 /** RFC 9687 4: the greater of 8 minutes and twice the hold time. */
 const SEND_HOLD_MIN_MS = 480_000;
+/** For how long after a session came up the OPEN of a connection that lost against it may still come. */
+const COLLISION_MS = 5_000;
 
 /** OpenSent, event 19. */
 export function openReceived(
@@ -49,7 +51,8 @@ export function openReceived(
     return;
   }
   if (!resolveCollision(turn, connection, negotiated)) return;
-  turn.cancelDial();
+  // A dial of ours may be a connection to the peer already. Where ours wins, the peer drops this one as soon as it sees the other, so that has to go on.
+  if (!localSideWins(partiesOf(turn, negotiated))) turn.cancelDial();
   if (negotiated.bfdStrict && turn.session.bfd === 'down') {
     turn.replace({ ...connection, awaitsBfd: { negotiated, confirmed: false } });
     awaitBfd(turn, connection.id, negotiated);
@@ -125,8 +128,10 @@ function resolveCollision(turn: Turn, connection: Connection, negotiated: Negoti
   const rival = turn.session.connections.find(({ id }) => id !== connection.id);
   if (rival === undefined) return true;
   if (rival.state === 'Established') {
-    // RFC 4724 5: a peer that does graceful restart has lost the old connection. We wait for its OPEN before we believe it.
-    if ((rival.negotiated.gracefulRestart?.families.length ?? 0) > 0) {
+    // RFC 4724 5: a peer that does graceful restart has lost the old connection. We wait for its OPEN before we believe it, and do not if that
+    // comes so soon that it is what was left of a collision.
+    const age = turn.now - (turn.session.establishedAt ?? turn.now);
+    if (age >= COLLISION_MS && (rival.negotiated.gracefulRestart?.families.length ?? 0) > 0) {
       turn.drop(rival, { reason: 'the peer restarted and opened a new connection', loss: 'tcp' });
       return true;
     }
@@ -134,16 +139,15 @@ function resolveCollision(turn: Turn, connection: Connection, negotiated: Negoti
     return false;
   }
   const [older, newer] = rival.id < connection.id ? [rival, connection] : [connection, rival];
-  const { config } = turn.session;
-  const kept = survivor(older.direction, newer.direction, {
-    localRouterId: config.routerId,
-    peerRouterId: negotiated.peerRouterId,
-    localAs: config.localAs,
-    peerAs: config.peerAs,
-  });
+  const kept = survivor(older.direction, newer.direction, partiesOf(turn, negotiated));
   const loser = kept === 'older' ? newer : older;
   turn.dumpCollision(loser);
   return loser.id !== connection.id;
+}
+
+function partiesOf({ session: { config } }: Turn, { peerRouterId }: Negotiated): CollisionParties {
+  const { routerId: localRouterId, localAs, peerAs } = config;
+  return { localRouterId, peerRouterId, localAs, peerAs };
 }
 
 /** OpenConfirm, event 26. */
@@ -160,6 +164,7 @@ function establish(turn: Turn, connection: NegotiatedConnection): void {
     turn.dumpCollision(connection);
     return;
   }
+  turn.cancelDial();
   const { session } = turn;
   const { negotiated } = connection;
   turn.replace({ ...connection, state: 'Established' });

@@ -267,6 +267,41 @@ describe('session machine: collisions (RFC 4271 6.8, RFC 6286 2.3)', () => {
         { type: 'BGPOpen', connection: 2, open: graceful },
         '-hold#1, -keepalive#1, -send-hold#1, close#1, -stale, down ipv4 ipv6, +restart 60s, send-keepalive#2, +keepalive#2 30s~, +hold#2 90s',
         'OpenConfirm',
+        60_000,
+      ],
+    ]);
+  });
+
+  it('but not right after the session came up: then the newcomer is what is left of a collision', () => {
+    const graceful = peerOpen({ gracefulRestart: GRACEFUL });
+    script(sessionIn('Established', CONFIG, graceful), [
+      [
+        { type: 'TcpConnectionConfirmed', connection: 2 },
+        '-connect-retry, send-open#2, +hold#2 240s',
+        'Established',
+      ],
+      [{ type: 'BGPOpen', connection: 2, open: graceful }, '-hold#2, close#2 6/7', 'Established', 4_000],
+    ]);
+  });
+
+  it('the higher side goes on dialling: the peer may have seen that connection, and will drop its own for it', () => {
+    script(sessionIn('Connect', higher), [
+      [{ type: 'TcpConnectionConfirmed', connection: 1 }, 'send-open#1, +hold#1 240s', 'OpenSent'],
+      [EVENTS.BGPOpen, 'send-keepalive#1, +keepalive#1 30s~, +hold#1 90s', 'OpenConfirm'],
+      [
+        { type: 'NotifMsg', connection: 1, error: notification(6, 7) },
+        '-hold#1, -keepalive#1, -send-hold#1, close#1',
+        'Connect',
+      ],
+      [{ type: 'Tcp_CR_Acked', connection: 2 }, '-connect-retry, send-open#2, +hold#2 240s', 'OpenSent'],
+    ]);
+    script(sessionIn('Connect', higher), [
+      [{ type: 'TcpConnectionConfirmed', connection: 1 }, 'send-open#1, +hold#1 240s', 'OpenSent'],
+      [EVENTS.BGPOpen, 'send-keepalive#1, +keepalive#1 30s~, +hold#1 90s', 'OpenConfirm'],
+      [
+        { type: 'KeepAliveMsg', connection: 1 },
+        'cancel-dial, -connect-retry, +hold#1 90s, +send-hold#1 480s, up#1',
+        'Established',
       ],
     ]);
   });
