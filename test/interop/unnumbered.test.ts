@@ -159,6 +159,8 @@ describe('unnumbered peers: FRR, BIRD and ourselves', function () {
       leaves.push(new UnnumberedFrr(netns, as, [...own, '10.20.0.0/16', '2001:db8:20::/48']));
     }
     await Promise.all([...leaves.map((leaf) => leaf.start()), host.start()]);
+    // A neighbour that does not answer is given up sooner.
+    for (const name of ['eth1', 'eth2']) host.netns.sysctl(`net/ipv6/neigh/${name}/retrans_time_ms`, 200);
     for (const leaf of leaves) ends.push(() => leaf.end());
     await host.apply(
       document('Node', 'h1', { bgp: { ipv4Address: '192.0.2.2/24', asNumber: 65101 } }),
@@ -188,6 +190,7 @@ describe('unnumbered peers: FRR, BIRD and ourselves', function () {
       finding?.message ?? '',
       /BGPPeer nobody waits for its neighbour on eth9: there is no interface/,
     );
+    await host.ocicat('delete bgppeer nobody');
   });
 
   it('routes go into the kernel over the right link, IPv4 by way of IPv6, and packets follow them both ways', async () => {
