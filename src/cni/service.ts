@@ -119,7 +119,7 @@ export class CniService {
   async #add(call: AttachmentCall, signal: AbortSignal): Promise<unknown> {
     const { attachment, config, netns = '', version } = call;
     if (inodeOf(netns) === undefined) {
-      throw new CniError(CNI_CODE.badEnvironment, `CNI_NETNS ${netns}: there is nothing`);
+      throw new CniError(CNI_CODE.badEnvironment, `CNI_NETNS ${netns}: there is nothing that can be entered`);
     }
     refuseChain(call);
     const order = orderOf(call, this.#options.pools());
@@ -241,8 +241,12 @@ function attachmentOf({ metadata, spec }: WorkloadEndpoint): Attachment | undefi
 
 // The device and inode that a namespace's path leads to: what tells two namespaces apart.
 function inodeOf(path: string): string | undefined {
-  const stat = statSync(path, { throwIfNoEntry: false });
-  return stat === undefined ? undefined : `${stat.dev}:${stat.ino}`;
+  try {
+    const { dev, ino } = statSync(path);
+    return `${dev}:${ino}`;
+  } catch {
+    return undefined;
+  }
 }
 
 /** This plugin makes the interface. After another one it can stand only where that has made none in the container but `lo`. */

@@ -297,6 +297,7 @@ describe('CNI specification', function () {
     failed(await executor.add({ id: 'c1', netns: container.path }), 101, /has an interface eth0 already/);
     failed(await executor.add({ id: 'c1', netns: '/run/netns/not-there' }), 4, /CNI_NETNS/);
     failed(await executor.add({ id: 'c1', netns: host.config }), 101, /is no network namespace/);
+    failed(await executor.add({ id: 'c1', netns: host.netns.path }), 101, /the host's own network namespace/);
     failed(
       await executor.with({ ipam: { ipv4_pools: ['nosuch'] } }).add({ id: 'c1', netns: createNetns().path }),
       11,

@@ -3,7 +3,6 @@
  * assigned before the resource that names it is written, and released after the link is gone, so that a crash at any point loses none and
  * gives none twice.
  */
-import { inNamespace } from '../../../fib/netlink/namespace.ts';
 import { type ApiError, problem } from '../../api/problem.ts';
 import type { EndpointRequest, EndpointView } from '../../api/views.ts';
 import { endpointId } from '../../calc/items.ts';
@@ -20,6 +19,7 @@ import type { Store } from '../../store/types.ts';
 import type { ResourceCache } from '../resources/cache.ts';
 import { Attachment, type AttachmentContext } from './attachment.ts';
 import { type IndexedEndpoint, LocalIndex } from './local-index.ts';
+import { checkNamespace } from './namespace-check.ts';
 import { isPublished } from './ports.ts';
 import {
   addressesOf,
@@ -479,16 +479,6 @@ function makeChecked(
     reason,
   }));
   throw problem('invalid', `endpoint ${order.name} cannot be attached`, { details });
-}
-
-// Before anything is written: an endpoint that is attached stays as it is when a wrong path is given for it.
-function checkNamespace(path: string): void {
-  try {
-    inNamespace(path, () => undefined);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw problem('invalid', `--netns ${path}: is no network namespace that can be entered: ${reason}`);
-  }
 }
 
 function publishProblem(order: EndpointOrder, reason: string): ApiError {
