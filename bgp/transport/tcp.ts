@@ -274,7 +274,10 @@ function listen(
       return;
     }
     const channel = new TcpChannel(socket, local, remote);
-    socket.on('data', (octets: Uint8Array) => channel.receive(octets));
+    // Not as a Buffer, whose slices are no copies: what is kept of a message would keep the whole chunk.
+    socket.on('data', ({ buffer, byteOffset, length }: Buffer) =>
+      channel.receive(new Uint8Array(buffer, byteOffset, length)),
+    );
     socket.pause();
     handlers.onAccept(channel);
   });

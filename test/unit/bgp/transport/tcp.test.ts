@@ -119,6 +119,24 @@ describe('TCP transport', () => {
     near.destroy();
   });
 
+  it('a slice of what comes in is a copy, whoever dialled: it keeps no more than itself', async () => {
+    const accepted: Channel[] = [];
+    const port = await listen(LOOPBACK.ipv4, (channel) => accepted.push(channel));
+    const near = await dial(LOOPBACK.ipv4, port, 64);
+    const far = await eventually('accepted', () => accepted[0]);
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      const kept: Uint8Array[] = [];
+      to.start({ onData: (octets) => kept.push(octets.slice(0, 2)), onClose: () => {} });
+      from.write(Buffer.from('abcdef'), () => {});
+      const [slice] = await eventually('read', () => kept.length > 0 && kept);
+      assert.equal(slice?.buffer.byteLength, 2);
+    }
+    near.destroy();
+  });
+
   it('a refused dial is told, a given-up one is not', async () => {
     const port = await listen(LOOPBACK.ipv4, (channel) => channel.destroy());
     await Promise.all(listeners.splice(0).map((listener) => listener.close()));
