@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { ApiClient } from '../../src/api/client.ts';
 import type { PathRow, PeerView } from '../../src/api/views.ts';
 import { eventually } from '../support/eventually.ts';
-import { connect, createNetns, removeAllNetns } from '../support/netns.ts';
+import { connect, createNetns, type Netns, removeAllNetns } from '../support/netns.ts';
 import { createRouter, type Router, type RouterRoute } from '../support/routers.ts';
 import { removeTemporaryFolders, temporaryFolder } from '../support/temporary-folder.ts';
 
@@ -27,10 +27,10 @@ interface Parts {
 
 describe('fields of BGP resources on the wire', function () {
   this.timeout(120_000);
-  const netns = createNetns();
-  const folder = temporaryFolder();
-  const [file, socket] = [join(folder, 'speak.yaml'), join(folder, 'speak.sock')];
-  const api = new ApiClient(socket);
+  let netns: Netns;
+  let file: string;
+  let socket: string;
+  let api: ApiClient;
   let frr: Router;
   let bird: Router;
   let child: ChildProcess | undefined;
@@ -73,6 +73,11 @@ describe('fields of BGP resources on the wire', function () {
     frr.command('configure terminal', ...lines);
 
   before(async () => {
+    netns = createNetns();
+    const folder = temporaryFolder();
+    file = join(folder, 'speak.yaml');
+    socket = join(folder, 'speak.sock');
+    api = new ApiClient(socket);
     const [left, right] = [createNetns(), createNetns()];
     connect(
       { netns, name: 'left', addresses: ['192.0.2.1/24'] },

@@ -8,7 +8,7 @@ import { ApiClient } from '../../src/api/client.ts';
 import type { PathRow, PeerView } from '../../src/api/views.ts';
 import { runCli } from '../support/agent.ts';
 import { eventually } from '../support/eventually.ts';
-import { connect, createNetns, removeAllNetns } from '../support/netns.ts';
+import { connect, createNetns, type Netns, removeAllNetns } from '../support/netns.ts';
 import { createRouter, type Router } from '../support/routers.ts';
 import { removeTemporaryFolders, temporaryFolder } from '../support/temporary-folder.ts';
 
@@ -30,25 +30,22 @@ const document = (kind: string, name: string, spec: object, settings: Record<str
 
 describe('peer groups and ranges of peers', function () {
   this.timeout(120_000);
-  const netns = createNetns();
-  const folder = temporaryFolder();
-  const [file, socket, key] = [
-    join(folder, 'speak.yaml'),
-    join(folder, 'speak.sock'),
-    join(folder, 'rack.key'),
-  ];
-  const api = new ApiClient(socket);
+  let netns: Netns;
+  let file: string;
+  let socket: string;
+  let key: string;
+  let api: ApiClient;
   let frr: Router;
   let bird: Router;
   let child: ChildProcess | undefined;
   let log = '';
 
-  const write = (group: Record<string, string>, range: Record<string, string>): void => {
+  const write = (group: Record<string, string>, listen: Record<string, string>): void => {
     const text = [
       document('Node', 'r1', { bgp: { asNumber: 65001, ipv4Address: '192.0.2.1/24' } }),
       document('BGPFilter', 'all', {}),
       document('BGPPeer', 'tors', { filters: ['all'] }, { template: 'true', 'hold-time': '9', ...group }),
-      document('BGPPeer', 'rack-a', {}, { 'peer-group': 'tors', 'remote-as': '65002,65009', ...range }),
+      document('BGPPeer', 'rack-a', {}, { 'peer-group': 'tors', 'remote-as': '65002,65009', ...listen }),
       document(
         'BGPPeer',
         'rack-b',
@@ -74,9 +71,16 @@ describe('peer groups and ranges of peers', function () {
     });
   const setKey = (value: string): Promise<string> =>
     frr.command('configure terminal', 'router bgp 65002', `neighbor 192.0.2.1 password ${value}`);
-  const RANGE = { 'listen-range': '192.0.2.0/24', 'listen-limit': '1', 'password-file': key };
+  let range: Record<string, string>;
 
   before(async () => {
+    netns = createNetns();
+    const folder = temporaryFolder();
+    file = join(folder, 'speak.yaml');
+    socket = join(folder, 'speak.sock');
+    key = join(folder, 'rack.key');
+    api = new ApiClient(socket);
+    range = { 'listen-range': '192.0.2.0/24', 'listen-limit': '1', 'password-file': key };
     const [left, right] = [createNetns(), createNetns()];
     connect(
       { netns, name: 'left', addresses: ['192.0.2.1/24'] },
@@ -106,7 +110,7 @@ describe('peer groups and ranges of peers', function () {
     await Promise.all([frr.start(), bird.start()]);
     writeFileSync(key, 'first\n', { mode: 0o600 });
     await setKey('first');
-    write({}, RANGE);
+    write({}, range);
     child = netns.spawn('sh', LAUNCHER, '--socket', socket, 'bgp', 'speak', '--config', file);
     for (const stream of [child.stdout, child.stderr])
       stream?.setEncoding('utf8').on('data', (text: string) => {
@@ -152,18 +156,18 @@ describe('peer groups and ranges of peers', function () {
 
   it('what changes in the group resets its sessions, and is said', async () => {
     const before = (await peer(FRR))?.establishedAt ?? 0;
-    write({ 'hold-time': '12' }, RANGE);
+    write({ 'hold-time': '12' }, range);
     await until('it is said', () => /192\.0\.2\.2.*holdTimeSec.*its session is reset/.test(log));
     await up(FRR, before);
   });
 
   it('a peer of another AS, or from outside of the range, is no peer', async () => {
-    write({}, { ...RANGE, 'remote-as': '65009' });
+    write({}, { ...range, 'remote-as': '65009' });
     await until('the session is gone', async () => (await peer(FRR))?.state !== 'Established');
     await until('FRR was told', async () => /Bad Peer AS|bad peer AS/i.test(await frr.lastError()));
-    write({}, { ...RANGE, 'listen-range': '192.0.2.128/25' });
+    write({}, { ...range, 'listen-range': '192.0.2.128/25' });
     await until('it is no peer', async () => (await peer(FRR)) === undefined);
-    write({}, RANGE);
+    write({}, range);
     await up(FRR);
   });
 });
