@@ -8,11 +8,11 @@ import { diagnosticText } from './bfd/packet.ts';
 import type { BfdStateChange } from './bfd/types.ts';
 import { Rib } from './rib/rib.ts';
 import type { RestartFlags } from './session/negotiate.ts';
-import { sessionState } from './session/state.ts';
 import { BfdLink, type BfdLoader, bfdStateOf, isFailure } from './speaker/bfd-link.ts';
 import type { MessageWatcher } from './speaker/capture.ts';
 import { checkPeers } from './speaker/config.ts';
-import { Deferral, type DeferralEnd, type DeferralPeer } from './speaker/deferral.ts';
+import { Deferral, type DeferralEnd, deferralPeer } from './speaker/deferral.ts';
+import { Drain, type ServiceState } from './speaker/drain.ts';
 import {
   checkGroups,
   dynamicConfig,
@@ -114,6 +114,7 @@ export class Speaker {
   readonly #deferralEnded = new Set<Family>();
   readonly #refused: RateLimit;
   readonly #bfd: BfdLink;
+  readonly #drain: Drain;
   readonly #peers = new Map<string, Peer>();
   readonly #byAddress = new Map<string, Peer>();
   #groups: readonly DynamicPeers[] = [];
@@ -153,6 +154,12 @@ export class Speaker {
       warn: (message) => log({ type: 'warning', peer: undefined, message }),
       onState: (name, change) => this.#bfdChanged(name, change),
     });
+    this.#drain = new Drain({
+      clock,
+      log,
+      tag: (on) => this.rib.setDraining(on),
+      peers: () => this.#peers.values(),
+    });
     this.#deferral = new Deferral(this.#preserved, options.gracefulRestart.deferralSec);
     this.#deferralTimer = new RestartableTimer(clock, () => this.#checkDeferral());
     for (const family of this.#deferral.pending) this.rib.setDeferral(family, true);
@@ -191,6 +198,7 @@ export class Speaker {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#deferralTimer.stop();
+    this.#drain.stop();
     const closed = this.#listeners.close();
     if (how.mode === 'shutdown') {
       const wasUp = [...this.#peers.values()].some(({ session }) => session.connections.length > 0);
@@ -270,18 +278,21 @@ export class Speaker {
   }
 
   /**
-   * RFC 8326: while on, everything that is sent carries 65535:0 (and LOCAL_PREF 0 on iBGP), so that the peers find other ways before the
-   * sessions end. `stop` with `shutdown` ends them.
+   * RFC 8326: takes the traffic off this speaker. Everything that is sent carries 65535:0 from now on (and LOCAL_PREF 0 on iBGP), so that the
+   * peers find other ways; after `waitSec` all sessions end with 6/2 and a text of at most 255 octets, and stay down until `undrain`.
    */
-  setDraining(on: boolean): void {
-    this.rib.setDraining(on);
+  drain(how: { readonly waitSec: number; readonly text?: string }): void {
+    if (!this.#stopped) this.#drain.begin(how.waitSec, how.text ?? '');
   }
 
-  /** Takes the traffic off this speaker and then stops it: everything tagged, `waitSec` for the peers to move, Cease 6/2 with a text. */
-  async drain(how: { readonly waitSec: number; readonly text?: string }): Promise<void> {
-    this.setDraining(true);
-    await new Promise<void>((resolve) => this.#clock.after(how.waitSec * 1000, resolve));
-    await this.stop({ mode: 'shutdown', ...(how.text !== undefined && { text: how.text }) });
+  /** Puts the speaker back into service. */
+  undrain(): void {
+    if (!this.#stopped) this.#drain.undo();
+  }
+
+  /** Whether it is in service, and what its peers are told of it if not. */
+  get service(): { readonly state: ServiceState; readonly text: string } {
+    return { state: this.#drain.state, text: this.#drain.text };
   }
 
   /** Lifts an administrative stop. False when there is no such peer. */
@@ -405,6 +416,7 @@ export class Speaker {
       peer.start();
       this.#bfd.apply(peer.config);
     }
+    this.#drain.apply();
     // Not before: a peer that has not been started yet would count as one that is not coming.
     this.#deferral.begin(this.#clock.now());
     this.#checkDeferral();
@@ -445,6 +457,7 @@ export class Speaker {
     this.#byAddress.delete(keyOf(peer.config));
     this.#dynamic.delete(peer);
     this.#bfd.remove(peer.config.name);
+    this.#drain.forget(peer);
     peer.remove();
     this.#checkDeferral();
   }
@@ -470,6 +483,7 @@ export class Speaker {
   #welcome(address: Address, interfaceName: string | undefined): Peer | undefined {
     const group = groupOf(this.#groups, address);
     if (group === undefined || this.#stopped || !this.#started) return undefined;
+    if (this.#drain.state === 'drained') return undefined;
     const key = groupKey(group);
     if (key !== undefined && this.#listeners.keyProblem(key) !== undefined) return undefined;
     const count = [...this.#dynamic.values()].filter(({ name }) => name === group.name).length;
@@ -516,21 +530,4 @@ export class Speaker {
 
 function keyOf({ address, interface: device }: PeerConfig): string {
   return peerKey(address, device);
-}
-
-function deferralPeer(peer: Peer, now: number): DeferralPeer {
-  const { negotiated, endOfRibReceived } = peer;
-  const restart = negotiated?.gracefulRestart;
-  const state = sessionState(peer.session);
-  return {
-    state,
-    wasUp: peer.wasUp,
-    families: peer.config.families,
-    isRestarting: restart?.restarting ?? false,
-    upForMs: state === 'Established' ? now - peer.upSince : 0,
-    owesEndOfRib:
-      negotiated !== undefined && restart !== undefined
-        ? FAMILIES.filter((family) => negotiated.context.families[family] && !endOfRibReceived.has(family))
-        : [],
-  };
 }

@@ -4,8 +4,10 @@
  * they restart themselves, hold it for a few seconds only; and a timer bounds it all. Pure: told of time and peers, it says which families are done.
  */
 import { FAMILIES, type Family } from '../../src/net/address.ts';
+import { sessionState } from '../session/state.ts';
 import type { SessionState } from '../types.ts';
 import type { PerFamily } from '../wire/types.ts';
+import type { Peer } from './peer.ts';
 
 /**
  * How long peers are waited for that are not even in the OPEN exchange, and, once up, those with the Restart State bit. RFC 4724 4.1 leaves
@@ -90,4 +92,22 @@ function holds(peer: DeferralPeer, family: Family, elapsedMs: number): boolean {
     default:
       return !peer.wasUp && elapsedMs < SETTLE_MS;
   }
+}
+
+/** A peer as the wait sees it. */
+export function deferralPeer(peer: Peer, now: number): DeferralPeer {
+  const { negotiated, endOfRibReceived } = peer;
+  const restart = negotiated?.gracefulRestart;
+  const state = sessionState(peer.session);
+  return {
+    state,
+    wasUp: peer.wasUp,
+    families: peer.config.families,
+    isRestarting: restart?.restarting ?? false,
+    upForMs: state === 'Established' ? now - peer.upSince : 0,
+    owesEndOfRib:
+      negotiated !== undefined && restart !== undefined
+        ? FAMILIES.filter((family) => negotiated.context.families[family] && !endOfRibReceived.has(family))
+        : [],
+  };
 }

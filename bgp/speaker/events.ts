@@ -4,6 +4,7 @@ import type { BfdStateChange } from '../bfd/types.ts';
 import type { ListenError } from '../transport/channel.ts';
 import type { SessionState } from '../types.ts';
 import type { NotificationError } from '../wire/types.ts';
+import type { ServiceState } from './drain.ts';
 
 export type SpeakerEvent =
   | { readonly type: 'state'; readonly peer: string; readonly from: SessionState; readonly to: SessionState }
@@ -68,6 +69,7 @@ export type SpeakerEvent =
       /** the reason of the change in words */
       readonly diagnostic: string;
     }
+  | { readonly type: 'service'; readonly state: ServiceState }
   | { readonly type: 'stale-purged'; readonly peer: string; readonly families: readonly Family[] }
   | {
       /** a connection from an address that is no peer's; it was closed without a word */

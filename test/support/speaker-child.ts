@@ -241,7 +241,7 @@ async function call(request: ChildRequest): Promise<unknown> {
     case 'threads':
       return readdirSync('/proc/self/task').length;
     case 'draining':
-      return running().setDraining(request.on);
+      return request.on ? running().drain({ waitSec: 3600 }) : running().undrain();
     case 'withdraw':
       return running().withdraw(prefix(request.prefix));
     case 'routes':

@@ -55,6 +55,21 @@ export function logSpeakerEvent(log: Log, event: SpeakerEvent): void {
       else log.info(line, `BFD session is ${to}`);
       return;
     }
+    case 'long-lived-stale':
+      log.info(
+        { peer: event.peer, families: event.families },
+        'routes of a lost session are long-lived stale',
+      );
+      return;
+    case 'prefix-limit':
+      log.warn({ peer: event.peer, family: event.family, stopped: event.stopped }, event.message);
+      return;
+    case 'refresh':
+      log.debug({ peer: event.peer, family: event.family, phase: event.phase }, 'route refresh');
+      return;
+    case 'service':
+      log.info({ state: event.state }, 'BGP service');
+      return;
     case 'stale-purged':
       log.info({ peer: event.peer, families: event.families }, 'stale routes removed');
       return;
