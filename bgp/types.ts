@@ -244,6 +244,8 @@ export interface LocRibListener {
    * `ids[0..count)` are the prefix ids of `family` whose selected paths changed since the last call; the listener asks the RIB for each.
    */
   onLocRibChange(family: Family, ids: Int32Array, count: number): void;
+  /** A session ended and none of its routes is kept: called at once, before the first of them is taken out. It must not change routes. */
+  onPeerDown?(peer: PeerConfig): void;
 }
 
 export interface PeerCounters {

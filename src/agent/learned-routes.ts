@@ -19,6 +19,7 @@ import {
   FAMILIES,
   type Family,
   formatAddress,
+  isLinkLocal,
 } from '../net/address.ts';
 import { hostPrefix } from '../net/prefix.ts';
 
@@ -48,6 +49,7 @@ export class LearnedRoutes {
     rib.onNextHopInterest((address, wanted) => this.#onInterest(address, wanted));
     this.#unsubscribe = rib.subscribe({
       onLocRibChange: (family, ids, count) => this.#onChange(family, ids, count),
+      onPeerDown: ({ address, interface: zone }) => this.#onPeerDown(address, zone),
     });
   }
 
@@ -75,6 +77,16 @@ export class LearnedRoutes {
     const tracked = this.#tracker.track(address, 0, (resolution) => this.#onResolution(address, resolution));
     this.#tracked.set(key, tracked);
     this.#tellRib(address, tracked.resolution);
+  }
+
+  // A neighbour that is its own next hop: what it shares with others goes to the others before 500,000 routes have been decided anew.
+  #onPeerDown(address: Address, zone: string | undefined): void {
+    const scoped = address.family === 'ipv6' && isLinkLocal(address) && zone !== undefined;
+    const resolution = this.resolutionOf(scoped ? { ...address, zone } : address);
+    if (resolution?.reachable !== true || resolution.via !== 'connected') return;
+    for (const { gateway, ifindex } of resolution.nextHops) {
+      if (gateway !== undefined) this.#routes.failNextHop(gateway, ifindex);
+    }
   }
 
   #tellRib(address: Address, resolution: NextHopResolution): void {

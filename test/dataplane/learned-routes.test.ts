@@ -1,68 +1,13 @@
 /** The bridge from the Loc-RIB to the kernel: what peers announce stands in a real kernel's table. */
 import assert from 'node:assert/strict';
-import type { Rib } from '../../bgp/rib/rib.ts';
-import type { PathAttributes } from '../../bgp/wire/types.ts';
-import { NextHopTracker } from '../../fib/routes/next-hops.ts';
-import { LearnedRoutes } from '../../src/agent/learned-routes.ts';
 import { eventually } from '../support/eventually.ts';
 import { address, prefix } from '../support/net.ts';
 import { connect, createNetns, type Netns } from '../support/netns.ts';
-import {
-  announcement,
-  attributes,
-  contextOf,
-  makeRib,
-  type PeerChanges,
-  peerConfig,
-  sessionOf,
-  settle,
-  withdrawal,
-} from '../unit/bgp/rib/support.ts';
-import { type Programmer, RoutesBench, show, twoUplinks } from './routes-support.ts';
-
-/** A peer of a RIB whose session is up. */
-class Neighbour {
-  readonly #rib: Rib;
-  readonly #id: number;
-  readonly #config: ReturnType<typeof peerConfig>;
-
-  constructor(rib: Rib, changes: PeerChanges) {
-    this.#rib = rib;
-    this.#config = peerConfig(changes);
-    this.#id = rib.addPeer(this.#config);
-    rib.peerUp(this.#id, sessionOf(this.#config, { context: this.#context }));
-  }
-
-  get #context(): ReturnType<typeof contextOf> {
-    return contextOf(this.#config, { extendedNextHop: true });
-  }
-
-  announce(prefixes: readonly string[], carried: Partial<PathAttributes>): void {
-    this.#rib.receive(this.#id, announcement(this.#context, prefixes, attributes(carried)), 0);
-    settle(this.#rib);
-  }
-
-  withdraw(prefixes: readonly string[]): void {
-    this.#rib.receive(this.#id, withdrawal(this.#context, prefixes), 0);
-    settle(this.#rib);
-  }
-}
+import { fed, Neighbour } from './learned-support.ts';
+import { RoutesBench, show, twoUplinks } from './routes-support.ts';
 
 describe('src/agent/learned-routes in a real kernel', () => {
   const bench = new RoutesBench();
-
-  /** A RIB that feeds the programmer. */
-  function fed(programmer: Programmer, maxPaths = 2): Rib {
-    const rib = makeRib({
-      trackNextHops: true,
-      maxPaths,
-      relaxAsPath: true,
-      onWork: () => setImmediate(() => settle(rib)),
-    });
-    const tracker = bench.opened(new NextHopTracker(programmer.kernel));
-    bench.opened(new LearnedRoutes(rib, programmer.routes, tracker));
-    return rib;
-  }
 
   it('IPv4 and IPv6 routes over the same link-local next hop on two links (RFC 8950)', async () => {
     const host = createNetns();
@@ -75,7 +20,7 @@ describe('src/agent/learned-routes in a real kernel', () => {
       peer.sh('ip address add 2001:db8:a::1/128 dev lo');
     }
     const p = await bench.programmer(host);
-    const rib = fed(p);
+    const rib = fed(bench, p);
     const neighbours = ['eth0', 'eth1'].map(
       (name, index) =>
         new Neighbour(rib, { name, address: address('fe80::1'), interface: name, peerAs: 65001 + index }),
@@ -114,7 +59,7 @@ describe('src/agent/learned-routes in a real kernel', () => {
     host.sh('ip nexthop add id 7 via fe80::1 dev eth0');
     host.sh('ip route add 203.0.113.0/24 nhid 7 proto static');
     const p = await bench.programmer(host);
-    const rib = fed(p);
+    const rib = fed(bench, p);
     new Neighbour(rib, { peerAs: 65001 }).announce(['10.1.0.0/16'], { nextHop: address('203.0.113.1') });
     await eventually('the route is in', () => p.state('10.1.0.0/16') === 'installed');
     assert.match(show(host, 'route', 'show', '10.1.0.0/16'), /via inet6 fe80::1 dev eth0 proto 171/);
@@ -127,7 +72,7 @@ describe('src/agent/learned-routes in a real kernel', () => {
   it('next hops behind learned routes are found by them, and no route leads to itself', async () => {
     const { host } = twoUplinks();
     const p = await bench.programmer(host);
-    const rib = fed(p);
+    const rib = fed(bench, p);
     const external = new Neighbour(rib, { name: 'external', peerAs: 65001 });
     const internal = new Neighbour(rib, { name: 'internal', address: address('192.0.2.9'), peerAs: 64500 });
     const kernel = (text: string): string => show(host, 'route', 'show', text);

@@ -68,6 +68,7 @@ export class Programmer {
   readonly routes: RouteTable;
   readonly interfered: string[] = [];
   #scheduled = false;
+  #retry: NodeJS.Timeout | undefined;
   #closed = false;
   isAutomatic = true;
   written = 0;
@@ -93,9 +94,12 @@ export class Programmer {
     setImmediate(() => {
       this.#scheduled = false;
       if (this.#closed) return;
-      const { more, written } = this.routes.apply(5);
+      const { more, written, retryAtMs } = this.routes.apply(5);
       this.written += written;
+      clearTimeout(this.#retry);
       if (more) this.#schedule();
+      else if (retryAtMs !== undefined)
+        this.#retry = setTimeout(() => this.#schedule(), Math.max(1, retryAtMs - performance.now()));
     });
   }
 
@@ -127,6 +131,7 @@ export class Programmer {
 
   close(): void {
     this.#closed = true;
+    clearTimeout(this.#retry);
     this.routes.close();
     this.kernel.close();
   }

@@ -143,6 +143,26 @@ export class Stream {
     return sent;
   }
 
+  /** Stops sending, waits until nothing more arrives, and returns how many packets of each family were sent and did not. */
+  async end(): Promise<{ readonly sent: Counts; readonly lost: Counts }> {
+    const { sent }: SenderReport = JSON.parse(await this.#sender.ask());
+    let before = -1;
+    const last = await eventually(
+      `packets of ${this.name} come to an end`,
+      async () => {
+        const report = await this.received();
+        const count = report.received.ipv4 + report.received.ipv6;
+        const isOver = count === before;
+        before = count;
+        return isOver ? report : undefined;
+      },
+      { intervalMs: 300 },
+    );
+    const lost = (family: 'ipv4' | 'ipv6'): number =>
+      sent[family] - last.received[family] - last.overrun[family];
+    return { sent, lost: { ipv4: lost('ipv4'), ipv6: lost('ipv6') } };
+  }
+
   close(): void {
     this.#sender.close();
     this.#receiver.close();
