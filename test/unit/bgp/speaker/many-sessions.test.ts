@@ -37,7 +37,7 @@ function makeSpeaker(own: string, localAs: number, routerId: number, ports: numb
 }
 
 describe('speaker: many sessions at once', function () {
-  this.timeout(90_000);
+  this.timeout(180_000);
 
   const speakers: Speaker[] = [];
   const rawPeers: RawPeer[] = [];

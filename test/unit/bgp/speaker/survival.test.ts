@@ -18,10 +18,10 @@ import { attribute, MP_REACH_HEAD, octets, update } from '../wire/support.ts';
 import { UPDATE_TABLES } from '../wire/update-rows.ts';
 import { address, peerConfig, prefix } from './world.ts';
 
-const WAIT = { timeoutMs: 25_000, intervalMs: 4 };
+const WAIT = { timeoutMs: 60_000, intervalMs: 5 };
 const OUR_AS = 65000;
-/** routes of each session that no case is about: 10.200.0.0/24 to 10.200.49.0/24 */
-const BYSTANDERS = 50;
+/** routes of each session that no case is about: 10.200.0.0/24 to 10.200.9.0/24 */
+const BYSTANDERS = 10;
 const CASES_A_SESSION = 60;
 /** sessions that end side by side */
 const AT_A_TIME = 48;
@@ -200,7 +200,7 @@ const SURVIVED = CASES.filter(
 const ENDING = CASES.filter(({ expected }) => /^(reset|close)/.test(expected));
 
 describe('speaker: the verdict tables over real sessions (RFC 7606)', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
 
   const events: SpeakerEvent[] = [];
   const peers: RawPeer[] = [];
@@ -290,44 +290,34 @@ describe('speaker: the verdict tables over real sessions (RFC 7606)', function (
         const peer = await established(kind);
         peer.send(octets(kind.bystanders()));
         // OPEN, KEEPALIVE and these.
-        await eventually('bystanders', () => messagesFrom(peer) === 3, WAIT);
+        let messages = 3;
+        await eventually('bystanders', () => messagesFrom(peer) === messages, WAIT);
+        const routes = routesOf(peer, kind);
+        assert.equal(routes.size, kind.has('families', 'ipv4') ? BYSTANDERS : 0);
         for (const { name, octets: message, expected } of cases) {
-          const already = messagesFrom(peer);
-          peer.send(octets(kind.announcement()));
-          await eventually(
-            `${name}: as before`,
-            () => {
-              if (peer.isClosed) failed(peer);
-              if (messagesFrom(peer) < already + kind.families.length) return false;
-              const routes = routesOf(peer, kind);
-              return kind.families.every((family) =>
-                BEFORE_TEXT[family].every((text) => {
-                  const key = `${text}${kind.has('addpath', family) ? '#1' : ''}`;
-                  return routes.get(key) === BEFORE_NEXT_HOP[family];
-                }),
-              );
-            },
-            WAIT,
-          );
-          const wanted = routesOf(peer, kind);
-          for (const word of expected.split(' ').slice(1)) {
-            const [key = '', nextHop = ''] = word.slice(1).split('@');
-            if (word.startsWith('+')) wanted.set(key, nextHop);
-            else wanted.delete(key);
+          for (const family of kind.families) {
+            for (const text of BEFORE_TEXT[family]) {
+              routes.set(`${text}${kind.has('addpath', family) ? '#1' : ''}`, BEFORE_NEXT_HOP[family]);
+            }
           }
+          const [word, ...effects] = expected.split(' ');
+          for (const effect of effects) {
+            const [key = '', nextHop = ''] = effect.slice(1).split('@');
+            if (effect.startsWith('+')) routes.set(key, nextHop);
+            else routes.delete(key);
+          }
+          messages += kind.families.length + 1;
           const { counters } = speaker.peer(peer.from) ?? assert.fail('no peer');
-          const before = { ...counters };
-          peer.send(message);
-          const word = expected.split(' ')[0];
+          peer.send(octets(kind.announcement())).send(message);
           await eventually(
             `${name}: ${expected}`,
             () => {
               if (peer.isClosed) failed(peer);
-              assert.equal(textOf(routesOf(peer, kind)), textOf(wanted));
               const now = speaker.peer(peer.from)?.counters;
-              assert.ok(now !== undefined && now.messagesReceived === before.messagesReceived + 1);
-              assert.equal(now.treatAsWithdraw, before.treatAsWithdraw + (word === 'withdraw' ? 1 : 0));
-              const discards = now.attributeDiscards - before.attributeDiscards;
+              if (now?.messagesReceived !== messages) return false;
+              assert.equal(textOf(routesOf(peer, kind)), textOf(routes));
+              assert.equal(now.treatAsWithdraw, counters.treatAsWithdraw + (word === 'withdraw' ? 1 : 0));
+              const discards = now.attributeDiscards - counters.attributeDiscards;
               if (word === 'discard') assert.ok(discards > 0);
               if (word === 'valid') assert.equal(discards, 0);
               return true;
@@ -335,8 +325,6 @@ describe('speaker: the verdict tables over real sessions (RFC 7606)', function (
             WAIT,
           );
         }
-        const bystanders = [...routesOf(peer, kind).keys()].filter((key) => key.startsWith('10.200.'));
-        assert.equal(bystanders.length, kind.has('families', 'ipv4') ? BYSTANDERS : 0);
         assert.equal(peer.notification, undefined);
       }),
     );
