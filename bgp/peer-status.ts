@@ -63,6 +63,8 @@ export interface SessionTerms {
   /** RFC 7911: families in which the peer sends several paths to a prefix, and in which it takes them */
   readonly addPathReceive: readonly Family[];
   readonly addPathSend: readonly Family[];
+  /** how many paths to a prefix are sent where several are; undefined: all, or nowhere */
+  readonly addPathSendMax?: number;
   /** RFC 8538: graceful restart holds over NOTIFICATIONs too */
   readonly gracefulNotification: boolean;
 }

@@ -52,7 +52,7 @@ export function peerStatus(peer: Peer, rib: Rib, clock: Clock): PeerStatus {
     ...(furthest && open && { connection: connectionStatus(furthest, open) }),
     transport: transportOf(config, kind),
     timers: timersOf(peer, furthest, open),
-    ...(furthest && 'negotiated' in furthest && { terms: termsOf(furthest.negotiated) }),
+    ...(furthest && 'negotiated' in furthest && { terms: termsOf(furthest.negotiated, config) }),
     capabilities: capabilitiesOf(furthest),
     capabilitiesSent: negotiated?.sent.map(capabilityName) ?? [],
     capabilitiesReceived: negotiated?.received.map(capabilityName) ?? [],
@@ -159,7 +159,8 @@ function timersOf(
   };
 }
 
-function termsOf({ context, ...terms }: Negotiated): SessionTerms {
+function termsOf({ context, ...terms }: Negotiated, { addPath }: PeerConfig): SessionTerms {
+  const addPathSend = FAMILIES.filter((family) => terms.addPathSend[family]);
   return {
     fourOctetAs: context.as4,
     routeRefresh: terms.routeRefresh,
@@ -167,7 +168,8 @@ function termsOf({ context, ...terms }: Negotiated): SessionTerms {
     maxMessageOctets: terms.maxMessage,
     extendedNextHop: context.extendedNextHop,
     addPathReceive: FAMILIES.filter((family) => context.addPathReceive[family]),
-    addPathSend: FAMILIES.filter((family) => terms.addPathSend[family]),
+    addPathSend,
+    ...(addPathSend.length > 0 && addPath?.sendMax !== undefined && { addPathSendMax: addPath.sendMax }),
     gracefulNotification: terms.gracefulNotification,
   };
 }

@@ -116,6 +116,8 @@ export interface TermsView {
   /** RFC 7911: families in which the peer sends several paths, and takes them */
   readonly addPathReceive: readonly Family[];
   readonly addPathSend: readonly Family[];
+  /** how many paths to a prefix are sent there; absent: all */
+  readonly addPathSendMax?: number;
   /** RFC 8538 */
   readonly gracefulNotification: boolean;
 }

@@ -138,7 +138,12 @@ function termsText(terms: NonNullable<PeerView['terms']>): string {
         : 'no route refresh',
     ...(terms.extendedNextHop ? ['IPv4 over IPv6 next hops'] : []),
     ...families('several paths received of', terms.addPathReceive),
-    ...families('several paths sent of', terms.addPathSend),
+    ...families(
+      terms.addPathSendMax === undefined
+        ? 'all paths sent of'
+        : `the best ${counted(terms.addPathSendMax, 'path')} sent of`,
+      terms.addPathSend,
+    ),
   ].join(', ');
 }
 

@@ -95,7 +95,11 @@ describe('status of a peer', () => {
         minTtl: 254,
         requireConnected: true,
       }),
-      world.host(2, { passive: true, extendedMessages: true, addPath: { send: ['ipv4', 'ipv6'] } }),
+      world.host(2, {
+        passive: true,
+        extendedMessages: true,
+        addPath: { send: ['ipv4', 'ipv6'], sendMax: 3 },
+      }),
     ];
     up(world, a, b);
     const [one, two] = [statusOf(a), statusOf(b)];
@@ -115,7 +119,7 @@ describe('status of a peer', () => {
       addPathSend: [],
       gracefulNotification: false,
     });
-    assert.deepEqual(two.terms?.addPathSend, ['ipv4']);
+    assert.deepEqual([two.terms?.addPathSend, two.terms?.addPathSendMax], [['ipv4'], 3]);
     assert.deepEqual(one.transport, {
       port: 179,
       passive: false,
