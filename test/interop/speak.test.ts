@@ -263,7 +263,10 @@ describe('ocicat bgp speak', function () {
       '{apiVersion: projectcalico.org/v3, kind: BGPPeer, metadata: {name: far}, ' +
       'spec: {peerIP: 203.0.113.77, asNumber: 65009, reachableBy: 192.0.2.2}}\n';
     chain.replace(`${text}---\n${far}`);
-    await holds('the route to a peer that is reachable by a gateway', /^203\.0\.113\.77 via 192\.0\.2\.2/m);
+    await holds(
+      'the route to a peer that is reachable by a gateway',
+      /^203\.0\.113\.77 (nhid \d+ )?via 192\.0\.2\.2/m,
+    );
     chain.replace(text);
     await chain.until('it goes with the peer', () => !/203\.0\.113\.77/.test(kernel()));
     const table = await runCli(['routes'], { socket: chain.socket });
