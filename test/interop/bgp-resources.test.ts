@@ -201,6 +201,20 @@ describe("Calico's BGP resources and FRR and BIRD", function () {
     assert.equal((await peer()).establishedAt, establishedAt);
   });
 
+  it('ignoredInterfaces: the subnets of such links may be learned', async () => {
+    const { establishedAt } = await established();
+    await host.apply(tor({ filters: [] }));
+    await frr.announce(['10.20.0.0/16', '192.0.2.0/24']);
+    const uses = (what: string, ...wanted: readonly string[]): Promise<unknown> =>
+      eventually(what, async () => (await used()).join() === wanted.join(), SLOW);
+    await uses('our own subnet is not learned', '10.20.0.0/16');
+    await host.apply(document('BGPConfiguration', 'default', { ignoredInterfaces: ['up*'] }));
+    await uses('now it is', '10.20.0.0/16', '192.0.2.0/24');
+    await host.apply(document('BGPConfiguration', 'default', {}));
+    await uses('and no more', '10.20.0.0/16');
+    assert.equal((await peer()).establishedAt, establishedAt, 'the session stays');
+  });
+
   it('as a route reflector it passes on what clients announce out of the pools, and nothing else, and not outwards', async () => {
     const [, second] = birds;
     assert.ok(second);

@@ -234,11 +234,10 @@ export class BgpController {
     const nodes = cache.list('Node');
     const configuration = configurationOf(cache.list('BGPConfiguration'), node.name);
     const ignored = configuration?.spec.ignoredInterfaces ?? [];
-    const links = fib.kernel.links
-      .all()
-      .filter(({ name }) => !ignored.some((pattern) => matchesGlob(pattern, name)));
-    const connected = connectedSubnets(links, linkPrefix);
-    this.#rememberConnected(connected);
+    const links = fib.kernel.links.all();
+    // What is ignored are routes: a peer over such a link is as near as it is.
+    const guarded = links.filter(({ name }) => !ignored.some((pattern) => matchesGlob(pattern, name)));
+    this.#rememberConnected(connectedSubnets(links, linkPrefix));
     const isReflector = clusterIdOf(nodes, node.name) !== undefined;
     return {
       node,
@@ -252,7 +251,7 @@ export class BgpController {
           ownBlocks: this.#options.blocks(),
           lent: this.#options.lent().map(hostPrefix),
           routedOtherwise: this.#options.routedOtherwise(),
-          connectedSubnets: connected,
+          connectedSubnets: connectedSubnets(guarded, linkPrefix),
         },
         filters: cache.list('BGPFilter'),
         exported: exportedRules(isReflector ? reflectedPrefixes(cache) : []),

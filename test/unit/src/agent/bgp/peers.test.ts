@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { checkPeers } from '../../../../../bgp/speaker/config.ts';
 import type { PeerConfig } from '../../../../../bgp/types.ts';
 import { exportedRules } from '../../../../../src/agent/bgp/filters.ts';
-import type { PeerInputs } from '../../../../../src/agent/bgp/peer-types.ts';
+import type { PasswordResult, PeerInputs } from '../../../../../src/agent/bgp/peer-types.ts';
 import { selectPeers } from '../../../../../src/agent/bgp/peers.ts';
 import type { BgpConfiguration, BgpConfigurationSpec } from '../../../../../src/model/bgp-configuration.ts';
 import type { BgpPeer, BgpPeerSpec } from '../../../../../src/model/bgp-peer.ts';
@@ -370,11 +370,19 @@ describe('src/agent/bgp/peers', () => {
       const configuration = {
         apiVersion: API_VERSION,
         kind: 'BGPConfiguration',
-        metadata: { name: 'default', annotations: { 'ocicat.dev/hold-time': '30' } },
-        spec: { nodeMeshMaxRestartTime: '45s' },
+        metadata: {
+          name: 'default',
+          annotations: { 'ocicat.dev/hold-time': '30', 'ocicat.dev/password-file': '/mesh.key' },
+        },
+        spec: {
+          nodeMeshMaxRestartTime: '45s',
+          nodeMeshPassword: { secretKeyRef: { name: 'mesh', key: 'password' } },
+        },
       } as const;
-      const { config } = selectPeers(inputs({ nodes: [plain], configuration })).peers[0] ?? {};
+      const password = (file: string): PasswordResult => ({ password: `of ${file}` });
+      const { config } = selectPeers(inputs({ nodes: [plain], configuration, password })).peers[0] ?? {};
       assert.deepEqual([config?.holdTimeSec, config?.gracefulRestart?.restartTimeSec], [30, 45]);
+      assert.equal(config?.password, 'of /mesh.key');
     });
   });
 });
