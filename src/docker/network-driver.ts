@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { waitingLinkName } from '../../fib/endpoints/handed-link.ts';
 import { containerMac, GATEWAYS, problemOfMac } from '../../fib/endpoints/plan.ts';
 import { LINK_PREFIX } from '../agent/agent.ts';
+import { firstPortInUse } from '../agent/endpoints/host-ports.ts';
 import type { EndpointManager } from '../agent/endpoints/manager.ts';
 import {
   addressesOf,
@@ -35,7 +36,6 @@ import {
   portFreeAmong,
   publishedPorts,
 } from './endpoint-resource.ts';
-import { firstPortInUse } from './host-ports.ts';
 import { ADDRESS_SPACES } from './ipam-driver.ts';
 import {
   createEndpoint,

@@ -175,6 +175,8 @@ describe('agent: published ports and natOutgoing', function () {
     assert.match(await refusal('host:8080:80'), /host is no address/);
     assert.match(await refusal('[2001:db8:2::2]:8080:80'), /the endpoint has no IPv6 address/);
     assert.match(await refusal('[::1]:8080:80'), /::1, which the kernel never routes to a container/);
+    // Of the agent's own listener for BGP: translation would take it away.
+    assert.match(await refusal('179:80'), /a process of this host listens on port 179\/tcp/);
     await eventually('nothing is left', async () => (await host.endpoints()).length === 0);
   });
 });

@@ -18,6 +18,7 @@ import { KeyedMutex } from '../../store/keyed-mutex.ts';
 import type { Store } from '../../store/types.ts';
 import type { ResourceCache } from '../resources/cache.ts';
 import { Attachment, type AttachmentContext } from './attachment.ts';
+import { firstPortInUse } from './host-ports.ts';
 import { type IndexedEndpoint, LocalIndex } from './local-index.ts';
 import { checkNamespace } from './namespace-check.ts';
 import { isPublished } from './ports.ts';
@@ -176,7 +177,9 @@ export class EndpointManager {
 
   /** Attaches what `ocicat endpoint add` asks for. As `attach`. */
   async add(request: EndpointRequest): Promise<EndpointView> {
-    return await this.attach(orderOf(request, checkRequest(request)));
+    const order = orderOf(request, checkRequest(request));
+    await this.#refuseHostPorts(order);
+    return await this.attach(order);
   }
 
   /**
@@ -325,6 +328,22 @@ export class EndpointManager {
     const container = containerName(order.namespace, identity(order));
     const conflict = this.#options.portConflict(container, order.ports ?? []);
     if (conflict !== undefined) throw publishProblem(order, conflict);
+  }
+
+  // Not for container runtimes, which may hold the ports themselves.
+  async #refuseHostPorts(order: EndpointOrder): Promise<void> {
+    const own = this.find(order.id)?.spec.ports ?? [];
+    const fresh = (order.ports ?? []).filter(
+      (port) =>
+        !own.some(
+          ({ protocol, hostPort, hostIP }) =>
+            protocol === port.protocol && hostPort === port.hostPort && hostIP === port.hostIP,
+        ),
+    );
+    const taken = await firstPortInUse(fresh);
+    if (taken === undefined) return;
+    const reason = `a process of this host listens on port ${taken.hostPort}/${String(taken.protocol).toLowerCase()}`;
+    throw publishProblem(order, reason);
   }
 
   // Two that asked at the same moment, or a port of a family that the endpoint has no address of.
@@ -483,7 +502,7 @@ function makeChecked(
 
 function publishProblem(order: EndpointOrder, reason: string): ApiError {
   return problem('conflict', `endpoint ${order.name} cannot publish its ports: ${reason}`, {
-    hint: 'Publish it on another port or host address, or detach the holder; "ocicat endpoints" lists them.',
+    hint: 'Publish it on another port or host address, or end the holder; "ocicat endpoints" and "ss -lnp" list them.',
   });
 }
 

@@ -3,9 +3,9 @@
  * host's sockets. Asked by binding, as the kernel knows best.
  */
 import { createSocket } from 'node:dgram';
-import { createServer } from 'node:net';
-import { isRecord } from '../model/record.ts';
-import type { WorkloadPort } from '../model/workload-endpoint.ts';
+import { createServer, isIP } from 'node:net';
+import { isRecord } from '../../model/record.ts';
+import type { WorkloadPort } from '../../model/workload-endpoint.ts';
 
 /** The first of the published ports that a process of this host has; undefined: none. */
 export async function firstPortInUse(ports: readonly WorkloadPort[]): Promise<WorkloadPort | undefined> {
@@ -17,7 +17,7 @@ export async function firstPortInUse(ports: readonly WorkloadPort[]): Promise<Wo
 async function isInUse({ protocol, hostPort, hostIP = '' }: WorkloadPort): Promise<boolean> {
   if (hostPort === undefined || (protocol !== 'TCP' && protocol !== 'UDP')) return false;
   const bind = protocol === 'TCP' ? bindTcp : bindUdp;
-  const addresses = hostIP === '' ? ['0.0.0.0', '::'] : [hostIP];
+  const addresses = hostIP === '' ? ['0.0.0.0', '::'] : isIP(hostIP) === 0 ? [] : [hostIP];
   for (const address of addresses) if ((await bind(address, hostPort)) === 'EADDRINUSE') return true;
   return false;
 }

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { firstPortInUse } from '../../../../src/docker/host-ports.ts';
-import type { ProtocolName } from '../../../../src/model/scalars.ts';
-import type { WorkloadPort } from '../../../../src/model/workload-endpoint.ts';
+import { firstPortInUse } from '../../../../../src/agent/endpoints/host-ports.ts';
+import type { ProtocolName } from '../../../../../src/model/scalars.ts';
+import type { WorkloadPort } from '../../../../../src/model/workload-endpoint.ts';
 
 const port = (protocol: ProtocolName, hostPort: number, hostIP?: string): WorkloadPort => ({
   protocol,
@@ -46,7 +46,12 @@ describe('ports that the host itself listens on', () => {
   });
 
   it('count as free where the kernel cannot tell: addresses that are not here, other protocols', async () => {
-    const hidden = [port('TCP', 80, '192.0.2.77'), port('UDP', 53, '2001:db8::77'), port('SCTP', 80)];
+    const hidden = [
+      port('TCP', 80, '192.0.2.77'),
+      port('UDP', 53, '2001:db8::77'),
+      port('SCTP', 80),
+      port('TCP', 80, 'x'),
+    ];
     assert.equal(await firstPortInUse(hidden), undefined);
   });
 });
