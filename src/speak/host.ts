@@ -1,5 +1,6 @@
 /** What the plan needs of the host, for a speaker that does not speak with the kernel. */
 import { networkInterfaces } from 'node:os';
+import type { Discovered } from '../../fib/discovery/discovery.ts';
 import { readPassword } from '../agent/bgp/password-files.ts';
 import type { PasswordResult } from '../agent/bgp/peer-types.ts';
 import type { Address } from '../net/address.ts';
@@ -19,6 +20,8 @@ export interface HostView {
   readonly interfaceTo: (address: Address) => string | undefined;
   /** whether routes are set in the kernel; default false */
   readonly setsRoutes?: boolean;
+  /** whoever is on the other end of a link; undefined: nobody looks */
+  readonly neighbourOn?: (interfaceName: string) => Discovered;
   /** the TCP MD5 key in a file */
   readonly password: (file: string) => PasswordResult;
 }

@@ -2,6 +2,7 @@
 import type { Speaker } from '../../bgp/speaker.ts';
 import { FibProgrammer } from '../../fib/programmer.ts';
 import { routeCounts } from '../../fib/routes/inspect.ts';
+import type { LinkTable } from '../../fib/routes/link-table.ts';
 import type { TrackedNextHop } from '../../fib/routes/next-hops.ts';
 import { connectedSubnets } from '../agent/bgp/controller.ts';
 import type { NodePeer } from '../agent/bgp/peer-types.ts';
@@ -50,6 +51,11 @@ export class SpeakKernel implements Forwarding {
       onError: (error, what) => log.error({ error }, `cannot ${what}`),
     });
     return new SpeakKernel(fib);
+  }
+
+  /** Interfaces and their addresses, kept current. */
+  get links(): LinkTable {
+    return this.#fib.kernel.links;
   }
 
   /** The host's links, as announced by the kernel. */

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { PasswordFiles } from '../agent/bgp/password-files.ts';
+import { unnumberedInterfaces } from '../agent/bgp/unnumbered.ts';
 import { bgpApiRoutes } from '../agent/bgp-routes.ts';
 import { CoalescedTask } from '../agent/coalesced.ts';
 import type { Log } from '../agent/log.ts';
@@ -12,6 +13,7 @@ import { type OwnName, readSpeakConfig, type SpeakConfig } from './config.ts';
 import { SpeakDaemon, type SpeakDaemonOptions } from './daemon.ts';
 import { type HostView, hostView } from './host.ts';
 import type { SpeakKernel } from './kernel.ts';
+import { SpeakNeighbours } from './neighbours.ts';
 import { makePlan, type SpeakPlan } from './plan.ts';
 import { onlyAgentKnows, type SpeakState, speakStatus } from './status.ts';
 import { FileWatch } from './watch.ts';
@@ -87,9 +89,17 @@ export async function runSpeak(options: SpeakOptions): Promise<void> {
   log.info({ version: VERSION, file, socket: options.socket, fib: options.fib }, 'starting');
   for (const note of notes) log.warn({}, note);
   const passwords = new PasswordFiles(() => apply.trigger());
-  const host = (): HostView => ({ ...hostView(), ...kernel?.view(), password: passwords.get });
+  const neighbours = new SpeakNeighbours(log, kernel?.links, () => apply.trigger());
+  const host = (): HostView => ({
+    ...hostView(),
+    ...kernel?.view(),
+    password: passwords.get,
+    neighbourOn: neighbours.neighbourOn,
+  });
   const apply = new CoalescedTask(
     async () => {
+      const { name, labels = {} } = config.node.metadata;
+      await neighbours.setInterfaces(unnumberedInterfaces(config.peers, { name, labels }));
       const made = makePlan(config, host(), file);
       if (!made.ok) {
         refuse(made.faults);
@@ -143,6 +153,7 @@ export async function runSpeak(options: SpeakOptions): Promise<void> {
   followed.close();
   passwords.close();
   await apply.close();
+  neighbours.close();
   await api.close();
   await daemon.stop();
   kernel?.close();

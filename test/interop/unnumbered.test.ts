@@ -1,15 +1,17 @@
 /**
- * Unnumbered peers: an agent between two FRRs, a BIRD and another agent, on links without any address but the link-local ones, which none of them is
+ * Unnumbered peers: an agent between two FRRs, a BIRD and a speaker alone, on links without any address but the link-local ones, which none of them is
  * told. Both families are exchanged and forwarded; a neighbour that goes, comes back or is another one is followed.
  */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { type ChildProcess, execFileSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { PeerView } from '../../src/api/views.ts';
-import { type AgentHost, createHost, disposeHosts, POOLS, poolYaml } from '../support/agent.ts';
+import { type AgentHost, createHost, disposeHosts, LAUNCHER, POOLS } from '../support/agent.ts';
 import { eventually } from '../support/eventually.ts';
 import { connect, createNetns, type Netns, removeAllNetns } from '../support/netns.ts';
 import { Daemons } from '../support/routers.ts';
+import { removeTemporaryFolders, temporaryFolder } from '../support/temporary-folder.ts';
 
 const SLOW = { timeoutMs: 40_000, intervalMs: 100 };
 /** Both FRRs have it, on a link each. */
@@ -95,6 +97,13 @@ ${networks('ipv6')}
   }
 }
 
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGTERM');
+  await exit;
+}
+
 /** A namespace behind a link of the host: `eth0` there, with this link-local address alone; and addresses to announce, on `lo`. */
 function behind(host: AgentHost, name: string, linkLocal: string, own: readonly string[] = []): Netns {
   const netns = createNetns();
@@ -175,6 +184,7 @@ describe('unnumbered peers: FRR, BIRD and ourselves', function () {
   after(async () => {
     disposeHosts();
     await Promise.all(ends.map((end) => end()));
+    removeTemporaryFolders();
     await removeAllNetns();
   });
 
@@ -305,25 +315,41 @@ protocol bgp {
     await pings(container, '198.51.100.1');
   });
 
-  it('two agents on one link find each other', async () => {
-    const other = createHost({ nodeName: 'h2', addresses: ['192.0.2.3/24'] });
-    connect({ netns: host.netns, name: 'eth4' }, { netns: other.netns, name: 'eth4' });
-    await other.start();
-    await other.apply(
-      document('Node', 'h2', { bgp: { ipv4Address: '192.0.2.3/24', asNumber: 65104 } }),
-      poolYaml('four', '10.65.4.0/24'),
-      poolYaml('six', 'fd00:65:4::/112'),
-      document('BGPPeer', 'left', { node: 'h2' }, { interface: 'eth4', 'remote-as': 'external' }),
+  it('a speaker alone finds the agent, and the agent it', async () => {
+    const netns = behind(host, 'eth5', 'fe80::5', ['203.0.113.5/32', '2001:db8:f::5/128']);
+    const folder = temporaryFolder();
+    const file = join(folder, 'speak.yaml');
+    writeFileSync(
+      file,
+      [
+        document('Node', 'r5', { bgp: { asNumber: 65005 } }),
+        document('BGPFilter', 'all', {}),
+        document('BGPPeer', 'up', { filters: ['all'] }, { interface: 'eth0', 'remote-as': 'external' }),
+        JSON.stringify({
+          apiVersion: 'ocicat.dev/v1',
+          kind: 'StaticRoutes',
+          metadata: { name: 'here' },
+          spec: { routes: [{ prefix: '203.0.113.5/32' }, { prefix: '2001:db8:f::5/128' }] },
+        }),
+      ].join('\n---\n'),
     );
+    const socket = join(folder, 'speak.sock');
+    const child = netns.spawn('sh', LAUNCHER, '--socket', socket, 'bgp', 'speak', '--config', file, '--fib');
+    ends.push(() => ended(child));
+    let log = '';
+    for (const stream of [child.stdout, child.stderr])
+      stream?.setEncoding('utf8').on('data', (text: string) => {
+        log += text;
+      });
     await host.apply(
-      document('BGPPeer', 'right', { node: 'h1' }, { interface: 'eth4', 'remote-as': 'external' }),
+      document('BGPPeer', 'speaker', { node: 'h1' }, { interface: 'eth5', 'remote-as': 'external' }),
     );
-    const theirs = createNetns();
-    await other.add('c2', theirs);
-    const addresses = theirs.run('ip', '-o', 'address', 'show', 'scope', 'global');
-    for (const [, address = ''] of addresses.matchAll(/inet6? ([0-9a-f.:]+)\/\d+/g))
-      await pings(container, address);
-    const [right, left] = await Promise.all([peer('eth4'), peer('eth4', other)]);
-    assert.deepEqual([right.asNumber, left.asNumber], [65104, 65101]);
+    try {
+      await established('eth5', 'fe80::5');
+      await pings(container, '203.0.113.5');
+      await pings(container, '2001:db8:f::5');
+    } catch (error) {
+      throw new Error(`${error}; log of the speaker:\n${log}`, { cause: error });
+    }
   });
 });

@@ -166,9 +166,9 @@ export class PeerTargets {
     const { resource, spec, settings } = common;
     const peerAs = this.peerAs(resource, spec, settings);
     if (peerAs === undefined) return;
-    const neighbour = this.#in.neighbourOn?.(device) ?? { found: false, why: 'failed', rivals: [] };
-    this.#findings.all.push(...neighbourFindings(resource, device, neighbour));
-    const address = neighbour.found ? neighbour.address : NOT_KNOWN_YET;
+    const neighbour = this.#in.neighbourOn?.(device);
+    if (neighbour !== undefined) this.#findings.all.push(...neighbourFindings(resource, device, neighbour));
+    const address = neighbour?.found ? neighbour.address : NOT_KNOWN_YET;
     yield { ...common, address, port: DEFAULT_BGP_PORT, peerAs, peerNode: undefined, unnumbered: true };
   }
 
