@@ -63,6 +63,8 @@ const checkPeerIp: TextCheck = (value) =>
     ? `${show(value)} is not a peer: expected an address, 192.0.2.1:179 or [2001:db8::1]:179 with a port from 1 to 65535`
     : undefined;
 
+const ENTERPRISE = 'a field of Calico Enterprise';
+
 export const bgpPeerSpec = object<BgpPeerSpec>(
   {
     node: optional(text(checkName)),
@@ -85,6 +87,12 @@ export const bgpPeerSpec = object<BgpPeerSpec>(
     reversePeering: optional(strictlyOneOf('Auto', 'Manual')),
   },
   checkPeer,
+  {
+    failureDetectionMode: `${ENTERPRISE}: for BFD set the annotation ocicat.dev/bfd`,
+    restartMode: `${ENTERPRISE}: set the annotations ocicat.dev/graceful-restart and ocicat.dev/long-lived-graceful-restart`,
+    birdGatewayMode: `${ENTERPRISE}: next hops that are on no link are found by other routes without it`,
+    externalNetwork: `${ENTERPRISE}: leave it out`,
+  },
 );
 
 function checkPeer(value: BgpPeerSpec, path: string, problems: Problems): void {

@@ -81,11 +81,12 @@ function isAbsent(value: unknown, schema: Schema<unknown>): boolean {
 
 /**
  * A map with exactly the given fields. `check` runs over the whole value when every field was well formed; it reports through the
- * problems it is given.
+ * problems it is given. `strangers`: what to say of fields that others know and we do not.
  */
 export function object<T extends object>(
   fields: Fields<T>,
   check?: (value: T, path: string, problems: Problems) => void,
+  strangers: Readonly<Record<string, string>> = {},
 ): Schema<T> {
   const names = Object.keys(fields);
   return {
@@ -96,7 +97,9 @@ export function object<T extends object>(
       }
       const before = problems.count;
       for (const name of Object.keys(input)) {
-        if (!Object.hasOwn(fields, name)) problems.add(join(path, name), unknownField(name, names));
+        if (Object.hasOwn(fields, name)) continue;
+        const known = Object.hasOwn(strangers, name) ? strangers[name] : undefined;
+        problems.add(join(path, name), known ?? unknownField(name, names));
       }
       const out: Partial<T> = {};
       for (const name in fields) {

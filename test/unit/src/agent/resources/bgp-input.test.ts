@@ -45,7 +45,11 @@ const PEERS: readonly Bad[] = [
   [`${PEER}, filters: from-tor`, 'filters', /list/],
   [`${PEER}, filters: [A_B]`, 'filters[0]', /A_B/],
   [`${PEER}, reversePeering: auto`, 'reversePeering', /Auto, Manual/],
-  [`${PEER}, failureDetectionMode: BFDIfDirectlyConnected`, 'failureDetectionMode', /unknown field/],
+  [
+    `${PEER}, failureDetectionMode: BFDIfDirectlyConnected`,
+    'failureDetectionMode',
+    /Calico Enterprise.*ocicat\.dev\/bfd/,
+  ],
   [`${PEER}, keepAlivetime: 10s`, 'keepAlivetime', /did you mean "keepaliveTime"/],
 ];
 
