@@ -287,10 +287,14 @@ function endpointFindings(agent: Agent): Finding[] {
     .views()
     .filter(({ state }) => state === 'failed' || state === 'gone')
     .slice(0, MAX_ROWS)
-    .map((endpoint) => ({
+    .map((endpoint) => ({ endpoint, dockerName: endpoint.labels['ocicat.dev/container'] }))
+    .map(({ endpoint, dockerName }) => ({
       severity: 'warning',
       code: 'endpoint-down',
       message: `endpoint ${endpoint.namespace}/${endpoint.name} is ${endpoint.state}: ${endpoint.reason ?? 'its network namespace is gone'}`,
-      remedy: `ocicat endpoint delete ${endpoint.name} --namespace ${endpoint.namespace}   # or add it again`,
+      remedy:
+        endpoint.namespace === 'libnetwork' && dockerName !== undefined
+          ? `docker restart ${dockerName}`
+          : `ocicat endpoint delete ${endpoint.name} --namespace ${endpoint.namespace}   # or add it again`,
     }));
 }

@@ -311,7 +311,8 @@ describe('Docker', function () {
     await eventually('it has failed', async () => (await state('lost')) === 'failed');
     const view = (await host.endpoints()).find(({ name }) => name === 'lost');
     assert.match(view?.reason ?? '', /its interface is gone, and cannot be made anew: restart the container/);
-    assert.deepEqual(host.links().includes(link), false);
+    assert.equal(host.links().includes(link), false);
+    assert.equal((await host.findings('endpoint-down'))[0]?.remedy, 'docker restart lost');
     await docker.docker('restart -t 0 lost');
     await routerReaches((await docker.addresses('lost'))[0]);
     await eventually('it is up', async () => (await state('lost')) === 'up');
