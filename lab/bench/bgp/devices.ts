@@ -14,13 +14,20 @@ export type DeviceName = (typeof DEVICES)[number];
 export interface DevicePeer {
   readonly address: string;
   readonly as: number;
+  /** several paths (RFC 7911) that the device receives from it, or sends to it */
+  readonly addPath?: 'receive' | 'send';
+  /** gets no routes and keeps a hold time of 3 s: its keepalives are watched */
+  readonly isWatch?: boolean;
 }
 
 export interface DeviceOptions {
   /** path of its network namespace */
   readonly netns: string;
   readonly as: number;
+  /** an address of the device too */
   readonly routerId: string;
+  /** IPv6 address of the device */
+  readonly ipv6Address: string;
   readonly peers: readonly DevicePeer[];
 }
 
@@ -29,6 +36,8 @@ export interface Device {
   readonly name: DeviceName;
   /** TCP port that it listens on */
   readonly port: number;
+  /** Unix socket of its API; undefined: not asked */
+  readonly apiSocket: string | undefined;
   /** user and system time of its processes so far, seconds */
   cpuSec(): number;
   /** peak resident memory of its processes, MiB */
@@ -38,6 +47,9 @@ export interface Device {
 
 const STOP_TIMEOUT_MS = 10_000;
 const FRR = '/usr/lib/frr';
+const SOCKET = 'speak.sock';
+/** Most that GoBGP can be told to send of a prefix's paths. */
+const GOBGP_SEND_MAX = 255;
 
 /** Starts a device; it may still be about to listen. Throws if its program is not there. */
 export function startDevice(name: DeviceName, options: DeviceOptions): Device {
@@ -53,6 +65,7 @@ export function startDevice(name: DeviceName, options: DeviceOptions): Device {
   return {
     name,
     port: 179,
+    apiSocket: name === 'ocicat' ? join(folder, SOCKET) : undefined,
     cpuSec: () => sum(pids.map(cpuSecOf)),
     peakRssMib: () => sum(pids.map((pid) => memoryMibOf(pid, 'VmHWM'))),
     stop: async () => {
@@ -90,17 +103,13 @@ const STARTERS: Readonly<Record<DeviceName, Starter>> = {
     const file = join(folder, 'speak.yaml');
     writeFileSync(file, ocicatConfig(options));
     const quiet = ['--log-level', 'warn'];
-    return [[LAUNCHER, '--socket', join(folder, 'speak.sock'), 'bgp', 'speak', '--config', file, ...quiet]];
+    return [[LAUNCHER, '--socket', join(folder, SOCKET), 'bgp', 'speak', '--config', file, ...quiet]];
   },
   bird: (folder, { as, routerId, peers }) => {
     const lines = [
       `router id ${routerId};`,
       'protocol device {}',
-      ...peers.map(
-        ({ address, as: peerAs }, index) =>
-          `protocol bgp p${index} { local as ${as}; neighbor ${address} as ${peerAs}; passive on; hold time 240; ` +
-          'ipv4 { import all; export all; }; }',
-      ),
+      ...peers.map((peer, index) => birdPeer(peer, index, as)),
     ];
     writeFileSync(join(folder, 'bird.conf'), `${lines.join('\n')}\n`);
     return [['bird', '-f', '-c', join(folder, 'bird.conf'), '-s', join(folder, 'bird.ctl')]];
@@ -112,12 +121,10 @@ const STARTERS: Readonly<Record<DeviceName, Starter>> = {
       ` bgp router-id ${routerId}`,
       ' no bgp ebgp-requires-policy',
       ' no bgp network import-check',
-      ...peers.flatMap(({ address, as: peerAs }) => [
-        ` neighbor ${address} remote-as ${peerAs}`,
-        ` neighbor ${address} passive`,
-        ` neighbor ${address} timers 80 240`,
-        ` neighbor ${address} advertisement-interval 0`,
-      ]),
+      ...peers.flatMap(frrPeer),
+      ...(['ipv4', 'ipv6'] as const).flatMap((family) => frrFamily(family, peers)),
+      'ip prefix-list none seq 5 deny any',
+      'ipv6 prefix-list none seq 5 deny any',
     ];
     writeFileSync(join(folder, 'bgpd.conf'), `${lines.join('\n')}\n`);
     // Without zebra (-Z) and without the kernel (-n): BGP alone is measured, as with the others.
@@ -129,14 +136,8 @@ const STARTERS: Readonly<Record<DeviceName, Starter>> = {
       '[global.config]',
       `  as = ${as}`,
       `  router-id = "${routerId}"`,
-      ...peers.flatMap(({ address, as: peerAs }) => [
-        '[[neighbors]]',
-        '  [neighbors.config]',
-        `    neighbor-address = "${address}"`,
-        `    peer-as = ${peerAs}`,
-        '  [neighbors.transport.config]',
-        '    passive-mode = true',
-      ]),
+      ...gobgpWatchPolicy(peers),
+      ...peers.flatMap(gobgpPeer),
     ];
     writeFileSync(join(folder, 'gobgpd.toml'), `${lines.join('\n')}\n`);
     return [
@@ -153,26 +154,109 @@ const STARTERS: Readonly<Record<DeviceName, Starter>> = {
   },
 };
 
-function ocicatConfig({ as, routerId, peers }: DeviceOptions): string {
+function familyOf(address: string): 'ipv4' | 'ipv6' {
+  return address.includes(':') ? 'ipv6' : 'ipv4';
+}
+
+function birdPeer({ address, as, addPath, isWatch }: DevicePeer, index: number, ownAs: number): string {
+  const paths = addPath === undefined ? '' : ` add paths ${addPath === 'send' ? 'tx' : 'rx'};`;
+  return (
+    `protocol bgp p${index} { local as ${ownAs}; neighbor ${address} as ${as}; passive on; hold time 240; ` +
+    `${familyOf(address)} { import all; export ${isWatch === true ? 'none' : 'all'};${paths} }; }`
+  );
+}
+
+function frrPeer({ address, as, isWatch }: DevicePeer): readonly string[] {
+  return [
+    ` neighbor ${address} remote-as ${as}`,
+    ` neighbor ${address} passive`,
+    ` neighbor ${address} timers ${isWatch === true ? '1 3' : '80 240'}`,
+    ` neighbor ${address} advertisement-interval 0`,
+  ];
+}
+
+function frrFamily(family: 'ipv4' | 'ipv6', peers: readonly DevicePeer[]): readonly string[] {
+  return [
+    ` address-family ${family} unicast`,
+    ...peers.flatMap(({ address, addPath, isWatch }) => {
+      const isOf = familyOf(address) === family;
+      return [
+        `  ${isOf ? '' : 'no '}neighbor ${address} activate`,
+        ...(isOf && addPath === 'send' ? [`  neighbor ${address} addpath-tx-all-paths`] : []),
+        ...(isOf && isWatch === true ? [`  neighbor ${address} prefix-list none out`] : []),
+      ];
+    }),
+    ' exit-address-family',
+  ];
+}
+
+function gobgpPeer({ address, as, addPath, isWatch }: DevicePeer): readonly string[] {
+  return [
+    '[[neighbors]]',
+    '  [neighbors.config]',
+    `    neighbor-address = "${address}"`,
+    `    peer-as = ${as}`,
+    '  [neighbors.transport.config]',
+    '    passive-mode = true',
+    ...(isWatch === true
+      ? ['  [neighbors.timers.config]', '    hold-time = 3', '    keepalive-interval = 1']
+      : []),
+    '  [[neighbors.afi-safis]]',
+    '    [neighbors.afi-safis.config]',
+    `      afi-safi-name = "${familyOf(address)}-unicast"`,
+    ...(addPath === undefined ? [] : ['    [neighbors.afi-safis.add-paths.config]']),
+    ...(addPath === 'receive' ? ['      receive = true'] : []),
+    ...(addPath === 'send' ? [`      send-max = ${GOBGP_SEND_MAX}`] : []),
+  ];
+}
+
+/** Nothing goes to the watched session. */
+function gobgpWatchPolicy(peers: readonly DevicePeer[]): readonly string[] {
+  const watched = peers.filter(({ isWatch }) => isWatch === true).map(({ address }) => `"${address}/32"`);
+  if (watched.length === 0) return [];
+  return [
+    '[global.apply-policy.config]',
+    '  export-policy-list = ["watched"]',
+    '  default-export-policy = "accept-route"',
+    '[[defined-sets.neighbor-sets]]',
+    '  neighbor-set-name = "watched"',
+    `  neighbor-info-list = [${watched.join(', ')}]`,
+    '[[policy-definitions]]',
+    '  name = "watched"',
+    '  [[policy-definitions.statements]]',
+    '    [policy-definitions.statements.conditions.match-neighbor-set]',
+    '      neighbor-set = "watched"',
+    '      match-set-options = "any"',
+    '    [policy-definitions.statements.actions]',
+    '      route-disposition = "reject-route"',
+  ];
+}
+
+function ocicatConfig({ as, routerId, ipv6Address, peers }: DeviceOptions): string {
   const documents = [
     `apiVersion: projectcalico.org/v3
 kind: Node
 metadata: {name: dut}
-spec: {bgp: {asNumber: ${as}, ipv4Address: ${routerId}/24}}`,
+spec: {bgp: {asNumber: ${as}, ipv4Address: ${routerId}/24, ipv6Address: "${ipv6Address}/64"}}`,
     `apiVersion: projectcalico.org/v3
 kind: BGPFilter
 metadata: {name: all}
 spec: {}`,
+    `apiVersion: projectcalico.org/v3
+kind: BGPFilter
+metadata: {name: none}
+spec: {exportV4: [{action: Reject}], exportV6: [{action: Reject}]}`,
     `apiVersion: ocicat.dev/v1
 kind: StaticRoutes
 metadata: {name: transit}
 spec: {transit: true}`,
-    ...peers.map(
-      ({ address, as: peerAs }, index) => `apiVersion: projectcalico.org/v3
+    ...peers.map(({ address, as: peerAs, addPath, isWatch }, index) => {
+      const annotations = addPath === undefined ? '' : `, annotations: {ocicat.dev/add-path: ${addPath}}`;
+      return `apiVersion: projectcalico.org/v3
 kind: BGPPeer
-metadata: {name: p${index}}
-spec: {peerIP: ${address}, asNumber: ${peerAs}, filters: [all]}`,
-    ),
+metadata: {name: p${index}${annotations}}
+spec: {peerIP: "${address}", asNumber: ${peerAs}, filters: [${isWatch === true ? 'none' : 'all'}]}`;
+    }),
   ];
   return `${documents.join('\n---\n')}\n`;
 }

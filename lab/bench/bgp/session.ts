@@ -3,12 +3,26 @@
  * counts (and keeps) the UPDATEs that come. It checks nothing while the clock runs; `verify.ts` does afterwards.
  */
 import { connect, type Socket } from 'node:net';
+import type { Family } from '../../../src/net/address.ts';
+import { AFI, countNlri, HEADER_OCTETS, partsOf } from './wire.ts';
 
 export interface SessionOptions {
   readonly localAddress: string;
   readonly peerAddress: string;
   readonly peerPort: number;
   readonly as: number;
+  /** BGP identifier, dotted */
+  readonly routerId: string;
+  /** the only one that it offers */
+  readonly family: Family;
+  /** what it does with several paths (RFC 7911); undefined: nothing */
+  readonly addPath?: 'send' | 'receive';
+  /** default 240 */
+  readonly holdTimeSec?: number;
+  /** drops what comes once it is established: a sender */
+  readonly isSink?: boolean;
+  /** called for each message of the device, whatever it is */
+  readonly onMessage?: () => void;
 }
 
 /** What has come so far. */
@@ -24,9 +38,7 @@ export interface Received {
 }
 
 const TYPE = { open: 1, update: 2, notification: 3, keepalive: 4 } as const;
-const HEADER_OCTETS = 19;
 const HOLD_TIME_SEC = 240;
-const KEEPALIVE_MS = 60_000;
 const CONNECT_TIMEOUT_MS = 30_000;
 const RETRY_MS = 100;
 const CHUNK_OCTETS = 1 << 20;
@@ -39,19 +51,22 @@ export class BenchSession {
   /** why it is down */
   fault: string | undefined;
   readonly #socket: Socket;
+  readonly #options: SessionOptions;
   #keptLength = 0;
   #parsedTo = 0;
   #isEstablished = false;
   #wake: (() => void) | undefined;
   readonly #keepalive: NodeJS.Timeout;
 
-  private constructor(socket: Socket, as: number, routerId: string) {
+  private constructor(socket: Socket, options: SessionOptions) {
     this.#socket = socket;
+    this.#options = options;
+    const holdTimeSec = options.holdTimeSec ?? HOLD_TIME_SEC;
     socket.setNoDelay(true);
     socket.on('error', (error) => this.#fail(error.message));
     socket.on('close', () => this.#fail('closed'));
-    socket.write(openMessage(as, routerId));
-    this.#keepalive = setInterval(() => socket.write(KEEPALIVE), KEEPALIVE_MS);
+    socket.write(openMessage(options, holdTimeSec));
+    this.#keepalive = setInterval(() => socket.write(KEEPALIVE), (holdTimeSec * 1000) / 3);
   }
 
   /** Connects, again and again until the device listens, and resolves once the session is established. */
@@ -88,7 +103,7 @@ export class BenchSession {
       socket.once('error', reject);
       socket.once('connect', () => {
         socket.off('error', reject);
-        session = new BenchSession(socket, options.as, options.localAddress);
+        session = new BenchSession(socket, options);
         resolve(session);
       });
     });
@@ -107,8 +122,20 @@ export class BenchSession {
     return this.kept.subarray(0, this.#keptLength);
   }
 
-  send(octets: Uint8Array): void {
-    this.#socket.write(octets);
+  /** Octets of whole messages that came since `reset`. */
+  get wholeOctets(): number {
+    return this.#parsedTo;
+  }
+
+  /** Octets that came since `reset`. */
+  get receivedOctets(): number {
+    return this.#keptLength;
+  }
+
+  /** Resolves once the last octet is with the kernel. */
+  send(octets: Uint8Array): Promise<void> {
+    if (octets.length === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#socket.write(octets, () => resolve()));
   }
 
   /** Resolves when `isDone`, looked at after each chunk; rejects when the session falls or after `timeoutMs`. */
@@ -135,6 +162,7 @@ export class BenchSession {
   }
 
   take(chunk: Buffer): void {
+    if (this.#isEstablished && this.#options.isSink === true) return;
     if (this.#keptLength + chunk.length > this.kept.length) {
       const larger = Buffer.allocUnsafe(Math.max(1 << 16, (this.#keptLength + chunk.length) * 2));
       this.kept.copy(larger, 0, 0, this.#keptLength);
@@ -153,6 +181,7 @@ export class BenchSession {
       const length = kept.readUInt16BE(at + 16);
       if (at + length > this.#keptLength) break;
       const type = kept[at + 18];
+      this.#options.onMessage?.();
       if (type === TYPE.update) this.#count(at, length);
       else if (type === TYPE.open) this.#socket.write(KEEPALIVE);
       else if (type === TYPE.keepalive) this.#isEstablished = true;
@@ -168,13 +197,18 @@ export class BenchSession {
 
   #count(at: number, length: number): void {
     const { kept, received } = this;
-    const end = at + length;
-    const withdrawnEnd = at + 21 + kept.readUInt16BE(at + 19);
-    for (let position = at + 21; position < withdrawnEnd; received.withdrawn++)
-      position += 1 + (((kept[position] ?? 0) + 7) >> 3);
-    let position = withdrawnEnd + 2 + kept.readUInt16BE(withdrawnEnd);
-    for (; position < end; received.announced++) position += 1 + (((kept[position] ?? 0) + 7) >> 3);
+    const hasPathIds = this.#options.addPath === 'receive';
     received.updates++;
+    const withdrawnEnd = at + 21 + kept.readUInt16BE(at + 19);
+    const attributesEnd = withdrawnEnd + 2 + kept.readUInt16BE(withdrawnEnd);
+    if (attributesEnd < at + length || withdrawnEnd > at + 21) {
+      received.withdrawn += countNlri(kept, at + 21, withdrawnEnd, hasPathIds);
+      received.announced += countNlri(kept, attributesEnd, at + length, hasPathIds);
+      return;
+    }
+    const { withdrawn, announced } = partsOf(kept, at);
+    for (const { from, to } of withdrawn) received.withdrawn += countNlri(kept, from, to, hasPathIds);
+    for (const { from, to } of announced) received.announced += countNlri(kept, from, to, hasPathIds);
   }
 
   #fail(reason: string): void {
@@ -193,14 +227,15 @@ function message(type: number, body: Buffer): Buffer {
   return Buffer.concat([header, body]);
 }
 
-/** OPEN (RFC 4271 section 4.2) with IPv4 unicast (RFC 4760) and 4-octet AS numbers (RFC 6793). */
-function openMessage(as: number, routerId: string): Buffer {
-  const capabilities = Buffer.from([1, 4, 0, 1, 0, 1, 65, 4, 0, 0, 0, 0]);
+/** OPEN (RFC 4271 section 4.2) with one family (RFC 4760), 4-octet AS numbers (RFC 6793) and perhaps ADD-PATH (RFC 7911). */
+function openMessage({ as, routerId, family, addPath }: SessionOptions, holdTimeSec: number): Buffer {
+  const direction = addPath === undefined ? [] : [69, 4, 0, AFI[family], 1, addPath === 'send' ? 2 : 1];
+  const capabilities = Buffer.from([1, 4, 0, AFI[family], 0, 1, 65, 4, 0, 0, 0, 0, ...direction]);
   capabilities.writeUInt32BE(as, 8);
   const body = Buffer.alloc(10);
   body[0] = 4;
   body.writeUInt16BE(as > 0xffff ? 23456 : as, 1);
-  body.writeUInt16BE(HOLD_TIME_SEC, 3);
+  body.writeUInt16BE(holdTimeSec, 3);
   body.set(routerId.split('.').map(Number), 5);
   body[9] = capabilities.length + 2;
   return message(TYPE.open, Buffer.concat([body, Buffer.from([2, capabilities.length]), capabilities]));

@@ -1,95 +1,117 @@
-/** The received set, compared with what must have come, prefix by prefix, after the clock has stopped. */
-import { PrefixTable } from '../../../src/net/prefix-table.ts';
-import { encodeAttributes, type Workload } from './workload.ts';
+/** The received set, compared with what must have come, path by path, after the clock has stopped. */
+import type { Family } from '../../../src/net/address.ts';
+import { canonicalForm, expectedForm } from './attributes.ts';
+import { LastRoutes, type RouteTable, wordsOf } from './routes.ts';
+import { eachNlri, partsOf, UPDATE, uint16 } from './wire.ts';
 
-const UPDATE = 2;
-const WELL_KNOWN = new Map([
-  [1, 'ORIGIN'],
-  [2, 'AS_PATH'],
-  [3, 'NEXT_HOP'],
-]);
-
-/**
- * Throws unless the UPDATEs in `octets` leave the receiver with exactly the prefixes of `expected`, each with ORIGIN and AS_PATH as injected
- * behind `deviceAs`, and `nextHop`. `expected` undefined: with nothing.
- */
-export function verifyReceived(
-  octets: Buffer,
-  expected: Workload | undefined,
-  deviceAs: number,
-  nextHop: readonly number[],
-): void {
-  const table = new PrefixTable('ipv4', 1 << 20);
-  // By prefix id: where the attributes of its last announcement stand, 0 once withdrawn.
-  let attributesAt = new Int32Array(table.capacity);
-  table.onGrow((capacity) => {
-    const larger = new Int32Array(capacity);
-    larger.set(attributesAt);
-    attributesAt = larger;
-  });
-  walk(octets, table, (id, at) => {
-    attributesAt[id] = at;
-  });
-  let present = 0;
-  for (let id = 0; id < table.idLimit; id++) if ((attributesAt[id] ?? 0) > 0) present++;
-  const wanted = expected?.count ?? 0;
-  if (present !== wanted) throw new Error(`the receiver has ${present} prefixes, not ${wanted}`);
-  if (expected === undefined) return;
-  const attributes = expected.paths.map((path) => encodeAttributes([deviceAs, ...path], nextHop));
-  for (let index = 0; index < expected.count; index++) {
-    const id = table.find(expected.lengths[index] ?? 0, expected.addresses[index] ?? 0);
-    const at = attributesAt[id] ?? 0;
-    const wantedOctets = attributes[expected.setOf[index] ?? 0];
-    if (id < 0 || at === 0) throw new Error(`prefix ${index} of the table has not come`);
-    const length = octets.readUInt16BE(at);
-    const got = octets.subarray(at + 2, at + 2 + length);
-    if (wantedOctets === undefined || !sameAttributes(got, wantedOctets))
-      throw new Error(
-        `prefix ${index}: attributes ${got.toString('hex')}, not ${wantedOctets?.toString('hex')}`,
-      );
-  }
+/** What a device does to what it passes on. */
+export interface PassedOn {
+  readonly deviceAs: number;
+  /** its own address in the family: 4 or 16 octets */
+  readonly nextHop: Uint8Array;
 }
 
-function walk(
-  octets: Buffer,
-  table: PrefixTable,
-  onPrefix: (id: number, attributesAt: number) => void,
-): void {
-  const each = (from: number, to: number, attributesAt: number): void => {
-    for (let at = from; at < to; ) {
-      const length = octets[at++] ?? 0;
-      let address = 0;
-      for (let bit = 0; bit < length; bit += 8) address |= (octets[at++] ?? 0) << (24 - bit);
-      onPrefix(table.intern(length, address), attributesAt);
+/** What the UPDATEs of one session leave with the receiver. */
+export class ReceivedRoutes {
+  readonly #routes: LastRoutes;
+  readonly #hasPathIds: boolean;
+  readonly #forms: string[] = [];
+  readonly #idOfForm = new Map<string, number>();
+  /** raw attributes -> form: a set comes in many messages */
+  readonly #idOfRun = new Map<string, number>();
+
+  constructor(family: Family, hasPathIds: boolean) {
+    this.#routes = new LastRoutes(family);
+    this.#hasPathIds = hasPathIds;
+  }
+
+  get count(): number {
+    return this.#routes.count;
+  }
+
+  /** Applies whole messages. */
+  apply(octets: Uint8Array): void {
+    for (let at = 0; at + 19 <= octets.length; at += uint16(octets, at + 16))
+      if (octets[at + 18] === UPDATE) this.#applyOne(octets, at);
+  }
+
+  /** What differs from `expected`, in words; undefined when nothing does. */
+  difference(expected: RouteTable, passedOn: PassedOn): string | undefined {
+    const { count } = this.#routes;
+    if (count !== expected.count) return `the receiver has ${count} paths, not ${expected.count}`;
+    const acceptable = this.#acceptable(expected, passedOn);
+    const size = wordsOf(expected.family);
+    const { prefixes } = this.#routes;
+    // With ADD-PATH the device numbers the paths anew: those of a prefix are compared as a bag.
+    const bags = new Map<number, number[]>();
+    for (let index = 0; index < expected.count; index++) {
+      const word = (offset: number): number => expected.words[index * size + offset] ?? 0;
+      const length = expected.lengths[index] ?? 0;
+      const id =
+        size === 1
+          ? prefixes.find(length, word(0))
+          : prefixes.find(length, word(0), word(1), word(2), word(3));
+      if (id < 0) return `prefix ${index} of the table has not come`;
+      const bag = bags.get(id) ?? this.#routes.of(id).map(([, value]) => value);
+      bags.set(id, bag);
+      const wanted = acceptable[expected.setOf[index] ?? 0] ?? [];
+      const found = bag.findIndex((form) => wanted.includes(form));
+      if (found < 0) return this.#wrong(index, expected, passedOn, bag);
+      bag.splice(found, 1);
     }
-  };
-  for (let at = 0; at + 19 <= octets.length; at += octets.readUInt16BE(at + 16)) {
-    if (octets[at + 18] !== UPDATE) continue;
-    const end = at + octets.readUInt16BE(at + 16);
-    const withdrawnEnd = at + 21 + octets.readUInt16BE(at + 19);
-    each(at + 21, withdrawnEnd, 0);
-    each(withdrawnEnd + 2 + octets.readUInt16BE(withdrawnEnd), end, withdrawnEnd);
+    return undefined;
   }
-}
 
-// Attribute by attribute: the order and the extended-length flag are the sender's choice.
-function sameAttributes(got: Buffer, wanted: Buffer): boolean {
-  if (got.equals(wanted)) return true;
-  const mine = attributeMap(wanted);
-  const theirs = attributeMap(got);
-  return (
-    [...WELL_KNOWN.keys()].every((type) => mine.get(type) === theirs.get(type)) && theirs.size === mine.size
-  );
-}
-
-function attributeMap(octets: Buffer): Map<number, string> {
-  const map = new Map<number, string>();
-  for (let at = 0; at < octets.length; ) {
-    const isExtended = ((octets[at] ?? 0) & 0x10) !== 0;
-    const length = isExtended ? octets.readUInt16BE(at + 2) : (octets[at + 2] ?? 0);
-    const start = at + (isExtended ? 4 : 3);
-    map.set(octets[at + 1] ?? 0, octets.toString('hex', start, start + length));
-    at = start + length;
+  #wrong(index: number, expected: RouteTable, { deviceAs, nextHop }: PassedOn, bag: number[]): string {
+    const set = expected.sets[expected.setOf[index] ?? 0];
+    const wanted = set === undefined ? '' : expectedForm(set, deviceAs, nextHop);
+    const got = bag.map((form) => this.#forms[form]).join(' | ');
+    return `prefix ${index} of the table: attributes ${got || 'none'}, not ${wanted}`;
   }
-  return map;
+
+  /** By set: the forms that may have come for it. */
+  #acceptable({ sets, alternatives }: RouteTable, passedOn: PassedOn): readonly (readonly number[])[] {
+    const { deviceAs, nextHop } = passedOn;
+    return sets.map((set, index) =>
+      [set, ...(alternatives?.[index] ?? [])].flatMap(
+        (each) => this.#idOfForm.get(expectedForm(each, deviceAs, nextHop)) ?? [],
+      ),
+    );
+  }
+
+  #applyOne(octets: Uint8Array, at: number): void {
+    const parts = partsOf(octets, at);
+    const { family } = this.#routes;
+    for (const range of parts.withdrawn)
+      if (range.family === family)
+        eachNlri(octets, range.from, range.to, this.#hasPathIds, (length, pathId, w0, w1, w2, w3) => {
+          const id = this.#routes.prefixes.find(length, w0, w1, w2, w3);
+          if (id >= 0) this.#routes.delete(id, pathId);
+        });
+    let form: number | undefined;
+    for (const range of parts.announced) {
+      if (range.family !== family) continue;
+      form ??= this.#formOf(octets, parts.attributesAt, parts.attributesEnd, parts.mpNextHop);
+      const value = form;
+      eachNlri(octets, range.from, range.to, this.#hasPathIds, (length, pathId, w0, w1, w2, w3) =>
+        this.#routes.set(this.#routes.prefixes.intern(length, w0, w1, w2, w3), pathId, value),
+      );
+    }
+  }
+
+  #formOf(octets: Uint8Array, from: number, to: number, mpNextHop: Uint8Array | undefined): number {
+    // MP_REACH_NLRI holds the prefixes too: such a run is one of its kind.
+    const key =
+      mpNextHop === undefined ? Buffer.from(octets.subarray(from, to)).toString('latin1') : undefined;
+    const known = key === undefined ? undefined : this.#idOfRun.get(key);
+    if (known !== undefined) return known;
+    const form = canonicalForm(octets, from, to, mpNextHop);
+    let id = this.#idOfForm.get(form);
+    if (id === undefined) {
+      id = this.#forms.push(form) - 1;
+      this.#idOfForm.set(form, id);
+    }
+    if (key !== undefined) this.#idOfRun.set(key, id);
+    return id;
+  }
 }
