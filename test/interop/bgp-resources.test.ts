@@ -283,4 +283,34 @@ describe("Calico's BGP resources and FRR and BIRD", function () {
     );
     assert.ok(!host.log.includes('"second"') && !(await host.ocicat('bgp peers -o json')).includes('second'));
   });
+
+  it('a client that comes by itself, out of a range: reflected to, seen in a preview, changed live', async () => {
+    const range = (annotations: Record<string, string> = {}): string =>
+      document(
+        'BGPPeer',
+        'clients',
+        { node: 'h1' },
+        { 'ocicat.dev/listen-range': '198.51.100.16/28', 'ocicat.dev/remote-as': 'internal', ...annotations },
+      );
+    const [, second] = birds;
+    assert.ok(second);
+    await host.ocicat('delete bgppeer client-b');
+    await host.apply(range());
+    const view = await established('198.51.100.17');
+    assert.deepEqual([view.dynamic, view.resource, view.kind], [true, 'BGPPeer clients', 'ibgp']);
+    await eventually(
+      'it has the route of the other client',
+      async () => (await second.routes('ipv4')).some(({ prefix }) => prefix === '10.66.1.0/26'),
+      SLOW,
+    );
+    const told = await dryRun(range({ 'ocicat.dev/hold-time': '30' }));
+    assert.match(told, /BGP session 198\.51\.100\.17, BGPPeer clients: reset \(holdTimeSec\)/);
+    assert.equal((await peer('198.51.100.17')).establishedAt, view.establishedAt);
+    await host.ocicat('delete bgppeer clients');
+    await eventually(
+      'it goes with its range',
+      async () => !JSON.stringify(await host.api.call('GET', '/v1/bgp/peers')).includes('198.51.100.17'),
+      SLOW,
+    );
+  });
 });
