@@ -2,7 +2,7 @@
  * Owns the order in which this host's kernel is changed: routes in bounded slices, containers' links before their routes, policy before a
  * link comes up. Nothing is written before `open` has resolved with the kernel's present state read (adopted).
  */
-import type { Family } from '../src/net/address.ts';
+import type { Address, Family } from '../src/net/address.ts';
 import { hostPrefix, type Prefix } from '../src/net/prefix.ts';
 import { EndpointLinks, type PreparedEndpoint } from './endpoints/endpoint-links.ts';
 import type { EndpointSpec } from './endpoints/plan.ts';
@@ -21,11 +21,25 @@ const BROKEN_RETRY_MS = 1000;
 export interface FibProgrammerOptions {
   /** path of the network namespace; default: the one we are in */
   readonly netns?: string;
+  /** how our routes are marked, and where they go */
+  readonly routes?: RouteSettings;
   /** somebody else changed or removed a route of ours; it is put right at once */
   readonly onInterference?: (prefix: Prefix) => void;
   /** the brake on mass deletion takes hold or lets go */
   readonly onBrake?: (event: BrakeEvent) => void;
   readonly onError: (error: unknown, what: string) => void;
+}
+
+/** What an operator may set of all our routes. */
+export interface RouteSettings {
+  /** routing protocol number of routes and next-hop objects, by which they are known again; default 171 */
+  readonly protocol?: number | undefined;
+  /** default 1024 */
+  readonly metric?: number | undefined;
+  /** routing table, default 254 (main); with another one, rules that lead there are the operator's */
+  readonly table?: number | undefined;
+  /** source of this host's own packets over learned routes; one of its addresses */
+  readonly preferredSource?: Readonly<Partial<Record<Family, Address>>> | undefined;
 }
 
 /** The kernel side of one host. */
@@ -44,12 +58,17 @@ export class FibProgrammer {
   private constructor(options: FibProgrammerOptions) {
     this.#onError = options.onError;
     const netns = options.netns === undefined ? {} : { netns: options.netns };
+    const { protocol, metric, table, preferredSource } = options.routes ?? {};
     this.kernel = KernelWatch.open({
       ...netns,
+      protocol,
+      table,
       onError: (error) => options.onError(error, 'read the kernel'),
     });
     this.routes = new RouteTable(this.kernel, {
       onWork: () => this.#schedule(),
+      metric,
+      preferredSource,
       ...(options.onInterference === undefined ? {} : { onInterference: options.onInterference }),
       ...(options.onBrake === undefined ? {} : { onBrake: options.onBrake }),
     });

@@ -18,6 +18,7 @@ import { type Link, LinkTable } from './link-table.ts';
 import { DEFAULT_PROTOCOL, DEFAULT_TABLE } from './types.ts';
 
 const SLICE_MS = 4;
+const ENOENT = 2;
 const EOPNOTSUPP = 95;
 const READ_ATTEMPTS = 5;
 const RETRY_FIRST_MS = 100;
@@ -66,6 +67,8 @@ export class KernelWatch {
     ipv4: new ForeignRoutes('ipv4'),
     ipv6: new ForeignRoutes('ipv6'),
   };
+  /** foreign routes by which the host itself finds its way: those of the main table */
+  readonly lookup: Readonly<Record<Family, ForeignRoutes>>;
   /** for requests and batches of routes; its own notifications are not heard */
   readonly socket: NetlinkSocket;
   readonly #dumpSocket: NetlinkSocket;
@@ -85,6 +88,10 @@ export class KernelWatch {
   private constructor(options: KernelWatchOptions) {
     this.protocol = options.protocol ?? DEFAULT_PROTOCOL;
     this.table = options.table ?? DEFAULT_TABLE;
+    this.lookup =
+      this.table === DEFAULT_TABLE
+        ? this.foreign
+        : { ipv4: new ForeignRoutes('ipv4'), ipv6: new ForeignRoutes('ipv6') };
     this.#onError = options.onError ?? (() => {});
     this.socket = NetlinkSocket.open({ netns: options.netns });
     this.#dumpSocket = NetlinkSocket.open({ netns: options.netns });
@@ -222,6 +229,18 @@ export class KernelWatch {
       }
       if (state === 'interrupted') isConsistent = false;
     };
+    const readRoutes = async (family: Family, af: number, table: number): Promise<void> => {
+      try {
+        await read(
+          `read the ${family} routes`,
+          (writer) => writeRouteDump(writer, RTM.GETROUTE, af, table, 0),
+          (message) => this.#takeRoute(message, false),
+        );
+      } catch (error) {
+        // A table begins to exist with its first route.
+        if (!(error instanceof NetlinkError) || error.errno !== ENOENT) throw error;
+      }
+    };
     await read('read the interfaces', writeLinkDump, (message) => {
       const link = decodeLink(message);
       if (link !== undefined) links.push(link);
@@ -250,11 +269,10 @@ export class KernelWatch {
       ['ipv6', AF_INET6],
     ] as const) {
       this.foreign[family].clear();
-      await read(
-        `read the ${family} routes`,
-        (writer) => writeRouteDump(writer, RTM.GETROUTE, af, this.table, 0),
-        (message) => this.#takeRoute(message, false),
-      );
+      this.lookup[family].clear();
+      for (const table of new Set([this.table, DEFAULT_TABLE])) {
+        await readRoutes(family, af, table);
+      }
     }
     return isConsistent;
   }
@@ -293,13 +311,18 @@ export class KernelWatch {
 
   #takeRoute(message: MessageBody, isDeletion: boolean): void {
     const record = this.#record;
-    if (!decodeRoute(message, record) || record.table !== this.table || record.flags & RTM_F_CLONED) return;
+    if (!decodeRoute(message, record) || record.flags & RTM_F_CLONED) return;
     if (record.family !== AF_INET && record.family !== AF_INET6) return;
+    const isLookup = record.table === DEFAULT_TABLE;
+    if (record.table !== this.table && !isLookup) return;
     if (record.protocol === this.protocol) {
+      // In the main table such a one is of an earlier life with another table: no way on, and not ours to judge here.
+      if (record.table !== this.table) return;
       for (const listener of this.#listeners) listener.ownRoute?.(record, isDeletion);
       return;
     }
-    const foreign = this.foreign[record.family === AF_INET ? 'ipv4' : 'ipv6'];
+    const mirror = record.table === this.table ? this.foreign : this.lookup;
+    const foreign = mirror[record.family === AF_INET ? 'ipv4' : 'ipv6'];
     const isReplacement = !isDeletion && (message.flags & NLM_F.REPLACE) !== 0;
     if (isDeletion) foreign.remove(record);
     else foreign.add(record, isReplacement);
@@ -308,7 +331,9 @@ export class KernelWatch {
 
   /** The kernel flushes a device's IPv4 routes without a word when it goes down, away, or loses its last IPv4 address. */
   #forgetSilentlyDeleted(before: Link | undefined, after: Link | undefined): void {
-    if (before !== undefined && losesIpv4(before, after)) this.foreign.ipv4.removeByInterface(before.ifindex);
+    if (before === undefined || !losesIpv4(before, after)) return;
+    for (const routes of new Set([this.foreign.ipv4, this.lookup.ipv4]))
+      routes.removeByInterface(before.ifindex);
   }
 }
 

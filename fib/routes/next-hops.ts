@@ -175,12 +175,12 @@ export class NextHopTracker {
       says({ reachable: false, reason }, length);
     if (address.family === 'ipv6' && isLinkLocal(address))
       return says(this.#resolveLinkLocal(address, ifindex), 128);
-    const { links, foreign } = this.#kernel;
+    const { links, lookup } = this.#kernel;
     const { own, subnets } = this.#connected();
     if (own.some((each) => addressesEqual(each, address))) return refused('own-address');
     const onLink = connectedInterface(subnets, address, ifindex);
     if (onLink !== undefined) return says(connected(onLink, address), 0);
-    const routes = foreign[address.family];
+    const routes = lookup[address.family];
     const id = longestMatch(routes.table, address);
     const [best] = id < 0 ? [] : routes.at(id);
     if (best === undefined) return refused('no-route');

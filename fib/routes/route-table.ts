@@ -44,6 +44,8 @@ export interface RouteTableOptions {
   readonly nextHopObjects?: boolean | undefined;
   /** metric of routes whose target names none, default 1024 */
   readonly metric?: number | undefined;
+  /** source of this host's own packets over learned routes, for who makes those */
+  readonly preferredSource?: Readonly<Partial<Record<Family, Address>>> | undefined;
   /** called when there is something for `apply` to do after there was nothing: schedule it */
   readonly onWork?: (() => void) | undefined;
   /**
@@ -127,6 +129,11 @@ export class RouteTable {
       announceWork: () => this.#announceWork(),
     });
     this.#stopListening = kernel.listen(this.#follower);
+  }
+
+  /** Source of this host's own packets over learned routes of a family, if one is set. */
+  preferredSource(family: Family): Address | undefined {
+    return this.#options.preferredSource?.[family];
   }
 
   /** How often somebody else deleted or changed a route of ours since the start. */

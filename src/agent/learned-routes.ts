@@ -27,8 +27,8 @@ const UNRESOLVED = -1;
 
 interface TargetOfSet {
   readonly addresses: readonly Address[];
-  /** pinned id in the route table's target table, or UNRESOLVED */
-  target: number;
+  /** pinned ids in the route table's target table, or UNRESOLVED: a family each, which may have sources of their own */
+  targets: Readonly<Record<Family, number>>;
 }
 
 /** Feeds one `RouteTable` from one `Rib`. */
@@ -104,11 +104,12 @@ export class LearnedRoutes {
     const changed = new Set<number>();
     for (const [setId, entry] of this.#targets) {
       if (!entry.addresses.some((each) => formatAddress(each) === key)) continue;
-      const before = entry.target;
-      entry.target = this.#pinTarget(entry.addresses);
-      if (before !== UNRESOLVED) this.#routes.targets.unpin(before);
+      const before = entry.targets;
+      entry.targets = this.#pinTargets(entry.addresses);
+      this.#unpin(before);
       // Nothing left: the decision picks other paths in a moment, and what it leaves without any is taken out then. No gap between.
-      if (entry.target !== before && entry.target !== UNRESOLVED) changed.add(setId);
+      const { ipv4 } = entry.targets;
+      if (ipv4 !== before.ipv4 && ipv4 !== UNRESOLVED) changed.add(setId);
     }
     if (changed.size > 0) for (const family of FAMILIES) this.#rewrite(family, changed);
     this.#tellRib(address, resolution);
@@ -171,34 +172,45 @@ export class LearnedRoutes {
   #write(family: Family, id: number): void {
     const table = this.#rib.prefixTable(family);
     const setId = this.#rib.selectedNextHopSetId(family, id);
-    const target = setId < 0 ? UNRESOLVED : this.#targetOf(setId);
+    const target = setId < 0 ? UNRESOLVED : this.#targetsOf(setId)[family];
     if (target === UNRESOLVED) this.#routes.removeLearned(table, id, !this.#rib.isRejected(family, id));
     else this.#routes.setLearned(table, id, target);
   }
 
-  #targetOf(setId: number): number {
+  #targetsOf(setId: number): Readonly<Record<Family, number>> {
     const known = this.#targets.get(setId);
-    if (known !== undefined) return known.target;
+    if (known !== undefined) return known.targets;
     const addresses = this.#rib.nextHopSet(setId);
-    const target = this.#pinTarget(addresses);
-    this.#targets.set(setId, { addresses, target });
-    return target;
+    const targets = this.#pinTargets(addresses);
+    this.#targets.set(setId, { addresses, targets });
+    return targets;
   }
 
   // Of several next hops those that can be found are used; the decision drops the others a moment later.
-  #pinTarget(addresses: readonly Address[]): number {
+  #pinTargets(addresses: readonly Address[]): Readonly<Record<Family, number>> {
     const nextHops: RouteNextHop[] = [];
     for (const address of addresses) {
       const resolution = this.resolutionOf(address) ?? this.#tracker.resolve(address);
       if (resolution.reachable) nextHops.push(...resolution.nextHops);
     }
-    return nextHops.length === 0 ? UNRESOLVED : this.#routes.targets.pin({ kind: 'unicast', nextHops });
+    if (nextHops.length === 0) return { ipv4: UNRESOLVED, ipv6: UNRESOLVED };
+    const pin = (family: Family): number => {
+      const prefsrc = this.#routes.preferredSource(family);
+      return this.#routes.targets.pin({ kind: 'unicast', nextHops, prefsrc });
+    };
+    return { ipv4: pin('ipv4'), ipv6: pin('ipv6') };
+  }
+
+  #unpin({ ipv4, ipv6 }: Readonly<Record<Family, number>>): void {
+    if (ipv4 === UNRESOLVED) return;
+    this.#routes.targets.unpin(ipv4);
+    this.#routes.targets.unpin(ipv6);
   }
 
   #forgetUnused(): void {
     for (const [setId, entry] of this.#targets) {
       if (this.#rib.nextHopSet(setId).length > 0) continue;
-      if (entry.target !== UNRESOLVED) this.#routes.targets.unpin(entry.target);
+      this.#unpin(entry.targets);
       this.#targets.delete(setId);
     }
   }

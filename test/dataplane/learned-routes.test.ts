@@ -118,4 +118,41 @@ describe('src/agent/learned-routes in a real kernel', () => {
     host.sh('ip link set eth0 down');
     await eventually('and out with its link', () => kernel('198.18.0.0/16') === '');
   });
+
+  it('another protocol, metric and table, a preferred source; next hops are still looked up in the main table', async () => {
+    const { host } = twoUplinks();
+    host.sh('ip address add 192.0.2.77/32 dev lo');
+    host.sh('ip -6 address add 2001:db8:77::1/128 dev lo nodad');
+    host.sh('ip route add 203.0.113.0/24 via 198.51.100.2');
+    host.sh('ip route add 10.1.0.0/16 via 198.51.100.2 metric 77');
+    host.sh('ip rule add to 10.0.0.0/8 lookup 1007');
+    const p = await bench.programmer(host, {
+      protocol: 172,
+      table: 1007,
+      metric: 77,
+      preferredSource: { ipv4: address('192.0.2.77'), ipv6: address('2001:db8:77::1') },
+    });
+    const neighbour = new Neighbour(fed(bench, p), { peerAs: 65001 });
+    neighbour.announce(['10.1.0.0/16'], { nextHop: address('203.0.113.7') });
+    neighbour.announce(['10.2.0.0/16'], { nextHop: address('2001:db8::2') });
+    neighbour.announce(['2001:db8:a::/48'], { nextHop: address('2001:db8::2') });
+    await eventually('all are in', () =>
+      ['10.1.0.0/16', '10.2.0.0/16', '2001:db8:a::/48'].every((text) => p.state(text) === 'installed'),
+    );
+    assert.equal(
+      show(host, 'route', 'show', 'table', '1007'),
+      '10.1.0.0/16 via 198.51.100.2 dev eth1 proto 172 src 192.0.2.77 metric 77 ' +
+        '10.2.0.0/16 via inet6 2001:db8::2 dev eth0 proto 172 src 192.0.2.77 metric 77',
+    );
+    assert.match(
+      show(host, '-6', 'route', 'show', 'table', '1007'),
+      /^2001:db8:a::\/48 via 2001:db8::2 dev eth0 proto 172 src 2001:db8:77::1 metric 77/,
+    );
+    assert.equal(show(host, 'route', 'show', 'proto', '172'), '', 'nothing in the main table');
+    assert.match(show(host, 'route', 'get', '10.2.3.4'), /src 192\.0\.2\.77/);
+    for (const line of host.sh('ip nexthop show').trim().split('\n')) assert.match(line, /proto 172/);
+    host.sh('ip route del 203.0.113.0/24');
+    await eventually('it goes with the way to its next hop', () => p.state('10.1.0.0/16') === undefined);
+    assert.match(show(host, 'route', 'show', '10.1.0.0/16'), /via 198\.51\.100\.2 dev eth1 metric 77/);
+  });
 });

@@ -26,6 +26,8 @@ export function twoUplinks(): { host: Netns; peer: Netns } {
   return { host, peer };
 }
 
+const RTPROT_KERNEL = 2;
+
 /** Counts route notifications, by a socket of its own that hears everybody. */
 export class Witness {
   added = 0;
@@ -37,7 +39,9 @@ export class Witness {
     this.#monitor = NetlinkMonitor.open(
       { groups: [RTNLGRP.IPV4_ROUTE, RTNLGRP.IPV6_ROUTE], netns: netns.path },
       {
-        message: ({ type }) => {
+        message: ({ type, bytes, bodyStart }) => {
+          // The kernel's own come when it pleases: for an address that is ready at last.
+          if (bytes[bodyStart + 5] === RTPROT_KERNEL) return;
           if (type === RTM.NEWROUTE) this.added++;
           if (type === RTM.DELROUTE) this.deleted++;
         },
@@ -62,6 +66,9 @@ export class Witness {
   }
 }
 
+/** Of the route table, and of what it watches. */
+export type ProgrammerOptions = RouteTableOptions & { readonly protocol?: number; readonly table?: number };
+
 /** A programmer as the agent runs it: applies whenever there is work. */
 export class Programmer {
   readonly kernel: KernelWatch;
@@ -73,8 +80,8 @@ export class Programmer {
   isAutomatic = true;
   written = 0;
 
-  constructor(netns: Netns, options: RouteTableOptions = {}) {
-    this.kernel = KernelWatch.open({ netns: netns.path });
+  constructor(netns: Netns, options: ProgrammerOptions = {}) {
+    this.kernel = KernelWatch.open({ netns: netns.path, protocol: options.protocol, table: options.table });
     this.routes = new RouteTable(this.kernel, {
       ...options,
       onWork: () => this.#schedule(),
@@ -82,7 +89,7 @@ export class Programmer {
     });
   }
 
-  static async start(netns: Netns, options: RouteTableOptions = {}): Promise<Programmer> {
+  static async start(netns: Netns, options: ProgrammerOptions = {}): Promise<Programmer> {
     const programmer = new Programmer(netns, options);
     await programmer.kernel.start();
     return programmer;
@@ -156,7 +163,7 @@ export class RoutesBench {
     return each;
   }
 
-  async programmer(netns: Netns, options: RouteTableOptions = {}): Promise<Programmer> {
+  async programmer(netns: Netns, options: ProgrammerOptions = {}): Promise<Programmer> {
     return this.opened(await Programmer.start(netns, options));
   }
 

@@ -162,10 +162,13 @@ describe('Docker on two hosts', function () {
       await sees(h1.host.netns, web, [targets[index] ?? '', 80], source);
     assert.match((await keys(HANDLES)) ?? '', /libnetwork\.address\./);
     assert.match((await keys(ENDPOINTS)) ?? '', /libnetwork\/h2-libnetwork-/);
-    assert.match(h1.host.netns.sh('ip -4 route show proto 171'), /^10\.65\.1\.\d+\/\d+ via 192\.0\.2\.12 /m);
+    assert.match(
+      h1.host.netns.sh('ip -4 route show proto 171'),
+      /^10\.65\.1\.\d+\/\d+ (nhid \d+ )?via 192\.0\.2\.12 /m,
+    );
     assert.match(
       h1.host.netns.sh('ip -6 route show proto 171'),
-      /^fd00:65:1::\S+ via (2001:db8:2::12|fe80::)/m,
+      /^fd00:65:1::\S+ (nhid \d+ )?via (2001:db8:2::12|fe80::)/m,
     );
     for (const address of own)
       assert.equal((await h2.docker.exec('db', `/bin/ping -c 1 -W 2 ${address}`)).status, 0);

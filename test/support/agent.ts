@@ -198,11 +198,11 @@ export class AgentHost {
     );
   }
 
-  /** Routes of ours that the kernel has, both families, one a line. */
+  /** Routes of ours that the kernel has, both families, one a line, without the ids of next-hop objects. */
   ownRoutes(): string[] {
     return ['-4', '-6']
       .flatMap((family) => this.netns.run('ip', family, 'route', 'show', 'proto', '171').split('\n'))
-      .map((line) => line.trim())
+      .map((line) => line.replace(/ nhid \d+/, '').trim())
       .filter((line) => line !== '');
   }
 
