@@ -24,15 +24,14 @@ export class SpeakNeighbours {
     this.#onChange = onChange;
   }
 
-  /** Makes these the interfaces on which neighbours are looked for. Rejects with a NetlinkError when the kernel cannot be followed. */
+  /** Makes these the interfaces on which neighbours are looked for. Where the kernel cannot be followed nobody is found, and the log says why. */
   async setInterfaces(names: readonly string[]): Promise<void> {
-    if (this.#discovery === undefined && names.length > 0) {
-      const { NeighbourDiscovery } = await import('../../fib/discovery/discovery.ts');
-      this.#discovery = new NeighbourDiscovery({
-        links: this.#links ?? (await this.#followLinks()),
-        onChange: this.#onChange,
-        onError: (error, what) => this.#log.error({ error }, `cannot ${what}`),
-      });
+    try {
+      if (this.#discovery === undefined && names.length > 0) this.#discovery = await this.#open();
+    } catch (error) {
+      this.#kernel?.close();
+      this.#kernel = undefined;
+      this.#log.error({ error }, 'cannot follow the links of unnumbered peers');
     }
     this.#discovery?.setInterfaces(names);
   }
@@ -43,6 +42,15 @@ export class SpeakNeighbours {
   close(): void {
     this.#discovery?.close();
     this.#kernel?.close();
+  }
+
+  async #open(): Promise<NeighbourDiscovery> {
+    const { NeighbourDiscovery } = await import('../../fib/discovery/discovery.ts');
+    return new NeighbourDiscovery({
+      links: this.#links ?? (await this.#followLinks()),
+      onChange: this.#onChange,
+      onError: (error, what) => this.#log.error({ error }, `cannot ${what}`),
+    });
   }
 
   async #followLinks(): Promise<LinkTable> {
