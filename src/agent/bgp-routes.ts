@@ -41,6 +41,16 @@ export function bgpApiRoutes(source: BgpSource): ApiRoutes {
       if (rows === undefined) throw unknownPeer(source, name);
       return { rows, live: true };
     },
+    'POST /v1/bgp/drain': ({ body }) => {
+      const speaker = runningSpeaker(source);
+      speaker.drain({ waitSec: readWait(body), text: readText(body) });
+      return { json: speaker.service };
+    },
+    'POST /v1/bgp/undrain': () => {
+      const speaker = runningSpeaker(source);
+      speaker.undrain();
+      return { json: speaker.service };
+    },
     'GET /v1/bgp/routes': ({ query }) => ({ rows: bgpRoutes(source, query) }),
   };
 }
@@ -49,20 +59,26 @@ function peerViews(source: BgpSource): PeerView[] {
   return (source.speaker?.peers() ?? []).map((status) => peerView(status, originOfPeer(source, status)));
 }
 
-function summary(source: BgpSource): BgpSummaryView {
-  const { speaker } = source;
+function runningSpeaker({ speaker }: BgpSource): Speaker {
   if (speaker === undefined)
     throw problem('unavailable', 'BGP does not run yet', { hint: 'See "ocicat status".' });
+  return speaker;
+}
+
+function summary(source: BgpSource): BgpSummaryView {
+  const speaker = runningSpeaker(source);
   return {
     routerId: formatRouterId(speaker.routerId),
     asNumber: speaker.localAs,
     listeningPorts: speaker.listeningPorts,
     deferral: speaker.deferred,
+    service: speaker.service.state,
     locRib: speaker.rib.sizes.prefixes,
     peers: peerViews(source),
   };
 }
 
+const DRAIN_SEC = 30;
 const KINDS: readonly ResetKind[] = ['hard', 'soft-in', 'soft-out'];
 
 function readKind(body: unknown): ResetKind {
@@ -72,7 +88,15 @@ function readKind(body: unknown): ResetKind {
   return kind;
 }
 
-/** RFC 9003: what the peer is told with a hard reset. */
+/** Time for the peers to find other ways, in seconds. */
+function readWait(body: unknown): number {
+  const given = typeof body === 'object' && body !== null && 'waitSec' in body ? body.waitSec : DRAIN_SEC;
+  if (typeof given !== 'number' || !(given >= 0 && given <= 3600))
+    throw problem('invalid', 'expected "waitSec": 0..3600');
+  return given;
+}
+
+/** RFC 9003: what peers are told of the end of a session. */
 function readText(body: unknown): string {
   const given = typeof body === 'object' && body !== null && 'text' in body ? body.text : '';
   if (typeof given !== 'string' || Buffer.byteLength(given) > 255)

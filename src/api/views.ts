@@ -151,6 +151,8 @@ export interface BgpSummaryView {
   readonly listeningPorts: readonly number[];
   /** RFC 4724: the families whose route selection still waits for End-of-RIB */
   readonly deferral: readonly Family[];
+  /** RFC 8326: `draining` while everything goes out tagged, `drained` once the sessions have been ended for it */
+  readonly service: 'in-service' | 'draining' | 'drained';
   /** prefixes with a path */
   readonly locRib: Readonly<Record<Family, number>>;
   readonly peers: readonly PeerView[];

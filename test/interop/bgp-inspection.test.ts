@@ -280,6 +280,29 @@ describe('inspection of BGP: the agent and FRR', function () {
     assert.match(text, /NOTIFICATION sent +.*Cease\/Administrative Reset \(6\/4\)/);
   });
 
+  it('drain: FRR sees 65535:0 and then the end, with its text; undrain brings the session back (RFC 8326)', async () => {
+    assert.match(await host.ocicat('bgp drain --wait 120'), /tagged 65535:0, the sessions end in 120 s/);
+    await eventually(
+      'FRR has our block tagged',
+      async () =>
+        /Displayed +[1-9]/.test(await router.command('show bgp ipv4 unicast community graceful-shutdown')),
+      SLOW,
+    );
+    assert.equal((await peer()).state, 'Established');
+    assert.match(await host.ocicat('bgp summary'), /out of service \(draining\)/);
+    assert.match(await host.ocicat('bgp drain --wait 0 --text moving'), /drained/);
+    await eventually(
+      'FRR was told',
+      async () => /Administrative Shutdown/i.test(await router.command('show bgp neighbors 192.0.2.2')),
+      SLOW,
+    );
+    const { sent } = (await peer()).lastNotification;
+    assert.deepEqual([sent?.code, sent?.subcode, sent?.shutdownCommunication], [6, 2, 'moving']);
+    assert.equal((await peer()).state, 'Idle(Admin)');
+    assert.equal(await host.ocicat('bgp undrain'), 'in service\n');
+    await eventually('the session is back', async () => (await peer()).state === 'Established', SLOW);
+  });
+
   it('a peer that is not there can be neither captured nor reset', async () => {
     const commands = [
       ['capture', '192.0.2.99'],

@@ -169,6 +169,14 @@ export class BgpController {
     }
     for (const message of this.#speaker?.keyProblems ?? [])
       findings.push({ severity: 'error', code: 'bgp-md5', message: `${message}; tried again` });
+    const service = this.#speaker?.service.state ?? 'in-service';
+    if (service !== 'in-service') {
+      findings.push({
+        severity: 'warning',
+        code: 'bgp-drained',
+        message: `BGP is taken out of service (${service}): "ocicat bgp undrain" puts it back`,
+      });
+    }
     if (this.#listenError !== undefined) {
       findings.push({ severity: 'error', code: 'bgp-not-listening', message: this.#listenError });
     }
@@ -294,6 +302,7 @@ export class BgpController {
 
   async #replaceSpeaker(fixed: Fixed): Promise<void> {
     const { log, fib, originator } = this.#options;
+    const service = this.#speaker?.service;
     if (this.#speaker !== undefined) {
       const changes = this.#fixed === undefined ? [] : fixedChanges(this.#fixed, fixed);
       log.warn({ from: this.#fixed, to: fixed }, `${changes.join(', ')} changed: all BGP sessions are reset`);
@@ -328,6 +337,8 @@ export class BgpController {
     this.#learned = new LearnedRoutes(speaker.rib, fib.routes, fib.nextHops);
     speaker.onDeferralEnd((family) => fib.routes.sweep(family, 'learned'));
     originator.attach(speaker);
+    if (service !== undefined && service.state !== 'in-service')
+      speaker.drain({ waitSec: 0, text: service.text });
     speaker.start();
   }
 

@@ -33,6 +33,9 @@ export function renderSummary(view: BgpSummaryView, wide: boolean, terminal: Ter
     `BGP router identifier ${view.routerId}, local AS number ${view.asNumber}`,
     ports === '' ? 'not listening: peers cannot reach this node' : `listening on port ${ports}`,
     `Loc-RIB prefixes: ${locRib.ipv4} IPv4, ${locRib.ipv6} IPv6`,
+    ...(view.service === 'in-service'
+      ? []
+      : [`out of service (${view.service}): "ocicat bgp undrain" puts it back`]),
     ...(deferral.length === 0
       ? []
       : [`waiting for the peers' End-of-RIB after a restart: ${deferral.join(', ')}`]),

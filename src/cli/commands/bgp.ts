@@ -7,6 +7,7 @@ import { emit, type OutputForm, outputOption } from '../output/emit.ts';
 import { formatSince } from '../output/format.ts';
 import { type Cell, type Column, renderTable } from '../output/table.ts';
 import { registerCapture } from './bgp-capture.ts';
+import { registerDrain } from './bgp-drain.ts';
 import { renderPeer } from './bgp-peer.ts';
 import { registerRoutesOf } from './bgp-routes.ts';
 import { registerSession } from './bgp-session.ts';
@@ -27,6 +28,7 @@ export function registerBgp(program: Command, context: CommandContext): void {
   registerRoutesOf(bgp, context);
   registerSummary(bgp, context);
   registerSession(bgp, context);
+  registerDrain(bgp, context);
   registerCapture(bgp, context);
   registerDecode(bgp, context);
   registerSpeak(bgp, context);
