@@ -3,7 +3,13 @@
  * known by its advertisements, by its answer to an echo request to all nodes, or by the kernel's neighbour entry, which comes into being as soon as
  * it sends anything to us of its own accord.
  */
-import { type Address, addressesEqual, isLinkLocal, isUnspecified } from '../../src/net/address.ts';
+import {
+  type Address,
+  addressesEqual,
+  formatAddress,
+  isLinkLocal,
+  isUnspecified,
+} from '../../src/net/address.ts';
 import { IFA_F } from '../netlink/registry.ts';
 import type { Link } from '../routes/link-table.ts';
 import {
@@ -18,7 +24,7 @@ import type { NeighbourWatch } from './neighbour-watch.ts';
 import { nextAdvertisementMs, nextSolicitationMs } from './schedule.ts';
 
 /** Solicitations are answered one at a time, at least so far apart: a flood of them gets no flood of answers. */
-const ANSWER_INTERVAL_MS = 500;
+const REPLY_INTERVAL_MS = 500;
 /** Neighbours are asked whether they are still there at least so far apart. */
 const PROBE_INTERVAL_MS = 5_000;
 /** After an error of the socket itself. */
@@ -63,12 +69,13 @@ export class LinkDiscovery {
   #socket: Icmpv6Socket | undefined;
   /** in a row, to get the sockets */
   #failures = 0;
+  #fault: string | undefined;
   #advertised = 0;
   #solicited = 0;
   #advertiseTimer: NodeJS.Timeout | undefined;
   #solicitTimer: NodeJS.Timeout | undefined;
   #reopenTimer: NodeJS.Timeout | undefined;
-  #answeredAt = Number.NEGATIVE_INFINITY;
+  #repliedAt = Number.NEGATIVE_INFINITY;
   #probedAt = Number.NEGATIVE_INFINITY;
 
   constructor(name: string, around: LinkSurroundings) {
@@ -88,6 +95,7 @@ export class LinkDiscovery {
 
   /** The link is like this now; undefined: there is none of the name. */
   refresh(link: Link | undefined): void {
+    const told = this.#answer();
     const before = this.#link;
     const ownAddress = link?.isRunning ? linkLocalOf(link) : undefined;
     const isSame = before?.ifindex === link?.ifindex && sameAddress(ownAddress, this.#ownAddress);
@@ -100,7 +108,7 @@ export class LinkDiscovery {
     this.#stop();
     if (link?.isRunning !== true && worked) this.#choice.linkLost();
     if (link !== undefined && ownAddress !== undefined) this.#start(link);
-    this.#around.onChange();
+    if (this.#answer() !== told) this.#around.onChange();
   }
 
   /** The kernel's word on a neighbour. */
@@ -119,6 +127,12 @@ export class LinkDiscovery {
 
   close(): void {
     this.#stop();
+  }
+
+  /** What `discovered` says, but for the others on the link. */
+  #answer(): string {
+    const { address, rivals } = this.#choice;
+    return address === undefined ? this.#why(rivals) : formatAddress(address);
   }
 
   #why(rivals: readonly Address[]): WaitingReason {
@@ -140,12 +154,16 @@ export class LinkDiscovery {
     } catch (error) {
       this.#stop();
       this.#failures++;
-      this.#around.onError(error, `discover the neighbour on ${link.name}`);
+      // Each fault is told once, however often it is tried again.
+      const fault = String(error);
+      if (fault !== this.#fault) this.#around.onError(error, `discover the neighbour on ${link.name}`);
+      this.#fault = fault;
       const delayMs = Math.min(REOPEN_MAX_MS, REOPEN_FIRST_MS * 2 ** Math.min(this.#failures - 1, 16));
       this.#reopenTimer = setTimeout(() => this.refresh(this.#link), delayMs).unref();
       return;
     }
     this.#failures = 0;
+    this.#fault = undefined;
     this.#advertised = 0;
     this.#solicited = 0;
     this.#advertise();
@@ -177,13 +195,13 @@ export class LinkDiscovery {
     }
     // RFC 4861 6.1.1
     if (isUnspecified(source) && message.hasSourceLinkLayerAddress) return;
-    this.#answer(isLinkLocal(source) ? source : ALL_NODES);
+    this.#reply(isLinkLocal(source) ? source : ALL_NODES);
   }
 
-  #answer(to: Address): void {
+  #reply(to: Address): void {
     const now = performance.now();
-    if (now - this.#answeredAt < ANSWER_INTERVAL_MS) return;
-    this.#answeredAt = now;
+    if (now - this.#repliedAt < REPLY_INTERVAL_MS) return;
+    this.#repliedAt = now;
     this.#socket?.send(encodeAdvertisement(this.#link?.mac ?? new Uint8Array(0)), to);
   }
 

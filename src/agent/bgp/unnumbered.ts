@@ -24,7 +24,7 @@ const WAITING: Readonly<Record<WaitingReason, readonly [what: string, remedy: st
     'name the address of the peer in spec.peerIP, beside the interface',
   ],
   silent: ['nobody was heard there', 'look whether the other end is up and speaks IPv6'],
-  failed: ['its neighbours cannot be listened to; the log says why', 'give the agent CAP_NET_RAW'],
+  failed: ['its neighbours cannot be listened to; the log says why', 'give the process CAP_NET_RAW'],
 };
 
 /** The interface of a BGPPeer that names one instead of an address. */
