@@ -6,6 +6,7 @@ import type { Terminal } from '../output/emit.ts';
 import { formatDuration, formatSince } from '../output/format.ts';
 import { counted } from '../output/order.ts';
 import { paint } from '../output/table.ts';
+import { neighbourName } from './bgp-names.ts';
 import { capabilityTable, familyTable, messageTable, timerTable } from './bgp-peer-tables.ts';
 
 type Line = readonly [title: string, text: string];
@@ -23,7 +24,7 @@ export function renderPeer(peer: PeerView, terminal: Terminal): string {
   ];
   const tables = [timerTable, familyTable, capabilityTable, messageTable].map((table) => table(peer, colour));
   return [
-    `Neighbor ${peer.address}\n${lines.map(([title, text]) => `  ${label(title)}${text}\n`).join('')}`,
+    `Neighbor ${neighbourName(peer)}\n${lines.map(([title, text]) => `  ${label(title)}${text}\n`).join('')}`,
     ...tables.filter((table) => table !== ''),
   ].join('\n');
 }

@@ -7,6 +7,7 @@ import { emit, type OutputForm, outputOption, type Terminal } from '../output/em
 import { formatSince } from '../output/format.ts';
 import { counted } from '../output/order.ts';
 import { type Cell, type Column, renderTable } from '../output/table.ts';
+import { neighbourName } from './bgp-names.ts';
 
 export function registerSummary(bgp: Command, context: CommandContext): void {
   bgp
@@ -67,7 +68,7 @@ function summaryColumns(family: Family, wide: boolean, now: number): Column<Peer
     cell: (peer) => String(value(peer) ?? 0),
   });
   const columns: Column<PeerView>[] = [
-    { title: 'Neighbor', cell: (peer) => peer.address },
+    { title: 'Neighbor', cell: neighbourName },
     number('AS', (peer) => peer.asNumber),
     number('MsgRcvd', (peer) => peer.counters['messagesReceived']),
     number('MsgSent', (peer) => peer.counters['messagesSent']),

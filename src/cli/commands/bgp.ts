@@ -8,6 +8,7 @@ import { formatSince } from '../output/format.ts';
 import { type Cell, type Column, renderTable } from '../output/table.ts';
 import { registerCapture } from './bgp-capture.ts';
 import { registerDrain } from './bgp-drain.ts';
+import { neighbourName } from './bgp-names.ts';
 import { renderPeer } from './bgp-peer.ts';
 import { registerRoutesOf } from './bgp-routes.ts';
 import { registerSession } from './bgp-session.ts';
@@ -53,8 +54,7 @@ function peerColumns(wide: boolean, now: number): Column<PeerView>[] {
   const total = (peer: PeerView, field: 'received' | 'accepted' | 'filtered' | 'advertised'): string =>
     String(peer.families.ipv4[field] + peer.families.ipv6[field]);
   const columns: Column<PeerView>[] = [
-    // As FRR marks those that came by themselves.
-    { title: 'Neighbor', cell: (peer) => (peer.dynamic ? '*' : '') + peer.address },
+    { title: 'Neighbor', cell: neighbourName },
     { title: 'AS', align: 'right', cell: (peer) => String(peer.asNumber) },
     { title: 'State', cell: stateCell },
     {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { compareCapabilities } from '../../../../../src/agent/bgp/peer-detail.ts';
 import { peerView } from '../../../../../src/agent/bgp/views.ts';
 import type { PeerView } from '../../../../../src/api/views.ts';
+import { neighbourName } from '../../../../../src/cli/commands/bgp-names.ts';
 import { renderPeer } from '../../../../../src/cli/commands/bgp-peer.ts';
 import type { Terminal } from '../../../../../src/cli/output/emit.ts';
 import { type Host, learned, type PeerChange, prefix, stateOf, World } from '../../../bgp/speaker/world.ts';
@@ -123,6 +124,27 @@ describe('bgp peers NAME', () => {
     );
     assert.deepEqual([received?.code, received?.subcode, received?.data], [6, 4, '']);
     assert.deepEqual([viewOf(a).lastReset?.code, viewOf(a).lastReset?.subcode], [6, 2]);
+  });
+
+  it('calls a neighbour as FRR does: with the interface of a link-local address, or by the interface alone', () => {
+    const view = viewOf(pair({}, {}).a);
+    const named = (address: string, device?: string, dynamic?: true): string =>
+      neighbourName({
+        ...view,
+        address,
+        ...(dynamic && { dynamic }),
+        transport: { ...view.transport, ...(device !== undefined && { interface: device }) },
+      });
+    assert.deepEqual(
+      [
+        named('192.0.2.1'),
+        named('192.0.2.1', 'eth1'),
+        named('fe80::1', 'eth1'),
+        named('::', 'eth1'),
+        named('2001:db8::1', undefined, true),
+      ],
+      ['192.0.2.1', '192.0.2.1', 'fe80::1%eth1', 'eth1', '*2001:db8::1'],
+    );
   });
 
   it('compares capabilities by code: families apart, instances of one code together, unknown ones as octets', () => {
