@@ -31,8 +31,8 @@ import { CoalescedTask } from './coalesced.ts';
 import type { AgentConfig } from './config.ts';
 import { toDetectionLinks } from './detection-links.ts';
 import { EndpointManager } from './endpoints/manager.ts';
-import { IpamResources } from './ipam/options.ts';
 import { logBrake } from './fib-api.ts';
+import { IpamResources } from './ipam/options.ts';
 import { IpamService } from './ipam/service.ts';
 import { type HostLimits, kernelLimits } from './kernel-support.ts';
 import type { Log } from './log.ts';
@@ -190,14 +190,23 @@ export class Agent {
     const limits = kernelLimits();
     const store = await openStore(config.store, config.nodeName, limits);
     try {
+      const { protocol, metric, sourceIPv4, sourceIPv6 } = config.routes;
       const fib = await FibProgrammer.open({
+        routes: {
+          protocol,
+          metric,
+          preferredSource: {
+            ...(sourceIPv4 === undefined ? {} : { ipv4: sourceIPv4 }),
+            ...(sourceIPv6 === undefined ? {} : { ipv6: sourceIPv6 }),
+          },
+        },
         onInterference: (prefix) =>
           log.warn(
             { prefix: formatPrefix(prefix) },
             'somebody else changed a route of ours; it is put right',
           ),
-        onError: (error, what) => log.error({ error }, `cannot ${what}`),
         onBrake: (event) => logBrake(log, event),
+        onError: (error, what) => log.error({ error }, `cannot ${what}`),
       });
       return new Agent(config, log, store, fib, limits);
     } catch (error) {

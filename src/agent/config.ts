@@ -8,6 +8,7 @@ import { hostname } from 'node:os';
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { isRecord } from '../model/record.ts';
+import { type Address, type Family, parseAddress } from '../net/address.ts';
 import {
   DEFAULT_CONFIG_FILE,
   DEFAULT_SOCKET_PATH,
@@ -28,6 +29,20 @@ const MAX_LEAK_GRACE_SEC = 86_400;
 const LEAK_GRACE_RANGE = `must be a whole number of seconds from ${MIN_LEAK_GRACE_SEC} to ${MAX_LEAK_GRACE_SEC}`;
 
 const NODE_NAME = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+
+/** Zebra, BIRD, BGP and keepalived: others take such routes for theirs. */
+const TAKEN_PROTOCOLS: readonly number[] = [11, 12, 80, 186];
+const PROTOCOL_RANGE = `must be a whole number from 5 to 254, but none of ${TAKEN_PROTOCOLS.join(', ')}`;
+const METRIC_RANGE = 'must be a whole number from 1 to 4294967294';
+
+function sourceAddress(family: Family): z.ZodType<Address, string> {
+  return z.string().transform((text, context): Address => {
+    const address = parseAddress(text);
+    if (address?.family === family) return address;
+    context.addIssue(`must be an ${family === 'ipv4' ? 'IPv4' : 'IPv6'} address of this host`);
+    return z.NEVER;
+  });
+}
 
 const schema = z.strictObject({
   nodeName: z
@@ -58,6 +73,25 @@ const schema = z.strictObject({
         .default(DEFAULT_LEAK_GRACE_SEC),
     })
     .prefault({}),
+  routes: z
+    .strictObject({
+      protocol: z
+        .number(PROTOCOL_RANGE)
+        .int(PROTOCOL_RANGE)
+        .min(5, PROTOCOL_RANGE)
+        .max(254, PROTOCOL_RANGE)
+        .refine((value) => !TAKEN_PROTOCOLS.includes(value), PROTOCOL_RANGE)
+        .optional(),
+      metric: z
+        .number(METRIC_RANGE)
+        .int(METRIC_RANGE)
+        .min(1, METRIC_RANGE)
+        .max(0xffff_fffe, METRIC_RANGE)
+        .optional(),
+      sourceIPv4: sourceAddress('ipv4').optional(),
+      sourceIPv6: sourceAddress('ipv6').optional(),
+    })
+    .prefault({}),
   log: z
     .strictObject({
       level: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
@@ -84,6 +118,16 @@ export interface AgentConfig {
   readonly ipam: {
     /** an address is freed when nothing on this host has shown a sign of its use for so long; 60..86400 */
     readonly leakGraceSec: number;
+  };
+  /** of all routes that we put into the kernel */
+  readonly routes: {
+    /** routing protocol number, by which they are known again; default 171 */
+    readonly protocol?: number | undefined;
+    /** default 1024 */
+    readonly metric?: number | undefined;
+    /** sources of this host's own packets over learned routes */
+    readonly sourceIPv4?: Address | undefined;
+    readonly sourceIPv6?: Address | undefined;
   };
   readonly log: { readonly level: (typeof LOG_LEVELS)[number]; readonly format: 'json' | 'pretty' };
 }

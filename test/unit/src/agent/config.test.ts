@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ConfigError, readConfig } from '../../../../src/agent/config.ts';
+import { formatAddress } from '../../../../src/net/address.ts';
 
 describe('src/agent/config', () => {
   let folder: string;
@@ -28,6 +29,7 @@ describe('src/agent/config', () => {
         apiSocket: '/run/docker.sock',
       },
       ipam: { leakGraceSec: 900 },
+      routes: {},
       log: { level: 'info', format: 'json' },
     });
   });
@@ -38,6 +40,14 @@ describe('src/agent/config', () => {
 
   it('takes a grace time for addresses that nothing uses', () => {
     assert.equal(read('nodeName: h1\nipam: {leakGraceSec: 60}\n').ipam.leakGraceSec, 60);
+  });
+
+  it('takes the marks of our routes, and the sources of packets over learned ones', () => {
+    const text = 'routes: {protocol: 172, metric: 77, sourceIPv4: 192.0.2.77, sourceIPv6: "2001:db8::77"}\n';
+    const { sourceIPv4, sourceIPv6, ...rest } = read(`nodeName: h1\n${text}`).routes;
+    assert.deepEqual(rest, { protocol: 172, metric: 77 });
+    assert.ok(sourceIPv4 && sourceIPv6);
+    assert.deepEqual([formatAddress(sourceIPv4), formatAddress(sourceIPv6)], ['192.0.2.77', '2001:db8::77']);
   });
 
   it('does without the default file, not without a named one', () => {
@@ -70,6 +80,19 @@ describe('src/agent/config', () => {
     ['a bad Docker mode', 'docker: {plugin: yes}\n', {}, /docker\.plugin: must be one of auto, on, off/],
     ['a relative socket', 'socket: api.sock\n', {}, /socket: must be an absolute path/],
     ['a grace time that is too short', 'ipam: {leakGraceSec: 59}\n', {}, /ipam\.leakGraceSec: .*60 to 86400/],
+    [
+      "another daemon's protocol number",
+      'routes: {protocol: 186}\n',
+      {},
+      /routes\.protocol: .*none of 11, 12, 80, 186/,
+    ],
+    ['a metric that is none', 'routes: {metric: 0}\n', {}, /routes\.metric: .*from 1 to/],
+    [
+      'a source of the other family',
+      'routes: {sourceIPv4: "::1"}\n',
+      {},
+      /routes\.sourceIPv4: .*IPv4 address/,
+    ],
     ['a grace time in words', 'ipam: {leakGraceSec: 15m}\n', {}, /ipam\.leakGraceSec: .*whole number/],
     ['a grace time in parts', 'ipam: {leakGraceSec: 90.5}\n', {}, /ipam\.leakGraceSec: .*whole number/],
     ['broken YAML', 'nodeName: [\n', {}, /agent\.yaml:\d+: /],
