@@ -236,7 +236,7 @@ describe('speaker: two speakers over a network with cuts, restarts, refreshes an
           }
           model.settle();
         }),
-        { numRuns: 150 },
+        { numRuns: 100 },
       );
     });
   }
