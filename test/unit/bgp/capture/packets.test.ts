@@ -1,7 +1,6 @@
 /** BGP out of packet captures: file formats, link layers, TCP in any order, contexts learnt from OPENs. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { CaptureError } from '../../../../bgp/capture/capture-error.ts';
 import type { CapturedMessage, CaptureItem } from '../../../../bgp/capture/messages.ts';
 import { PcapPackets, pcapHeader } from '../../../../bgp/capture/pcap-writer.ts';
 import { captureFormat, readCapture } from '../../../../bgp/capture/read.ts';
@@ -12,6 +11,7 @@ import type { Capability } from '../../../../bgp/wire/types.ts';
 import { DEFAULT_VERDICT_CONTEXT, verdictOf } from '../../../../bgp/wire/verdict.ts';
 import { MANDATORY, NLRI, OTHER_NLRI, octets, update } from '../wire/support.ts';
 import { concat, endpoint, frame, ipPacket, pcap, pcapng, RST, SYN, taggedFrame } from './build.ts';
+import { assertSurvivesDamage } from './damage.ts';
 
 const A = endpoint('192.0.2.1', 179);
 const B = endpoint('192.0.2.2', 40000);
@@ -259,26 +259,7 @@ describe('bgp/capture: packets', () => {
       frame(1, ipPacket(A, B, 1 + 100 * index, each)),
     );
     const files = [pcap(packets, { linkType: 1 }), pcapng(packets, { linkType: 1 })];
-    fc.assert(
-      fc.property(
-        fc.constantFrom(...files),
-        fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 4 }),
-        fc.nat(),
-        (file, changes, cut) => {
-          const damaged = file.slice(0, cut % (file.length + 1));
-          for (const [at, value] of changes) damaged[at % Math.max(1, damaged.length)] = value;
-          if (captureFormat(damaged) !== 'packets') return;
-          try {
-            for (const item of readCapture(damaged, OPTIONS)) {
-              if (item.kind === 'message') verdictOf(item.message, item.context);
-            }
-          } catch (error) {
-            assert.ok(error instanceof CaptureError, String(error));
-          }
-        },
-      ),
-      { numRuns: 500 },
-    );
+    assertSurvivesDamage(files, 'packets');
   });
 
   it('a file cut short gives what is whole, then the error', () => {
