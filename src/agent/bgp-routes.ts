@@ -162,8 +162,13 @@ function peerName(source: BgpSource, text: string): string {
       resource === `BGPPeer ${text}` ||
       (address !== undefined && addressesEqual(config.address, address)),
   );
-  // A peer that came by itself goes by its address.
-  return found?.config.name ?? (address === undefined ? text : formatAddress(address));
+  if (found !== undefined) return found.config.name;
+  // A peer that came by itself goes by its address; of one on a link, tables show the address found there.
+  if (address !== undefined) return formatAddress(address);
+  const onLink = source.speaker
+    ?.peers()
+    .find(({ address: present, transport }) => `${formatAddress(present)}%${transport.interface}` === text);
+  return onLink?.name ?? text;
 }
 
 function unknownPeer(source: BgpSource, name: string): Error {
