@@ -9,6 +9,8 @@ import { type Dockerd, importImage, installDocker } from './support/dockerd.ts';
 
 const HOST_IPV4 = '192.0.2.2';
 const HOST_IPV6 = '2001:db8:2::2';
+/** Docker takes its time on a busy machine. */
+const PATIENCE = { timeoutMs: 25_000 };
 
 const onlyWebToDatabase = `apiVersion: projectcalico.org/v3
 kind: GlobalNetworkPolicy
@@ -51,11 +53,12 @@ describe('Docker', function () {
   const pings = async (name: string, address: string): Promise<boolean> =>
     (await docker.exec(name, `/bin/ping -c 1 -W 1 ${address}`)).status === 0;
   const reaches = async (name: string, address: string): Promise<void> =>
-    void (await eventually(`${name} reaches ${address}`, () => pings(name, address)));
+    void (await eventually(`${name} reaches ${address}`, () => pings(name, address), PATIENCE));
   const routerReaches = async (address: string): Promise<void> =>
     void (await eventually(
       `the router reaches ${address}`,
       async () => (await host.router.tryRunAsync('ping', '-c', '1', '-W', '1', address)).status === 0,
+      PATIENCE,
     ));
 
   const state = async (container: string): Promise<string | undefined> =>
@@ -238,12 +241,14 @@ describe('Docker', function () {
     );
     await host.stop('SIGKILL');
     await reaches('web', ipv4);
-    const removal = docker.docker('rm -f gone');
+    // Docker asks again after 1, 2, 4, 8 s, whether or not its client waits so long.
+    const removal = docker.try('rm -f gone');
     await host.start();
     await removal;
     await eventually(
       'gone is gone',
       async () => !(await host.endpoints()).some(({ name }) => name === 'gone'),
+      PATIENCE,
     );
     await reaches('web', ipv4);
     await docker.run('late', '--net n1');
@@ -274,7 +279,7 @@ describe('Docker', function () {
       await routerReaches(ipv4);
       await routerReaches(ipv6);
       await reaches('db', '192.0.2.1');
-      await eventually('it is up', async () => (await state('db')) === 'up');
+      await eventually('it is up', async () => (await state('db')) === 'up', PATIENCE);
       assert.deepEqual(await inside(), before);
     };
     host.netns.sh(`ip link delete ${link}`);
@@ -289,12 +294,16 @@ describe('Docker', function () {
   it('gives running containers the MTU of the uplink, whenever that changes', async () => {
     const has = async (mtu: number): Promise<void> => {
       host.netns.sh(`ip link set up0 mtu ${mtu}`);
-      await eventually(`both ends have MTU ${mtu}`, async () => {
-        const [view] = (await host.endpoints()).filter(({ name }) => name === 'web');
-        const outside = host.netns.sh(`ip link show ${view?.interface}`);
-        const { stdout: inside } = await docker.exec('web', '/bin/ip link show eth0');
-        return [inside, outside].every((text) => text.includes(` mtu ${mtu} `));
-      });
+      await eventually(
+        `both ends have MTU ${mtu}`,
+        async () => {
+          const [view] = (await host.endpoints()).filter(({ name }) => name === 'web');
+          const outside = host.netns.sh(`ip link show ${view?.interface}`);
+          const { stdout: inside } = await docker.exec('web', '/bin/ip link show eth0');
+          return [inside, outside].every((text) => text.includes(` mtu ${mtu} `));
+        },
+        PATIENCE,
+      );
     };
     await has(1400);
     await has(1500);
@@ -308,14 +317,14 @@ describe('Docker', function () {
     const sandbox = await docker.docker('inspect -f {{.NetworkSettings.SandboxKey}} lost');
     host.netns.run(docker.enter[0] ?? '', ...docker.enter.slice(1), 'umount', sandbox);
     host.netns.sh(`ip link delete ${link}`);
-    await eventually('it has failed', async () => (await state('lost')) === 'failed');
+    await eventually('it has failed', async () => (await state('lost')) === 'failed', PATIENCE);
     const view = (await host.endpoints()).find(({ name }) => name === 'lost');
     assert.match(view?.reason ?? '', /its interface is gone, and cannot be made anew: restart the container/);
     assert.equal(host.links().includes(link), false);
     assert.equal((await host.findings('endpoint-down'))[0]?.remedy, 'docker restart lost');
     await docker.docker('restart -t 0 lost');
     await routerReaches((await docker.addresses('lost'))[0]);
-    await eventually('it is up', async () => (await state('lost')) === 'up');
+    await eventually('it is up', async () => (await state('lost')) === 'up', PATIENCE);
     await docker.docker('rm -f lost');
   });
 
@@ -406,7 +415,7 @@ spec:
     const read = `busybox nc -w 2 ${HOST_IPV4} 8080 < /dev/null`;
     const pageIsRead = async (): Promise<boolean> =>
       (await host.router.tryRunAsync('sh', '-c', read)).stdout.includes('hello');
-    await eventually('the page is read', pageIsRead);
+    await eventually('the page is read', pageIsRead, PATIENCE);
     await Promise.all([docker.stop('SIGKILL'), host.stop('SIGKILL')]);
     assert.ok(await pageIsRead());
     const engine = docker.start();
@@ -417,7 +426,7 @@ spec:
       await routerReaches(address);
       await reaches('web', address);
     }
-    await eventually('the page is read', pageIsRead);
+    await eventually('the page is read', pageIsRead, PATIENCE);
     const found = (await host.endpoints()).map((each) => `${each.name} ${each.state}`).sort();
     assert.deepEqual(found, ['db up', 'page up', 'web up']);
     await docker.docker('rm -f page');
