@@ -92,8 +92,12 @@ export function isGlobalUnicast(family: Family, length: number, word: number): b
   return length >= 8 && first >= 1 && first <= 223 && first !== 127 && word >>> 16 !== 0xa9fe;
 }
 
-/** The largest table of one peer in an MRT table dump, and that peer's AS. Paths that do not begin with it are left out. */
-export function readLargestPeer(file: Uint8Array, own: OwnNumbers): ReadTable & { readonly peerAs: number } {
+/** The largest table of one peer in an MRT table dump, at most `limit` prefixes of it, and that peer's AS. Paths that do not begin with it are left out. */
+export function readLargestPeer(
+  file: Uint8Array,
+  own: OwnNumbers,
+  limit: number,
+): ReadTable & { readonly peerAs: number } {
   const counts = new Map<string, number>();
   for (const item of readMrt(file, DEFAULT_VERDICT_CONTEXT)) {
     if (item.kind !== 'message' || item.from === undefined) continue;
@@ -105,6 +109,7 @@ export function readLargestPeer(file: Uint8Array, own: OwnNumbers): ReadTable & 
   const routes = new LastRoutes('ipv4');
   let peerAs = 0;
   for (const item of readMrt(file, DEFAULT_VERDICT_CONTEXT)) {
+    if (routes.count >= limit) break;
     if (item.kind !== 'message' || item.from === undefined) continue;
     if (formatAddress(item.from.address) !== largest) continue;
     peerAs = item.context.peerAs;
@@ -122,12 +127,13 @@ export function readLargestPeer(file: Uint8Array, own: OwnNumbers): ReadTable & 
   return { table: routes.table(collector.sets.sets, false), leftOut: collector.leftOut, peerAs };
 }
 
-/** All paths of an MRT table dump of several peers: path identifiers are the peers' places in their order of appearance, from 1 on. */
-export function readAllPaths(file: Uint8Array, own: OwnNumbers): ReadTable {
+/** All IPv4 paths of an MRT table dump of several peers, at most `limit`: path identifiers are the peers' places in their order of appearance, from 1 on. */
+export function readAllPaths(file: Uint8Array, own: OwnNumbers, limit: number): ReadTable {
   const collector = new Collector(own);
   const routes = new LastRoutes('ipv4');
   const peers = new Map<string, number>();
   for (const item of readMrt(file, DEFAULT_VERDICT_CONTEXT)) {
+    if (routes.count >= limit) break;
     if (item.kind !== 'message' || item.from === undefined) continue;
     const peer = formatAddress(item.from.address);
     const pathId = peers.get(peer) ?? peers.size + 1;
@@ -142,15 +148,17 @@ export function readAllPaths(file: Uint8Array, own: OwnNumbers): ReadTable {
   return { table: routes.table(collector.sets.sets, true), leftOut: collector.leftOut };
 }
 
-/** Lines `PREFIX<tab>ORIGIN`, `;` before comments, as tables of both families; the paths are made from the origin by `pathTo`. */
+/** Lines `PREFIX<tab>ORIGIN`, `;` before comments, as tables of both families, at most `limit` prefixes in each; the paths are made from the origin by `pathTo`. */
 export function readOrigins(
   text: string,
   own: OwnNumbers,
+  limit: number,
 ): { readonly tables: readonly RouteTable[]; readonly leftOut: ReadonlyMap<string, number> } {
   const collector = new Collector(own);
   const routes = { ipv4: new LastRoutes('ipv4'), ipv6: new LastRoutes('ipv6') };
   for (const line of text.split('\n')) {
     if (line === '' || line.startsWith(';')) continue;
+    if (routes[line.includes(':') ? 'ipv6' : 'ipv4'].count >= limit) continue;
     const [prefixText = '', originText = ''] = line.split('\t');
     const prefix = parsePrefix(prefixText);
     const origin = Number(originText);

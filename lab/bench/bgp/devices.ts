@@ -56,7 +56,7 @@ export function startDevice(name: DeviceName, options: DeviceOptions): Device {
   const folder = mkdtempSync(join(tmpdir(), `ocicat-bench-${name}-`));
   chmodSync(folder, 0o755);
   const children = STARTERS[name](folder, options).map(([command, ...args]) =>
-    spawn('nsenter', [`--net=${options.netns}`, command ?? '', ...args], {
+    spawn('setpriv', ['--pdeathsig', 'KILL', 'nsenter', `--net=${options.netns}`, command ?? '', ...args], {
       stdio: ['ignore', 'ignore', 'inherit'],
     }),
   );

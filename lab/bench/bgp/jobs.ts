@@ -16,7 +16,6 @@ import {
   encodeAnnouncements,
   encodeWithdrawals,
   LastRoutes,
-  limited,
   part,
   type RouteTable,
   SetStore,
@@ -94,23 +93,24 @@ export const JOBS: Readonly<Record<string, (options: JobOptions) => Omit<Job, 'n
   'ten-100k': ({ limit }) => sharedPrefixes(10, Math.min(limit, 100_000)),
   'hundred-1k': ({ limit }) => ownPrefixes(MAX_SENDERS, Math.min(limit, 1_000)),
   'real-113k': ({ data, limit }) => {
-    const { table, leftOut, peerAs } = readLargestPeer(readData(data, DATA_FILES.oneTable), OWN);
-    return oneTableEach([limited(table, limit)], peerAs, leftOut);
+    const file = readData(data, DATA_FILES.oneTable);
+    const { table, leftOut, peerAs } = readLargestPeer(file, OWN, limit);
+    return oneTableEach([table], peerAs, leftOut);
   },
   'real-634k': ({ data, limit }) => {
-    const { tables, leftOut } = readOrigins(readData(data, DATA_FILES.origins).toString('utf8'), OWN);
-    const own = tables.map((table) => announcedBy(limited(table, limit), FIRST_SENDER_AS));
+    const { tables, leftOut } = readOrigins(readData(data, DATA_FILES.origins).toString('utf8'), OWN, limit);
+    const own = tables.map((table) => announcedBy(table, FIRST_SENDER_AS));
     return oneTableEach(own, FIRST_SENDER_AS, leftOut);
   },
   'real-addpath': ({ data, limit }) => {
-    const { table, leftOut } = readAllPaths(readData(data, DATA_FILES.manyPeers), OWN);
-    return oneTableEach([announcedBy(limited(table, limit), FIRST_SENDER_AS)], FIRST_SENDER_AS, leftOut);
+    const { table, leftOut } = readAllPaths(readData(data, DATA_FILES.manyPeers), OWN, limit);
+    return oneTableEach([announcedBy(table, FIRST_SENDER_AS)], FIRST_SENDER_AS, leftOut);
   },
   'real-churn': ({ data, limit }) => {
-    const base = readLargestPeer(readData(data, DATA_FILES.oneTable), OWN);
+    const base = readLargestPeer(readData(data, DATA_FILES.oneTable), OWN, limit);
     const files = DATA_FILES.streams.map((name) => readData(data, name));
     const stream = readStreams(files, [...OWN, base.peerAs], limit);
-    return churn(limited(base.table, limit), base.peerAs, stream);
+    return churn(base.table, base.peerAs, stream);
   },
 };
 

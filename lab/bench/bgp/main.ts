@@ -91,7 +91,9 @@ async function raceOf(
       try {
         results.get(device)?.push(await runOnce(deviceNetns, device, job, isWatched));
       } catch (error) {
-        faults.set(device, error instanceof Error ? error.message : String(error));
+        const reason = error instanceof Error ? error.message : String(error);
+        faults.set(device, reason);
+        console.error(`${job.name}, ${device}: ${reason}`);
       }
     }
   }
@@ -108,8 +110,9 @@ async function raceOf(
 async function enter(): Promise<void> {
   const { device, peers } = makeBed();
   try {
-    const args = [`--net=${peers.path}`, process.execPath, ...process.argv.slice(1)];
-    const child = spawn('nsenter', args, {
+    // The kernel ends it with this process, however that ends.
+    const words = ['--pdeathsig', 'TERM', 'nsenter', `--net=${peers.path}`, process.execPath];
+    const child = spawn('setpriv', [...words, ...process.argv.slice(1)], {
       stdio: 'inherit',
       env: { ...process.env, [DEVICE_NETNS]: device.path },
     });

@@ -123,11 +123,6 @@ export function announcedBy(table: RouteTable, as: number): RouteTable {
   return { ...table, sets: table.sets.map((set) => prepended(set, as)) };
 }
 
-/** The first of a table, at most `limit`. */
-export function limited(table: RouteTable, limit: number): RouteTable {
-  return table.count <= limit ? table : part(table, 0, limit);
-}
-
 /** Routes `from` to `from + count - 1`. */
 export function part(table: RouteTable, from: number, count: number): RouteTable {
   const size = wordsOf(table.family);
