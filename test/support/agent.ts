@@ -17,7 +17,7 @@ import { removeRuntimeLeftovers } from './runtime-leftovers.ts';
 /** The shipped launcher of the command line. */
 export const LAUNCHER = fileURLToPath(new URL('../../src/cli/ocicat.sh', import.meta.url));
 const FOLDER = /^ocit-agent-(\d+)-\d+$/;
-const READY_TIMEOUT_MS = 20_000;
+const READY_TIMEOUT_MS = 45_000;
 const COMMAND_TIMEOUT_MS = 60_000;
 /** Of the host's uplink, which every host of these tests has. */
 export const UPLINK = 'up0';
