@@ -4,6 +4,7 @@ import { encodeControlPacket } from '../../bgp/bfd/packet.ts';
 import type { BfdStatus } from '../../bgp/bfd/types.ts';
 import { FAMILIES, type Family } from '../../src/net/address.ts';
 import { eventually } from '../support/eventually.ts';
+import { seen } from '../support/matrix-table.ts';
 import { connect, createNetns, type Netns, removeAllNetns } from '../support/netns.ts';
 import { createRouter, type Router, type RouterKind } from '../support/routers.ts';
 import { type ChildPeer, SpeakerProcess } from '../support/speaker-process.ts';
@@ -190,6 +191,7 @@ for (const kind of ['frr', 'bird'] as const) {
 
     it('single hop: up as agreed, down with the frozen peer, which ends BGP with 6/10, up again; both families', async () => {
       await Promise.all(FAMILIES.map((transport) => failsAndComesBack(new Pair(kind, transport))));
+      seen(kind, 'BFD down ends the session with 6/10 (RFC 9384)');
     });
 
     it('multihop, both families', async () => {
@@ -203,6 +205,7 @@ for (const kind of ['frr', 'bird'] as const) {
           assert.ok(counters.packetsReceived > 0);
         }),
       );
+      seen(kind, 'BFD, single hop and multihop (RFC 5881, RFC 5883)');
     });
 
     it('a main thread that is busy for 2 s loses no session; other timers are agreed upon without a flap; forged packets count for nothing', async () => {

@@ -1,9 +1,8 @@
-/** Every optional feature of the speaker against FRR, BIRD, GoBGP, ExaBGP and ourselves; prints at its end who was seen doing what. */
+/** Every optional feature of the speaker against FRR, BIRD, GoBGP, ExaBGP and ourselves. */
 import assert from 'node:assert/strict';
 import { eventually } from '../support/eventually.ts';
 import {
   Bench,
-  type BenchKind,
   HELPER,
   HELPER_AS,
   HOLD_SEC,
@@ -12,21 +11,12 @@ import {
   THEIR_AS,
   THEIRS,
   WAIT,
+  withEach,
 } from '../support/matrix-bench.ts';
+import { KINDS, seen } from '../support/matrix-table.ts';
 import { removeAllNetns } from '../support/netns.ts';
 import { roundTrip } from '../support/round-trip.ts';
 import type { ChildPeer } from '../support/speaker-process.ts';
-
-const KINDS: readonly BenchKind[] = ['frr', 'bird', 'gobgp', 'exabgp', 'ourselves'];
-
-/** What was seen: feature -> kind -> word. */
-const table = new Map<string, Map<BenchKind, string>>();
-
-function seen(kind: BenchKind, feature: string, word = 'yes'): void {
-  const row = table.get(feature) ?? new Map<BenchKind, string>();
-  table.set(feature, row);
-  row.set(kind, word);
-}
 
 const benches: Bench[] = [];
 
@@ -37,20 +27,6 @@ function makeBench(...args: ConstructorParameters<typeof Bench>): Bench {
   return bench;
 }
 
-/** Runs a scenario with several routers side by side; all are tried before the first failure is thrown. */
-async function withEach(kinds: readonly BenchKind[], run: (kind: BenchKind) => Promise<void>): Promise<void> {
-  const results = await Promise.allSettled(kinds.map(run));
-  const failures = results.flatMap((result, index) =>
-    result.status === 'rejected' ? [`${kinds[index]}: ${describe_(result.reason)}`] : [],
-  );
-  assert.deepEqual(failures, []);
-}
-
-function describe_(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.cause instanceof Error ? `${error.message} (${error.cause.message})` : error.message;
-}
-
 describe('interoperability matrix', function () {
   this.timeout(90_000);
 
@@ -58,21 +34,6 @@ describe('interoperability matrix', function () {
     await Promise.all(benches.map((bench) => bench.end()));
     benches.length = 0;
     await removeAllNetns();
-  });
-
-  after(() => {
-    const width = Math.max(...[...table.keys()].map((feature) => feature.length));
-    const line = (first: string, cells: readonly string[]): string =>
-      `    ${first.padEnd(width)}  ${cells.map((cell) => cell.padEnd(10)).join('')}`;
-    console.log(`\n${line('', KINDS)}`);
-    for (const [feature, row] of table) {
-      console.log(
-        line(
-          feature,
-          KINDS.map((kind) => row.get(kind) ?? '-'),
-        ),
-      );
-    }
   });
 
   it('one session with all there is: capabilities, MD5, communities, refresh, several paths, long messages', async () => {
@@ -177,7 +138,7 @@ describe('interoperability matrix', function () {
           kind,
           (await bench.offers('Enhanced Route Refresh'))
             ? 'enhanced route refresh, answered (RFC 7313)'
-            : 'route refresh, answered (RFC 2918)',
+            : 'route refresh, both ways (RFC 2918)',
         );
       }
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Family } from '../../src/net/address.ts';
 import { eventually } from '../support/eventually.ts';
+import { seen } from '../support/matrix-table.ts';
 import { connect, createNetns, type Netns, removeAllNetns } from '../support/netns.ts';
 import { createRouter, type Router, type RouterConfig, type RouterKind } from '../support/routers.ts';
 import { type ChildPeer, type ChildSpeakerOptions, SpeakerProcess } from '../support/speaker-process.ts';
@@ -163,6 +164,7 @@ for (const kind of ['frr', 'bird'] as const) {
         await speaker.request({ method: 'originate', prefix: '10.11.0.0/24' });
         await speaker.request({ method: 'withdraw', prefix: OUR_ROUTES[1] });
         await pair.theyLearn(['10.1.0.0/16', '10.11.0.0/24']);
+        seen(kind, 'a session over IPv4, over IPv6, both sides dialling');
       });
     }
 
@@ -173,6 +175,7 @@ for (const kind of ['frr', 'bird'] as const) {
       const dialling = new Pair(kind, { passive: true });
       await Promise.all([dialling.startSpeaker(), dialling.router.start()]);
       await dialling.established();
+      seen(kind, 'one side passive, then the other');
     });
 
     it('route refresh both ways', async () => {
@@ -194,6 +197,7 @@ for (const kind of ['frr', 'bird'] as const) {
         WAIT,
       );
       assert.equal((await speaker.peer(pair.peer)).counters.droppedCount, 0);
+      seen(kind, 'route refresh, both ways (RFC 2918)');
     });
 
     it('the hold timer ends the session when the router is frozen, and it comes back', async () => {
@@ -206,6 +210,7 @@ for (const kind of ['frr', 'bird'] as const) {
       assert.match((await speaker.peer(pair.peer)).lastReset ?? '', /Hold Timer Expired/);
       pair.router.thaw();
       await pair.converged();
+      seen(kind, 'peer frozen: hold timer, 4/0');
     });
 
     it('the router is killed: its routes go, and come back with it', async () => {
@@ -216,6 +221,7 @@ for (const kind of ['frr', 'bird'] as const) {
       await pair.weLearn([]);
       await pair.router.start();
       await pair.converged();
+      seen(kind, 'peer killed: its routes go, and come back');
     });
 
     it('a wrong AS is told with 2/2 and the session does not come up', async () => {
@@ -223,6 +229,7 @@ for (const kind of ['frr', 'bird'] as const) {
       await Promise.all([pair.startSpeaker({ peerAs: 65009 }), pair.router.start()]);
       await pair.event('2/2', (event) => event['type'] === 'notification' && event['code'] === '2/2');
       assert.notEqual(await pair.state(), 'Established');
+      seen(kind, 'wrong AS: 2/2');
     });
 
     it('shutdown with a text, seen by the other side, both ways (RFC 9003)', async () => {
@@ -252,6 +259,7 @@ for (const kind of ['frr', 'bird'] as const) {
           speaker.events.some(({ text }) => typeof text === 'string' && text.includes('new firmware')),
       );
       await pair.weLearn([]);
+      seen(kind, 'shutdown communication, both ways (RFC 9003)');
     });
 
     it('graceful restart, we are the helper: routes stay while the router restarts, leftovers go at its End-of-RIB', async () => {
@@ -276,6 +284,7 @@ for (const kind of ['frr', 'bird'] as const) {
         WAIT,
       );
       await pair.weLearn(THEIR_ROUTES);
+      seen(kind, 'graceful restart, as helper (RFC 4724)');
     });
 
     it('graceful restart, we restart after SIGKILL: the router keeps our routes all the while', async () => {
@@ -301,6 +310,7 @@ for (const kind of ['frr', 'bird'] as const) {
       await pair.established();
       await pair.weLearn(THEIR_ROUTES);
       await pair.theyLearn([OUR_ROUTES[0]]);
+      seen(kind, 'graceful restart, restarting (RFC 4724)');
     });
 
     for (const transport of ['ipv4', 'ipv6'] as const) {
@@ -322,6 +332,7 @@ for (const kind of ['frr', 'bird'] as const) {
       await Promise.all([pair.startSpeaker({ ttl: 255, minTtl: 255 }), pair.router.start()]);
       await eventually('drops are counted', () => pair.minTtlDrops() > 0, WAIT);
       assert.notEqual(await pair.state(), 'Established');
+      seen(kind, 'TTL security, whoever dials; a lower TTL is dropped (RFC 5082)');
     });
   });
 }

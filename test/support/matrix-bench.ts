@@ -1,4 +1,5 @@
 /** The bench of the interoperability matrix: a router and our speaker on one link, and what is asked of both. */
+import assert from 'node:assert/strict';
 import { eventually } from './eventually.ts';
 import { OurRouter } from './matrix-ourselves.ts';
 import {
@@ -27,6 +28,7 @@ export class Bench {
   readonly router: MatrixRouter | OurRouter;
   readonly config: MatrixConfig;
   readonly #near: Netns;
+  readonly #far: Netns;
   readonly #speakers: SpeakerProcess[] = [];
   #main: SpeakerProcess | undefined;
 
@@ -34,6 +36,7 @@ export class Bench {
     this.kind = kind;
     this.#near = createNetns();
     const far = createNetns();
+    this.#far = far;
     connect(
       {
         netns: this.#near,
@@ -171,6 +174,13 @@ export class Bench {
     await eventually(`${this.kind}: ${what}`, () => this.speaker.events.some(matches), WAIT);
   }
 
+  /** Takes the router's end of the link down or up; its IPv6 address, which goes with the link, is put back. */
+  setLink(state: 'up' | 'down'): void {
+    this.#far.run('ip', 'link', 'set', 'eth0', state);
+    if (state === 'up')
+      this.#far.run('ip', '-6', 'address', 'replace', '2001:db8::2/64', 'dev', 'eth0', 'nodad');
+  }
+
   /** Segments with a wrong TCP MD5 signature that came in on our side. */
   md5Failures(): number {
     const [names, values] = this.#near
@@ -198,4 +208,21 @@ function linkLocal(netns: Netns): string {
   const found = /inet6 (fe80::\S+)\//.exec(text)?.[1];
   if (found === undefined) throw new Error(`no link-local address: ${text}`);
   return found;
+}
+
+/** Runs a scenario with several routers side by side; all are tried before the failures are thrown. */
+export async function withEach(
+  kinds: readonly BenchKind[],
+  run: (kind: BenchKind) => Promise<void>,
+): Promise<void> {
+  const results = await Promise.allSettled(kinds.map(run));
+  const failures = results.flatMap((result, index) =>
+    result.status === 'rejected' ? [`${kinds[index]}: ${reasonOf(result.reason)}`] : [],
+  );
+  assert.deepEqual(failures, []);
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? `${error.message} (${error.cause.message})` : error.message;
 }

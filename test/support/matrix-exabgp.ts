@@ -1,40 +1,32 @@
 /** ExaBGP for the interoperability matrix: a helper process notes what it hears, from which its routes are read. */
 import { existsSync, writeFileSync } from 'node:fs';
+import { DaemonRouter } from './daemon-router.ts';
 import { eventually } from './eventually.ts';
 import { familyOf, type MatrixConfig, type MatrixRoute, type MatrixRouter } from './matrix-routers.ts';
 import type { Netns } from './netns.ts';
-import { Daemons } from './routers.ts';
 
-export class ExaBgp implements MatrixRouter {
-  readonly kind = 'exabgp';
-  readonly #config: MatrixConfig;
-  readonly #daemons: Daemons;
-
+export class ExaBgp extends DaemonRouter<'exabgp'> implements MatrixRouter {
   constructor(netns: Netns, config: MatrixConfig) {
-    this.#config = config;
-    this.#daemons = new Daemons(netns, 'exabgp');
+    super('exabgp', netns, config);
   }
 
   async start(): Promise<void> {
-    writeFileSync(this.#daemons.path('exabgp.conf'), this.#render());
+    writeFileSync(this.daemons.path('exabgp.conf'), this.#render());
     // The pipe does not block, which `cat` does not bear.
     const copy = `while IFS= read -r line; do printf '%s\\n' "$line"; done`;
-    const script = `#!/bin/sh\n${copy} > ${this.#daemons.path('routes.jsonl')}\n`;
-    writeFileSync(this.#daemons.path('watch.sh'), script, { mode: 0o755 });
-    this.#daemons.spawn(
+    const script = `#!/bin/sh\n${copy} > ${this.daemons.path('routes.jsonl')}\n`;
+    writeFileSync(this.daemons.path('watch.sh'), script, { mode: 0o755 });
+    this.daemons.spawn(
       'env',
       'exabgp.daemon.user=root',
       'exabgp.daemon.daemonize=false',
       'exabgp.api.cli=false',
-      `exabgp.log.destination=${this.#daemons.path('exabgp.log')}`,
+      `exabgp.log.destination=${this.daemons.path('exabgp.log')}`,
       'exabgp',
-      this.#daemons.path('exabgp.conf'),
+      this.daemons.path('exabgp.conf'),
     );
-    await eventually('exabgp runs', () => existsSync(this.#daemons.path('routes.jsonl')));
+    await eventually('exabgp runs', () => existsSync(this.daemons.path('routes.jsonl')));
   }
-
-  kill = (): Promise<void> => this.#daemons.kill();
-  dispose = (): void => this.#daemons.dispose();
 
   async isUp(): Promise<boolean> {
     const states = this.#events().filter(({ type }) => type === 'state');
@@ -52,13 +44,11 @@ export class ExaBgp implements MatrixRouter {
   refresh = undefined;
 
   async log(): Promise<string> {
-    return this.#daemons.log('exabgp.log') + this.#daemons.log('routes.jsonl');
+    return this.daemons.log('exabgp.log') + this.daemons.log('routes.jsonl');
   }
 
-  changePassword = undefined;
-
   #events(): ExaEvent[] {
-    return this.#daemons
+    return this.daemons
       .log('routes.jsonl')
       .split('\n')
       .flatMap((line) => {
@@ -103,7 +93,7 @@ export class ExaBgp implements MatrixRouter {
   }
 
   #render(): string {
-    const config = this.#config;
+    const config = this.config;
     const families = 'ipv4 unicast; ipv6 unicast;';
     const capability = [
       'route-refresh enable;',
@@ -121,7 +111,7 @@ export class ExaBgp implements MatrixRouter {
       ].join(' '),
     );
     return `process watch {
-  run ${this.#daemons.path('watch.sh')};
+  run ${this.daemons.path('watch.sh')};
   encoder json;
 }
 neighbor ${config.neighbour} {

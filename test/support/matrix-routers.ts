@@ -5,10 +5,10 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DaemonRouter } from './daemon-router.ts';
 import { eventually } from './eventually.ts';
 import { ExaBgp } from './matrix-exabgp.ts';
 import type { Netns } from './netns.ts';
-import { Daemons } from './routers.ts';
 
 export type MatrixKind = 'frr' | 'bird' | 'gobgp' | 'exabgp';
 
@@ -62,8 +62,6 @@ export interface MatrixRouter {
   readonly refresh: (() => Promise<void>) | undefined;
   /** what it logged, or says of the session */
   log(): Promise<string>;
-  /** puts another key into force under the session; undefined where the router resets for it */
-  readonly changePassword: ((password: string) => Promise<void>) | undefined;
 }
 
 export function createMatrixRouter(kind: MatrixKind, netns: Netns, config: MatrixConfig): MatrixRouter {
@@ -81,25 +79,20 @@ export function createMatrixRouter(kind: MatrixKind, netns: Netns, config: Matri
 
 export const familyOf = (prefix: string): 'ipv4' | 'ipv6' => (prefix.includes(':') ? 'ipv6' : 'ipv4');
 
-class Frr implements MatrixRouter {
-  readonly kind = 'frr';
-  readonly #config: MatrixConfig;
-  readonly #daemons: Daemons;
-
+class Frr extends DaemonRouter<'frr'> implements MatrixRouter {
   constructor(netns: Netns, config: MatrixConfig) {
-    this.#config = config;
-    this.#daemons = new Daemons(netns, 'frr');
-    execFileSync('chown', ['frr:frr', this.#daemons.directory]);
+    super('frr', netns, config);
+    execFileSync('chown', ['frr:frr', this.daemons.directory]);
   }
 
   async start(): Promise<void> {
-    const { directory } = this.#daemons;
+    const { directory } = this.daemons;
     writeFileSync(join(directory, 'zebra.conf'), 'hostname router\n');
     writeFileSync(join(directory, 'bgpd.conf'), this.#render());
     const common = ['--vty_socket', directory, '-z', join(directory, 'zserv.api')];
     const run = (name: string): void => {
       const files = ['-f', join(directory, `${name}.conf`), '-i', join(directory, `${name}.pid`)];
-      this.#daemons.spawn(`/usr/lib/frr/${name}`, ...common, ...files);
+      this.daemons.spawn(`/usr/lib/frr/${name}`, ...common, ...files);
     };
     run('zebra');
     await eventually('zebra answers', () => existsSync(join(directory, 'zserv.api')));
@@ -107,11 +100,8 @@ class Frr implements MatrixRouter {
     await eventually('bgpd answers', async () => (await this.#vtysh('show bgp summary')).length > 0);
   }
 
-  kill = (): Promise<void> => this.#daemons.kill();
-  dispose = (): void => this.#daemons.dispose();
-
   async isUp(): Promise<boolean> {
-    return (await this.#vtysh(`show bgp neighbors ${this.#config.neighbour}`)).includes(
+    return (await this.#vtysh(`show bgp neighbors ${this.config.neighbour}`)).includes(
       'BGP state = Established',
     );
   }
@@ -140,30 +130,26 @@ class Frr implements MatrixRouter {
   }
 
   refresh = async (): Promise<void> => {
-    await this.#vtysh(`clear bgp ipv4 unicast ${this.#config.neighbour} soft in`);
+    await this.#vtysh(`clear bgp ipv4 unicast ${this.config.neighbour} soft in`);
   };
 
   async log(): Promise<string> {
-    return (
-      this.#daemons.log('bgpd.log') + (await this.#vtysh(`show bgp neighbors ${this.#config.neighbour}`))
-    );
+    return this.daemons.log('bgpd.log') + (await this.#vtysh(`show bgp neighbors ${this.config.neighbour}`));
   }
 
-  changePassword = undefined;
-
   async #vtysh(...lines: readonly string[]): Promise<string> {
-    if (!existsSync(this.#daemons.path('bgpd.vty'))) return '';
+    if (!existsSync(this.daemons.path('bgpd.vty'))) return '';
     const args = lines.flatMap((line) => ['-c', line]);
-    return this.#daemons.run('vtysh', '--vty_socket', this.#daemons.directory, ...args);
+    return this.daemons.run('vtysh', '--vty_socket', this.daemons.directory, ...args);
   }
 
   #render(): string {
-    const config = this.#config;
+    const config = this.config;
     const hold = config.holdTimeSec ?? 3;
-    const n = `neighbor ${this.#config.neighbour}`;
+    const n = `neighbor ${this.config.neighbour}`;
     const lines = [
       'frr defaults traditional',
-      `log file ${this.#daemons.path('bgpd.log')}`,
+      `log file ${this.daemons.path('bgpd.log')}`,
       'debug bgp neighbor-events',
       `router bgp ${config.as}`,
       ` bgp router-id ${config.routerId}`,
@@ -230,34 +216,17 @@ function frrCommunity(text: string): string {
   return names[text] ?? text;
 }
 
-class Bird implements MatrixRouter {
-  readonly kind = 'bird';
-  #config: MatrixConfig;
-  readonly #daemons: Daemons;
-
+class Bird extends DaemonRouter<'bird'> implements MatrixRouter {
   constructor(netns: Netns, config: MatrixConfig) {
-    this.#config = config;
-    this.#daemons = new Daemons(netns, 'bird');
+    super('bird', netns, config);
   }
 
   async start(): Promise<void> {
     this.#write();
-    const path = (name: string): string => this.#daemons.path(name);
-    this.#daemons.spawn(
-      'bird',
-      '-f',
-      '-c',
-      path('bird.conf'),
-      '-s',
-      path('bird.ctl'),
-      '-P',
-      path('bird.pid'),
-    );
+    const path = (name: string): string => this.daemons.path(name);
+    this.daemons.spawn('bird', '-f', '-c', path('bird.conf'), '-s', path('bird.ctl'), '-P', path('bird.pid'));
     await eventually('bird answers', async () => (await this.#birdc('show status')).includes('BIRD'));
   }
-
-  kill = (): Promise<void> => this.#daemons.kill();
-  dispose = (): void => this.#daemons.dispose();
 
   async isUp(): Promise<boolean> {
     return (await this.#birdc('show protocols all peer')).includes('BGP state:          Established');
@@ -288,17 +257,15 @@ class Bird implements MatrixRouter {
   };
 
   async log(): Promise<string> {
-    return this.#daemons.log('bird.log') + (await this.#birdc('show protocols all peer'));
+    return this.daemons.log('bird.log') + (await this.#birdc('show protocols all peer'));
   }
 
-  changePassword = undefined;
-
   #birdc(line: string): Promise<string> {
-    return this.#daemons.run('birdc', '-s', this.#daemons.path('bird.ctl'), line);
+    return this.daemons.run('birdc', '-s', this.daemons.path('bird.ctl'), line);
   }
 
   #write(): void {
-    const config = this.#config;
+    const config = this.config;
     const hold = config.holdTimeSec ?? 3;
     const statics = (family: 'ipv4' | 'ipv6'): string =>
       config.announce
@@ -327,8 +294,8 @@ class Bird implements MatrixRouter {
         : `long lived graceful restart on; long lived stale time ${config.longLivedSec};`;
     const scope = config.interface === undefined ? '' : `%${config.interface}`;
     writeFileSync(
-      this.#daemons.path('bird.conf'),
-      `log "${this.#daemons.path('bird.log')}" all;
+      this.daemons.path('bird.conf'),
+      `log "${this.daemons.path('bird.log')}" all;
 router id ${config.routerId};
 protocol device {}
 protocol static static4 { ipv4; ${statics('ipv4')} }
@@ -350,22 +317,17 @@ protocol bgp peer {
   }
 }
 
-class GoBgp implements MatrixRouter {
-  readonly kind = 'gobgp';
-  readonly #config: MatrixConfig;
-  readonly #daemons: Daemons;
-
+class GoBgp extends DaemonRouter<'gobgp'> implements MatrixRouter {
   constructor(netns: Netns, config: MatrixConfig) {
-    this.#config = config;
-    this.#daemons = new Daemons(netns, 'gobgp');
+    super('gobgp', netns, config);
   }
 
   async start(): Promise<void> {
-    writeFileSync(this.#daemons.path('gobgpd.toml'), this.#render());
-    const child = this.#daemons.spawn(
+    writeFileSync(this.daemons.path('gobgpd.toml'), this.#render());
+    const child = this.daemons.spawn(
       'gobgpd',
       '-f',
-      this.#daemons.path('gobgpd.toml'),
+      this.daemons.path('gobgpd.toml'),
       '--api-hosts',
       '127.0.0.1:50051',
       '--log-plain',
@@ -374,7 +336,7 @@ class GoBgp implements MatrixRouter {
       this.#output += text;
     });
     await eventually('gobgpd answers', async () => (await this.#gobgp('global')).includes('AS:'));
-    for (const { prefix, communities, largeCommunities } of this.#config.announce) {
+    for (const { prefix, communities, largeCommunities } of this.config.announce) {
       const tags = [
         ...(communities === undefined ? [] : ['community', communities.join(',')]),
         ...(largeCommunities === undefined ? [] : ['large-community', largeCommunities.join(',')]),
@@ -384,9 +346,6 @@ class GoBgp implements MatrixRouter {
   }
 
   #output = '';
-
-  kill = (): Promise<void> => this.#daemons.kill();
-  dispose = (): void => this.#daemons.dispose();
 
   async isUp(): Promise<boolean> {
     const text = await this.#gobgp('neighbor');
@@ -415,22 +374,20 @@ class GoBgp implements MatrixRouter {
   refresh = undefined;
 
   async log(): Promise<string> {
-    return this.#output + (await this.#gobgp('neighbor', this.#config.neighbour));
+    return this.#output + (await this.#gobgp('neighbor', this.config.neighbour));
   }
 
-  changePassword = undefined;
-
   async #adjIn(family: string): Promise<Record<string, { attrs: GoAttribute[] }[]>> {
-    const text = await this.#gobgp('neighbor', this.#config.neighbour, 'adj-in', '-a', family, '-j');
+    const text = await this.#gobgp('neighbor', this.config.neighbour, 'adj-in', '-a', family, '-j');
     return text.trim().startsWith('{') ? JSON.parse(text) : {};
   }
 
   #gobgp(...args: string[]): Promise<string> {
-    return this.#daemons.run('gobgp', ...args);
+    return this.daemons.run('gobgp', ...args);
   }
 
   #render(): string {
-    const config = this.#config;
+    const config = this.config;
     const hold = config.holdTimeSec ?? 3;
     const family = (name: string): string[] => [
       '  [[neighbors.afi-safis]]',

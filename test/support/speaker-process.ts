@@ -9,7 +9,7 @@ import type { PeerView } from '../../src/api/views.ts';
 import type { Family } from '../../src/net/address.ts';
 import type { Netns } from './netns.ts';
 
-const ANSWER_TIMEOUT_MS = 10_000;
+const ANSWER_TIMEOUT_MS = 30_000;
 
 export interface ChildPeer {
   readonly address: string;
