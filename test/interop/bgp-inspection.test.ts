@@ -278,6 +278,8 @@ describe('inspection of BGP: the agent and FRR', function () {
     const text = await host.ocicat(`bgp peers ${PEER}`);
     assert.match(text, /\.\.\. received .*Cease\/Administrative Shutdown \(6\/2\): new cables at noon/);
     assert.match(text, /NOTIFICATION sent +.*Cease\/Administrative Reset \(6\/4\)/);
+    await router.command('configure terminal', `router bgp ${TOR_AS}`, 'no neighbor 192.0.2.2 shutdown');
+    await eventually('the session is back', async () => (await peer()).state === 'Established', SLOW);
   });
 
   it('drain: FRR sees 65535:0 and then the end, with its text; undrain brings the session back (RFC 8326)', async () => {
