@@ -130,11 +130,10 @@ describe('Docker on two hosts', function () {
     h1 = await site('h1');
     h2 = await site('h2');
     await startEtcd(join(h1.host.folder, 'etcd'));
-    for (const { host } of [h1, h2]) host.launch();
-    await h1.host.ready();
+    // One after the other: a busy machine takes its time over each.
+    for (const { host } of [h1, h2]) await host.start();
     await h1.host.apply(...POOLS);
-    for (const { host, docker } of [h1, h2]) {
-      await host.ready();
+    for (const { docker } of [h1, h2]) {
       await docker.start();
       await importImage(docker);
       await docker.docker('network create -d ocicat --ipam-driver ocicat --ipv6 net1');
