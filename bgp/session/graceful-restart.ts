@@ -47,12 +47,16 @@ function isHardReset(error: NotificationError | undefined): boolean {
   return error?.code === ERROR.cease && error.subcode === CEASE.hardReset;
 }
 
-/** Reasons for which the peer must not go on using our routes (RFC 8538 5). */
+/**
+ * Reasons for which neither side must go on using the other's routes (RFC 8538 5.1). RFC 9384 4 has `BFD Down` go inside of the hard reset
+ * where one is called for; it is here: what BFD watches is the way that kept routes would take. FRR does the same.
+ */
 const HARD_SUBCODES: readonly number[] = [
   CEASE.maximumPrefixesReached,
   CEASE.administrativeShutdown,
   CEASE.peerDeconfigured,
   CEASE.administrativeReset,
+  CEASE.bfdDown,
 ];
 
 /** What is sent for an error where NOTIFICATIONs are graceful: a final one goes inside a hard reset (RFC 8538 3.1). */

@@ -11,7 +11,12 @@ import type { Channel } from '../transport/channel.ts';
 import { RestartableTimer } from '../transport/clock.ts';
 import type { PeerConfig } from '../types.ts';
 import { encodeKeepalive } from '../wire/messages.ts';
-import { describeNotification, notification, shutdownCommunication } from '../wire/notification.ts';
+import {
+  describeNotification,
+  notification,
+  shutdownCommunication,
+  withoutHardReset,
+} from '../wire/notification.ts';
 import { encodeOpen } from '../wire/open.ts';
 import { CEASE, ERROR } from '../wire/registry.ts';
 import type { MessageWatcher } from './capture.ts';
@@ -152,7 +157,7 @@ export class Peer {
   /** Ends the wait in Idle if a Cease with this subcode, ours or the peer's, was its cause. */
   resumeAfter(subcode: number): void {
     const { base, lastReset } = this.#session;
-    const error = lastReset?.error;
+    const error = lastReset?.error && withoutHardReset(lastReset.error);
     if (base !== 'Idle' || error?.code !== ERROR.cease || error.subcode !== subcode) return;
     this.dispatch({ type: 'IdleHoldTimer_Expires' });
   }

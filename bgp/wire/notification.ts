@@ -37,6 +37,13 @@ export function hardReset(reason: NotificationError): NotificationError {
   return notification(ERROR.cease, CEASE.hardReset, data);
 }
 
+/** The real reason of a reset: that which stands inside, where it is a hard one. */
+export function withoutHardReset(error: NotificationError): NotificationError {
+  const { code, subcode, data } = error;
+  if (code !== ERROR.cease || subcode !== CEASE.hardReset || data.length < 2) return error;
+  return decodeNotification(data);
+}
+
 /** The whole NOTIFICATION message; data that does not fit into `maxOctets` is cut. */
 export function encodeNotification(error: NotificationError, maxOctets = MAX_MESSAGE_OCTETS): Uint8Array {
   const data = error.data.subarray(0, maxOctets - HEADER_OCTETS - 2);

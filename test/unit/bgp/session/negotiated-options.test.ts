@@ -10,7 +10,7 @@ import {
 } from '../../../../bgp/session/negotiate.ts';
 import type { Session } from '../../../../bgp/session/state.ts';
 import { fsmState } from '../../../../bgp/session/state.ts';
-import { hardReset, notification } from '../../../../bgp/wire/notification.ts';
+import { hardReset, notification, withoutHardReset } from '../../../../bgp/wire/notification.ts';
 import { actionText, CONFIG, EVENTS, FRESH, peerOpen, sessionIn } from './fixtures.ts';
 
 const GRACEFUL = { restartTimeSec: 60, maxHelperTimeSec: 180, notification: true };
@@ -106,6 +106,16 @@ describe('negotiated options', () => {
       assert.ok(run(both(), EVENTS.AutomaticStop, 1).texts.includes('close#1 6/9'));
       const changed: SessionEvent = { type: 'AutomaticStop', error: notification(6, 6), reason: 'changed' };
       assert.ok(run(both(), changed, 1).texts.includes('close#1 6/6'));
+    });
+
+    it('the end of BFD is such an end (RFC 9384 4): routes over a way that is broken are not kept', () => {
+      const down: SessionEvent = { type: 'AutomaticStop', error: notification(6, 10), reason: 'BFD' };
+      const after = run(both(), down, 1);
+      assert.ok(after.texts.includes('close#1 6/9'));
+      assert.ok(after.texts.includes('down'));
+      const { error } = after.session.lastReset ?? {};
+      assert.deepEqual(error && withoutHardReset(error), notification(6, 10));
+      assert.deepEqual(withoutHardReset(notification(6, 9)), notification(6, 9));
     });
   });
 

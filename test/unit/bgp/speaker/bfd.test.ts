@@ -53,11 +53,13 @@ class Watch implements BfdSessions {
   }
 }
 
-async function pair(): Promise<{ world: World; one: Host; two: Host; watch: Watch }> {
+async function pair(
+  restart: Parameters<World['host']>[1] = { graceful: false },
+): Promise<{ world: World; one: Host; two: Host; watch: Watch }> {
   const world = new World();
   const watch = new Watch();
-  const one = world.host(1, { graceful: false, bfd: BFD }, { loadBfd: watch.load });
-  const two = world.host(2, { graceful: false });
+  const one = world.host(1, { ...restart, bfd: BFD }, { loadBfd: watch.load });
+  const two = world.host(2, restart);
   one.speaker.start();
   two.speaker.start();
   // Loading takes turns of the real event loop.
@@ -90,6 +92,20 @@ describe('peers under BFD', () => {
     assert.deepEqual([error?.code, error?.subcode], [6, 10]);
     world.clock.until('back', () => stateOf(one) === 'Established');
     assert.ok(one.events.some((event) => event.type === 'bfd' && event.change.to === 'Down'));
+  });
+
+  it('so it does under graceful restart over NOTIFICATIONs, inside of a hard reset (RFC 9384 4)', async () => {
+    const gracefulRestart = { restartTimeSec: 20, maxHelperTimeSec: 120, notification: true };
+    const { world, one, two, watch } = await pair({ gracefulRestart });
+    watch.change({});
+    world.clock.until('two knows', () => stateOf(two) !== 'Established');
+    for (const { speaker, config } of [one, two]) {
+      const { error } = speaker.peer(config.name)?.lastReset ?? {};
+      assert.deepEqual([error?.code, error?.subcode, ...(error?.data ?? [])], [6, 9, 6, 10]);
+    }
+    // The end of the trouble ends the wait too.
+    watch.change({ from: 'Init', to: 'Up' });
+    world.clock.until('back', () => stateOf(one) === 'Established');
   });
 
   it('in strict mode on both sides BGP waits for BFD, and ends with it', async () => {
