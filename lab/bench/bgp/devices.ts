@@ -29,6 +29,8 @@ export interface DeviceOptions {
   /** IPv6 address of the device */
   readonly ipv6Address: string;
   readonly peers: readonly DevicePeer[];
+  /** of ocicat: its command; default that of this checkout */
+  readonly launcher?: string;
 }
 
 /** A started device. */
@@ -36,6 +38,8 @@ export interface Device {
   readonly name: DeviceName;
   /** TCP port that it listens on */
   readonly port: number;
+  /** of its processes */
+  readonly pids: readonly number[];
   /** Unix socket of its API; undefined: not asked */
   readonly apiSocket: string | undefined;
   /** user and system time of its processes so far, seconds */
@@ -65,6 +69,7 @@ export function startDevice(name: DeviceName, options: DeviceOptions): Device {
   return {
     name,
     port: 179,
+    pids,
     apiSocket: name === 'ocicat' ? join(folder, SOCKET) : undefined,
     cpuSec: () => sum(pids.map(cpuSecOf)),
     peakRssMib: () => sum(pids.map((pid) => memoryMibOf(pid, 'VmHWM'))),
@@ -103,7 +108,18 @@ const STARTERS: Readonly<Record<DeviceName, Starter>> = {
     const file = join(folder, 'speak.yaml');
     writeFileSync(file, ocicatConfig(options));
     const quiet = ['--log-level', 'warn'];
-    return [[LAUNCHER, '--socket', join(folder, SOCKET), 'bgp', 'speak', '--config', file, ...quiet]];
+    return [
+      [
+        options.launcher ?? LAUNCHER,
+        '--socket',
+        join(folder, SOCKET),
+        'bgp',
+        'speak',
+        '--config',
+        file,
+        ...quiet,
+      ],
+    ];
   },
   bird: (folder, { as, routerId, peers }) => {
     const lines = [
