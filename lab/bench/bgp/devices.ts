@@ -31,6 +31,8 @@ export interface DeviceOptions {
   readonly peers: readonly DevicePeer[];
   /** of ocicat: its command; default that of this checkout */
   readonly launcher?: string;
+  /** its best routes go to the kernel of its namespace; not with GoBGP */
+  readonly fib?: boolean;
 }
 
 /** A started device. */
@@ -118,19 +120,21 @@ const STARTERS: Readonly<Record<DeviceName, Starter>> = {
         '--config',
         file,
         ...quiet,
+        ...(options.fib === true ? ['--fib'] : []),
       ],
     ];
   },
-  bird: (folder, { as, routerId, peers }) => {
+  bird: (folder, { as, routerId, peers, fib }) => {
     const lines = [
       `router id ${routerId};`,
       'protocol device {}',
+      ...(fib === true ? ['protocol kernel { ipv4 { import none; export all; }; }'] : []),
       ...peers.map((peer, index) => birdPeer(peer, index, as)),
     ];
     writeFileSync(join(folder, 'bird.conf'), `${lines.join('\n')}\n`);
     return [['bird', '-f', '-c', join(folder, 'bird.conf'), '-s', join(folder, 'bird.ctl')]];
   },
-  frr: (folder, { as, routerId, peers }) => {
+  frr: (folder, { as, routerId, peers, fib }) => {
     const lines = [
       'frr defaults traditional',
       `router bgp ${as}`,
@@ -143,9 +147,22 @@ const STARTERS: Readonly<Record<DeviceName, Starter>> = {
       'ipv6 prefix-list none seq 5 deny any',
     ];
     writeFileSync(join(folder, 'bgpd.conf'), `${lines.join('\n')}\n`);
-    // Without zebra (-Z) and without the kernel (-n): BGP alone is measured, as with the others.
-    const files = ['-f', join(folder, 'bgpd.conf'), '-i', join(folder, 'bgpd.pid'), '--vty_socket', folder];
-    return [[`${FRR}/bgpd`, '-u', 'root', '-g', 'root', '-n', '-Z', '-S', ...files]];
+    const daemon = (name: string, ...words: string[]): string[] => {
+      const files = ['-f', join(folder, `${name}.conf`), '-i', join(folder, `${name}.pid`)];
+      return [`${FRR}/${name}`, ...files, '--vty_socket', folder, ...words];
+    };
+    const asRoot = ['-u', 'root', '-g', 'root', '-S'];
+    // Without zebra (-Z) and without the kernel (-n) BGP alone is measured, as with the others.
+    if (fib !== true) return [daemon('bgpd', ...asRoot, '-n', '-Z')];
+    writeFileSync(join(folder, 'zebra.conf'), '');
+    execFileSync('chown', ['frr:frr', folder]);
+    const socket = join(folder, 'zserv.api');
+    // bgpd tries again only after 10 s when zebra is not there yet.
+    const wait = `for i in $(seq 100); do [ -S ${socket} ] && break; sleep 0.05; done; exec "$@"`;
+    return [
+      daemon('zebra', '-z', socket),
+      ['sh', '-c', wait, 'sh', ...daemon('bgpd', ...asRoot, '-z', socket)],
+    ];
   },
   gobgp: (folder, { as, routerId, peers }) => {
     const lines = [
