@@ -322,9 +322,9 @@ export class Speaker {
     });
   }
 
-  /** Originates a route, or changes its attributes. */
-  originate(prefix: Prefix, attributes: Partial<PathAttributes> = {}): void {
-    this.rib.originate(prefix, attributes, this.#clock.wallNow());
+  /** Originates a route, or changes its attributes. `link`: the interface that it leads to, for export rules that ask for it. */
+  originate(prefix: Prefix, attributes: Partial<PathAttributes> = {}, link?: string): void {
+    this.rib.originate(prefix, attributes, this.#clock.wallNow(), link);
   }
 
   /** Withdraws a route that `originate` made; false when there is none. */

@@ -229,7 +229,12 @@ export interface PathView {
 /** State of a next hop as the host's kernel has it. */
 export type NextHopState =
   | { readonly reachable: false; readonly why: string }
-  | { readonly reachable: true; readonly metric: number };
+  | {
+      readonly reachable: true;
+      readonly metric: number;
+      /** the one interface that it is reached by; undefined when there are several, or it is not known */
+      readonly interface?: string;
+    };
 
 /** The best paths of a prefix changed. `nextHops` is empty when the prefix is gone or locally originated. */
 export interface RouteChange {

@@ -6,6 +6,7 @@ import { addressBits, type Family } from '../../src/net/address.ts';
 import type { Prefix } from '../../src/net/prefix.ts';
 import { maskWord } from '../../src/net/prefix-table.ts';
 import type { AttributeKey } from '../wire/types.ts';
+import { interfaceGlob } from './interface-glob.ts';
 import { keyHasCommunity, keyHasLocalPref, keyPathStartsWith, rewriteKey } from './key-rewrite.ts';
 import { PrefixIndex } from './prefix-index.ts';
 import type { FilterChain, FilterMatch, FilterOperation, FilterRule } from './types.ts';
@@ -17,11 +18,21 @@ export interface AttributeInterner {
   release(id: number): void;
 }
 
+/** The interfaces that routes lead to; undefined for none (blackhole, originated without a link) and for several. */
+export interface RouteInterfaces {
+  /** of a learned route, by its attributes: that of their next hop */
+  ofLearned(attribute: number): string | undefined;
+  /** of a route originated here, by its prefix id */
+  ofLocal(prefix: number): string | undefined;
+}
+
 /** A rule's conditions other than the prefix that it is indexed by. */
 interface CompiledRule {
   readonly rule: FilterRule;
   /** answers by attribute id: 0 unknown, 1 no, 2 yes; undefined when the rule does not look at attributes */
   attributeAnswers: Uint8Array | undefined;
+  /** asked anew for each route: interfaces come and go under the same attributes */
+  readonly interfaceTest: ((name: string) => boolean) | undefined;
   /** whether the index's answer alone does not suffice */
   readonly checks: boolean;
   /** result by attribute id, when the rule has operations */
@@ -38,12 +49,14 @@ interface Question {
   w3: number;
   attribute: number;
   local: boolean;
+  prefix: number;
 }
 
 /** A chain compiled for one kind of session. Owner of references to the attributes that its operations made. */
 export class CompiledChain {
   readonly chain: FilterChain;
   readonly #attributes: AttributeInterner;
+  readonly #interfaces: RouteInterfaces | undefined;
   readonly #rules: CompiledRule[];
   readonly #index: Readonly<Record<Family, PrefixIndex>>;
   /** rules that no index holds, ascending */
@@ -57,14 +70,29 @@ export class CompiledChain {
     w3: 0,
     attribute: 0,
     local: false,
+    prefix: -1,
   };
   /** the rule that decides for every route, where there is one */
   readonly #constant: number | undefined;
   readonly #confirm = (rule: number): boolean => this.#confirmed(rule);
 
-  constructor(chain: FilterChain, peerKind: 'ebgp' | 'ibgp', attributes: AttributeInterner) {
+  /** whether some rule asks for the interface of a route */
+  readonly looksAtInterfaces: boolean;
+
+  /** Without `interfaces` no rule that asks for one matches. */
+  constructor(
+    chain: FilterChain,
+    peerKind: 'ebgp' | 'ibgp',
+    attributes: AttributeInterner,
+    interfaces?: RouteInterfaces,
+  ) {
     this.chain = chain;
     this.#attributes = attributes;
+    this.#interfaces = interfaces;
+    this.looksAtInterfaces = chain.rules.some(
+      ({ match }) =>
+        match.interface !== undefined && (match.peerKind === undefined || match.peerKind === peerKind),
+    );
     this.#index = { ipv4: new PrefixIndex('ipv4'), ipv6: new PrefixIndex('ipv6') };
     this.#rules = chain.rules.map((rule) => compileRule(rule));
     for (const [index, rule] of chain.rules.entries()) {
@@ -77,7 +105,7 @@ export class CompiledChain {
     else if (!isIndexed && this.#rules[first]?.checks === false) this.#constant = first;
   }
 
-  /** Index of the rule that decides for a route; `rules.length` is the fall-through. */
+  /** Index of the rule that decides for a route; `rules.length` is the fall-through. `prefix` is the prefix id, where there is one. */
   match(
     family: Family,
     length: number,
@@ -87,6 +115,7 @@ export class CompiledChain {
     w3: number,
     attribute: number,
     local: boolean,
+    prefix = -1,
   ): number {
     if (this.#constant !== undefined) return this.#constant;
     const question = this.#question;
@@ -98,6 +127,7 @@ export class CompiledChain {
     question.w3 = w3;
     question.attribute = attribute;
     question.local = local;
+    question.prefix = prefix;
     const best = this.#index[family].lowest(this.#rules.length, length, w0, w1, w2, w3, this.#confirm);
     for (const index of this.#linear) {
       if (index >= best) break;
@@ -196,7 +226,14 @@ export class CompiledChain {
       if (question.length < match.prefixLength.min || question.length > match.prefixLength.max) return false;
     }
     if (match.prefix !== undefined && !prefixMatches(match.prefix, question)) return false;
+    if (compiled.interfaceTest !== undefined && !this.#interfaceMatches(compiled.interfaceTest)) return false;
     return compiled.attributeAnswers === undefined || this.#attributeAnswer(compiled);
+  }
+
+  #interfaceMatches(test: (name: string) => boolean): boolean {
+    const { local, prefix, attribute } = this.#question;
+    const name = local ? this.#interfaces?.ofLocal(prefix) : this.#interfaces?.ofLearned(attribute);
+    return name !== undefined && test(name);
   }
 
   #attributeAnswer(compiled: CompiledRule): boolean {
@@ -228,8 +265,10 @@ function compileRule(rule: FilterRule): CompiledRule {
   return {
     rule,
     attributeAnswers: looksAtAttributes ? new Uint8Array(0) : undefined,
+    interfaceTest: match.interface === undefined ? undefined : interfaceGlob(match.interface),
     checks:
       looksAtAttributes ||
+      match.interface !== undefined ||
       match.source !== undefined ||
       match.prefixLength !== undefined ||
       (match.prefix !== undefined &&

@@ -28,6 +28,11 @@ export interface FilterMatch {
   readonly asPathPrefix?: readonly number[];
   /** LOCAL_PREF is there and has this value */
   readonly localPref?: number;
+  /**
+   * Pattern (`*` for any characters) of the interface that the route leads to; a route without one, or with several, does not match. Asked
+   * on export only: chains for import never match it.
+   */
+  readonly interface?: string;
 }
 
 /** What an accepted route is changed by, in order. */

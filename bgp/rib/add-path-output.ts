@@ -7,6 +7,7 @@ import type { Address } from '../../src/net/address.ts';
 import type { PackOptions, UpdatePacker } from '../wire/packer.ts';
 import { Exporter, type ExportRules, exportFingerprint } from './export-rules.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
+import { routeInterfaces } from './route-interfaces.ts';
 import { IdList } from './update-group.ts';
 
 /** Header, lengths and MP attribute around the attributes of a message, at most. */
@@ -54,8 +55,13 @@ export class AddPathOutput {
     this.#rib = rib;
     this.#tables = tables;
     this.#most = most;
-    this.#exporter = new Exporter(rules, tables.attributes);
+    this.#exporter = new Exporter(rules, tables.attributes, routeInterfaces(rib, tables));
     this.#fingerprint = exportFingerprint(rules);
+  }
+
+  /** Whether the export rules ask for the interface that a route leads to. */
+  get looksAtInterfaces(): boolean {
+    return this.#exporter.looksAtInterfaces;
   }
 
   /** Prefixes that the peer has. */
@@ -85,7 +91,7 @@ export class AddPathOutput {
     const fingerprint = exportFingerprint(rules);
     if (fingerprint === this.#fingerprint && most === this.#most) return false;
     const old = this.#exporter;
-    this.#exporter = new Exporter(rules, this.#tables.attributes);
+    this.#exporter = new Exporter(rules, this.#tables.attributes, routeInterfaces(this.#rib, this.#tables));
     this.#fingerprint = fingerprint;
     this.#most = most;
     old.dispose();
@@ -239,6 +245,7 @@ export class AddPathOutput {
       paths.effective[record] ?? -1,
       peers.sourceOf(peer),
       peers.routerId[peer] ?? 0,
+      prefix,
     );
     if (form < 0) return form;
     const nextHop = nextHops.addressOf(attributes.nextHop[form] ?? -1);

@@ -4,7 +4,12 @@
  */
 import { type Address, addressesEqual, addressFromBytes, type Family } from '../../src/net/address.ts';
 import { type Prefix, prefixContainsAddress } from '../../src/net/prefix.ts';
-import { applyOperations, CompiledChain, chainFingerprint } from '../policy/compiled-chain.ts';
+import {
+  applyOperations,
+  CompiledChain,
+  chainFingerprint,
+  type RouteInterfaces,
+} from '../policy/compiled-chain.ts';
 import { rewriteKey } from '../policy/key-rewrite.ts';
 import type { FilterChain } from '../policy/types.ts';
 import type { PeerRole } from '../types.ts';
@@ -133,11 +138,13 @@ export class Exporter {
     }
   };
 
-  constructor(rules: ExportRules, attributes: AttributeStore) {
+  constructor(rules: ExportRules, attributes: AttributeStore, interfaces?: RouteInterfaces) {
     this.#rules = rules;
     this.#attributes = attributes;
     this.#chain =
-      rules.chain === undefined ? undefined : new CompiledChain(rules.chain, rules.peerKind, attributes);
+      rules.chain === undefined
+        ? undefined
+        : new CompiledChain(rules.chain, rules.peerKind, attributes, interfaces);
     attributes.onFree(this.#forget);
   }
 
@@ -164,6 +171,11 @@ export class Exporter {
     return this.#chain !== undefined && !this.#chain.isConstant;
   }
 
+  /** Whether the answer depends on the interface that a route leads to. */
+  get looksAtInterfaces(): boolean {
+    return this.#chain?.looksAtInterfaces ?? false;
+  }
+
   /** As `export`, for rules that do not look at prefixes; `peer` is the number of who sent the path. */
   ofPeer(attribute: number, peer: number, peers: PeerColumns): number {
     const isLatest = attribute === this.#latestAttribute && peer === this.#latestPeer;
@@ -178,7 +190,7 @@ export class Exporter {
 
   /**
    * The attribute id of the exported form of a path, or NOT_EXPORTED. `source` tells how the path came here, `originator` is the BGP
-   * identifier of the peer that it came from. Takes no reference: the form lives as long as `attribute`.
+   * identifier of the peer that it came from, `prefix` the prefix id. Takes no reference: the form lives as long as `attribute`.
    */
   export(
     length: number,
@@ -189,6 +201,7 @@ export class Exporter {
     attribute: number,
     source: PathSource,
     originator: number,
+    prefix = -1,
   ): number {
     const rules = this.#rules;
     const flags = this.#attributes.flags[attribute] ?? 0;
@@ -205,7 +218,7 @@ export class Exporter {
     }
     let rule = -1;
     if (this.#chain !== undefined) {
-      rule = this.#chain.match(rules.family, length, w0, w1, w2, w3, attribute, source === 'local');
+      rule = this.#chain.match(rules.family, length, w0, w1, w2, w3, attribute, source === 'local', prefix);
       if (!this.#chain.accepts(rule)) return NOT_EXPORTED;
       if (!this.#chain.hasOperations(rule)) rule = -1;
     }

@@ -41,11 +41,16 @@ export class FamilyRib {
   selected: Int32Array<ArrayBuffer>;
   /** by prefix id: peers to which it has been announced */
   holders: Uint16Array<ArrayBuffer>;
+  /** by prefix id: the interface that a route originated here leads to, where it has one */
+  readonly localInterfaces = new Map<number, string>();
   /** while on, only local paths are selected (RFC 4724 4.1) */
   deferred = false;
   /** somebody wants to hear of changed selections, through `flush` */
   reportsChanges = false;
-  /** told of every prefix that was decided, whether or not its best path changed: for peers that get several paths. Nobody else pays for it */
+  /**
+   * told of every prefix that was decided, whether or not its best path changed: for peers that get several paths, and for export rules that ask
+   * for interfaces. Nobody else pays for it
+   */
   onDecided: ((prefix: number) => void) | undefined;
   readonly decision: DecisionProcess;
   readonly #tables: RibTables;

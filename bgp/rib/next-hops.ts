@@ -38,6 +38,9 @@ export class NextHopTable {
   usable = new Uint8Array(64);
   metric = new Uint32Array(64);
 
+  /** a next hop that is reached by another interface makes a difference to routes: some export rule asks for it */
+  reportsInterfaces = false;
+
   readonly #entries: (NextHopEntry | undefined)[] = [];
   readonly #ids = new Map<string, number>();
   readonly #byOctets = new Map<number, { readonly octets: Uint8Array; readonly id: number }[]>();
@@ -224,8 +227,16 @@ export class NextHopTable {
     const entry = id === undefined ? undefined : this.#entries[id];
     // An answer that comes after the last route went is not kept: the next interest asks anew.
     if (!this.#tracked || id === undefined || entry === undefined || entry.interest === 0) return -1;
+    const before = interfaceOf(entry);
     entry.state = state;
-    return this.#project(id, entry) ? id : -1;
+    const moved = this.reportsInterfaces && interfaceOf(entry) !== before;
+    return this.#project(id, entry) || moved ? id : -1;
+  }
+
+  /** The interface by which a next hop is reached; undefined when there is none, or several, or nobody has said. */
+  interfaceOf(id: number): string | undefined {
+    const entry = this.#entries[id];
+    return entry && interfaceOf(entry);
   }
 
   /** A session with this local address came up (+1) or went (-1). Returns the next hop's id when routes are concerned, else -1. */
@@ -250,6 +261,10 @@ export class NextHopTable {
     this.metric[id] = metric;
     return true;
   }
+}
+
+function interfaceOf({ state, address }: NextHopEntry): string | undefined {
+  return state.reachable ? (state.interface ?? address.zone) : undefined;
 }
 
 /** The interface number in a link-local address; 0 for none. */

@@ -121,9 +121,17 @@ export class RibInput {
     return (this.#epoch ?? 0) + tick * TICK_MS;
   }
 
-  /** Adds or changes a locally originated route. */
-  originate(family: Family, prefix: number, key: AttributeKey, now: number | undefined): void {
+  /** Adds or changes a locally originated route. `link`: the interface that it leads to, where there is one. */
+  originate(
+    family: Family,
+    prefix: number,
+    key: AttributeKey,
+    now: number | undefined,
+    link: string | undefined,
+  ): void {
     const rib = this.#families[family];
+    if (link === undefined) rib.localInterfaces.delete(prefix);
+    else rib.localInterfaces.set(prefix, link);
     const attribute = this.#tables.attributes.intern(key);
     const record = rib.paths.find(prefix, LOCAL_PEER, 0);
     if (record < 0) rib.paths.add(prefix, LOCAL_PEER, 0, attribute, attribute, this.tickAt(now), 0);
@@ -138,6 +146,7 @@ export class RibInput {
     const rib = this.#families[family];
     const record = rib.paths.find(prefix, LOCAL_PEER, 0);
     if (record < 0) return false;
+    rib.localInterfaces.delete(prefix);
     rib.paths.remove(record);
     rib.markDirty(prefix);
     return true;

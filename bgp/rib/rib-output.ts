@@ -57,6 +57,8 @@ export class RibOutput {
     this.#batch = new OutputBatch(tables.attributes);
     const onDecided = (family: Family) => (prefix: number) => {
       for (const output of this.#addPath[family]) output.onDecided(prefix);
+      for (const group of this.#groups[family])
+        if (group.exporter.looksAtInterfaces) group.reconsider(prefix);
     };
     this.#onDecided = { ipv4: onDecided('ipv4'), ipv6: onDecided('ipv6') };
     for (const family of FAMILIES) {
@@ -91,7 +93,7 @@ export class RibOutput {
         const output = new AddPathOutput(target, rules, mostPaths(config), rib, this.#tables);
         peer.addPath[family] = output;
         this.#addPath[family].add(output);
-        rib.onDecided = this.#onDecided[family];
+        this.#listen(family);
         continue;
       }
       const group = this.#groupFor(family, peer.config, session);
@@ -122,7 +124,7 @@ export class RibOutput {
       if (addPath !== undefined) {
         peer.addPath[family] = undefined;
         this.#addPath[family].delete(addPath);
-        if (this.#addPath[family].size === 0) this.#families[family].onDecided = undefined;
+        this.#listen(family);
         addPath.dispose();
       }
       const output = peer.output[family];
@@ -139,7 +141,10 @@ export class RibOutput {
     if (session === undefined) return;
     for (const family of FAMILIES) {
       const rules = this.#rulesFor(family, peer.config, session);
-      if (peer.addPath[family]?.changeRules(rules, mostPaths(peer.config)) === true) this.#onWork();
+      if (peer.addPath[family]?.changeRules(rules, mostPaths(peer.config)) === true) {
+        this.#listen(family);
+        this.#onWork();
+      }
       const output = peer.output[family];
       if (output === undefined) continue;
       if (exportFingerprint(rules) === output.group.fingerprint) continue;
@@ -361,7 +366,18 @@ export class RibOutput {
     if (found !== undefined) return found;
     const group = new UpdateGroup(rules, this.#families[family], this.#tables);
     this.#groups[family].push(group);
+    this.#listen(family);
     return group;
+  }
+
+  /** Hears of decisions, and of interfaces of next hops, if some output makes something of them. */
+  #listen(family: Family): void {
+    const looks = (each: Family): boolean =>
+      this.#groups[each].some(({ exporter }) => exporter.looksAtInterfaces) ||
+      [...this.#addPath[each]].some(({ looksAtInterfaces }) => looksAtInterfaces);
+    const isNeeded = this.#addPath[family].size > 0 || looks(family);
+    this.#families[family].onDecided = isNeeded ? this.#onDecided[family] : undefined;
+    this.#tables.nextHops.reportsInterfaces = FAMILIES.some(looks);
   }
 
   #rulesFor(family: Family, config: PeerConfig, session: PeerSession): ExportRules {
@@ -379,6 +395,7 @@ export class RibOutput {
     }
     const groups = this.#groups[family];
     groups.splice(groups.indexOf(group), 1);
+    this.#listen(family);
     group.exporter.dispose();
   }
 

@@ -176,12 +176,12 @@ export class Rib {
 
   /**
    * Originates a route (or changes its attributes). Without attributes: origin igp, empty AS_PATH. `now` in epoch milliseconds; without it the
-   * time of the latest update counts.
+   * time of the latest update counts. `link` is the interface that the route leads to, for export rules that ask for it.
    */
-  originate(prefix: Prefix, attributes: Partial<PathAttributes> = {}, now?: number): void {
+  originate(prefix: Prefix, attributes: Partial<PathAttributes> = {}, now?: number, link?: string): void {
     const rib = this.#families[prefix.family];
     const key = encodeAttributes({ ...LOCAL_DEFAULTS, ...attributes });
-    this.#input.originate(prefix.family, rib.prefixes.internPrefix(prefix), key, now);
+    this.#input.originate(prefix.family, rib.prefixes.internPrefix(prefix), key, now, link);
   }
 
   /** Withdraws a route that `originate` made; false when there is none. */

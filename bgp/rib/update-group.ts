@@ -7,6 +7,7 @@ import type { Address } from '../../src/net/address.ts';
 import { grownInt32 } from './columns.ts';
 import { Exporter, type ExportRules, exportFingerprint, NOT_EXPORTED } from './export-rules.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
+import { routeInterfaces } from './route-interfaces.ts';
 
 /** Export not computed yet: some peer's initial walk will ask. */
 const UNKNOWN = -2;
@@ -71,7 +72,7 @@ export class UpdateGroup {
 
   constructor(rules: ExportRules, rib: FamilyRib, tables: RibTables) {
     this.fingerprint = exportFingerprint(rules);
-    this.exporter = new Exporter(rules, tables.attributes);
+    this.exporter = new Exporter(rules, tables.attributes, routeInterfaces(rib, tables));
     this.#looksAtPrefixes = this.exporter.looksAtPrefixes;
     this.#rib = rib;
     this.#tables = tables;
@@ -106,6 +107,12 @@ export class UpdateGroup {
         if (member.peer === oldPeer || member.peer === peer) this.#changePresence(member, prefix);
       }
     }
+  }
+
+  /** What is exported of a prefix may be something else although its best path is the same. */
+  reconsider(prefix: number): void {
+    const peer = this.#rib.bestPeer[prefix] ?? 0;
+    this.onBest(prefix, peer, peer);
   }
 
   /** A prefix id goes back to the table. */
@@ -160,6 +167,7 @@ export class UpdateGroup {
       attribute,
       peers.sourceOf(peer),
       peers.routerId[peer] ?? 0,
+      prefix,
     );
   }
 

@@ -93,9 +93,15 @@ export class LearnedRoutes {
     this.#rib.setNextHopState(
       address,
       resolution.reachable
-        ? { reachable: true, metric: resolution.metric }
+        ? { reachable: true, metric: resolution.metric, ...this.#interfaceOf(resolution.nextHops) }
         : { reachable: false, why: resolution.reason },
     );
+  }
+
+  /** As in BIRD, what goes several ways has no interface. */
+  #interfaceOf([first, ...others]: readonly RouteNextHop[]): { interface?: string } {
+    const name = first && others.length === 0 && this.#routes.kernel.links.get(first.ifindex)?.name;
+    return name ? { interface: name } : {};
   }
 
   // Same reachability but another way there: the sets that hold the address get new targets, and their routes with them.

@@ -7,6 +7,7 @@ import {
   type TaggedPrefix,
   taggedPrefixes,
 } from '../agent/bgp/configuration.ts';
+import { hasExportInterface } from '../agent/bgp/filters.ts';
 import { effectiveAs, type NodePeer, type NodeRange } from '../agent/bgp/peer-types.ts';
 import { selectPeers } from '../agent/bgp/peers.ts';
 import { routerIdOf } from '../agent/node-identity.ts';
@@ -103,7 +104,11 @@ export function makePlan(config: SpeakConfig, host: HostView, file: string): Spe
       peers,
       ranges,
       statics: config.statics.map((route) => withTags(route, tagged)),
-      findings: [...selection.findings, ...gatewayFindings(selection.peers, host)],
+      findings: [
+        ...selection.findings,
+        ...gatewayFindings(selection.peers, host),
+        ...interfaceFindings(selection, config.filters, host),
+      ],
     },
   };
 }
@@ -127,6 +132,24 @@ function gatewayFindings(peers: readonly NodePeer[], { setsRoutes }: HostView): 
       code: 'peer-gateway',
       message: `${resource}: spec.reachableBy has no effect: routes are not set`,
       remedy: 'run with --fib, or set the route by hand',
+    }));
+}
+
+// Where a route leads to is the kernel's to say.
+function interfaceFindings(
+  { peers, ranges }: { readonly peers: readonly NodePeer[]; readonly ranges: readonly NodeRange[] },
+  filters: readonly BgpFilter[],
+  { setsRoutes }: HostView,
+): Finding[] {
+  if (setsRoutes === true) return [];
+  const used = new Set([...peers, ...ranges].flatMap((each) => each.filters));
+  return filters
+    .filter((filter) => used.has(filter.metadata.name) && hasExportInterface(filter))
+    .map(({ metadata }) => ({
+      severity: 'warning',
+      code: 'filter-interface',
+      message: `BGPFilter ${metadata.name}: export rules with an interface match link-local next hops only: routes are not set`,
+      remedy: 'run with --fib, or match by cidr or source instead',
     }));
 }
 

@@ -232,6 +232,43 @@ describe("Calico's BGP resources and FRR and BIRD", function () {
     assert.ok(!(await frr.routes('ipv4')).some(({ prefix }) => prefix === '10.66.1.0/26'));
   });
 
+  it('export rules with an interface: by the way of each route, also when that changes', async () => {
+    const { establishedAt } = await established();
+    const byInterface = (pattern: string): Promise<unknown> =>
+      host.apply(
+        document('BGPFilter', 'f', {
+          exportV4: [{ interface: pattern, action: 'Accept' }, { action: 'Reject' }],
+        }),
+        tor(),
+      );
+    const has = (what: string, ...wanted: readonly string[]): Promise<unknown> =>
+      eventually(
+        what,
+        async () => {
+          const found = (await frr.routes('ipv4')).filter(({ asPath }) => asPath[0] === 65101);
+          return (
+            found
+              .map(({ prefix }) => prefix)
+              .sort()
+              .join() === wanted.join()
+          );
+        },
+        SLOW,
+      );
+    await byInterface('rr1');
+    await has('the second client announced nothing');
+    await byInterface('r*0');
+    await has('what the first announced, and not our block', '10.66.1.0/26', '10.99.0.0/16');
+    host.netns.run('ip', 'link', 'add', 'other0', 'type', 'veth', 'peer', 'name', 'other1');
+    for (const end of ['other0', 'other1']) host.netns.run('ip', 'link', 'set', end, 'up');
+    host.netns.run('ip', 'route', 'add', '198.51.100.1/32', 'dev', 'other0');
+    await has('they lead elsewhere now');
+    host.netns.run('ip', 'link', 'del', 'other0');
+    await has('and back', '10.66.1.0/26', '10.99.0.0/16');
+    await host.apply(tor({ filters: [] }));
+    assert.equal((await peer()).establishedAt, establishedAt, 'the session stays');
+  });
+
   it('another hold time resets this session alone, and that is said beforehand', async () => {
     const before = await established();
     const other = await established('198.51.100.1');

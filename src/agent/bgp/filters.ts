@@ -9,6 +9,7 @@ import {
   importGuards,
   uninvitedRules,
 } from '../../../bgp/policy/builtin.ts';
+import { interfaceGlob } from '../../../bgp/policy/interface-glob.ts';
 import type { FilterChain, FilterMatch, FilterOperation, FilterRule } from '../../../bgp/policy/types.ts';
 import type { LargeCommunity } from '../../../bgp/wire/types.ts';
 import type { BgpFilter, BgpFilterOperation, BgpFilterRule } from '../../model/bgp-filter.ts';
@@ -106,17 +107,16 @@ export function filterRules(
         ] as const);
   return lists.flatMap(([family, field, rules]) =>
     (rules ?? []).flatMap((rule, index) => {
-      if (
-        rule.interface !== undefined &&
-        !(direction === 'import' && matchesGlob(rule.interface, interfaceName))
-      )
-        return [];
+      const isImport = direction === 'import';
+      if (isImport && rule.interface !== undefined && !matchesGlob(rule.interface, interfaceName)) return [];
+      // On the way in it is the link of the session, on the way out that of each route.
+      const exit = isImport || rule.interface === undefined ? {} : { interface: rule.interface };
       const name = `BGPFilter ${metadata.name} ${field}[${index}]`;
       const operations = (rule.operations ?? []).flatMap(toOperation);
       return toMatches(rule, family).map(
         (match): FilterRule => ({
           name,
-          match,
+          match: { ...match, ...exit },
           action: rule.action === 'Accept' ? 'accept' : 'reject',
           ...(operations.length > 0 && { operations }),
         }),
@@ -125,7 +125,7 @@ export function filterRules(
   );
 }
 
-/** Whether a filter has export rules that name an interface: no route that we send has one. */
+/** Whether a filter has export rules that name an interface. */
 export function hasExportInterface({ spec }: BgpFilter): boolean {
   return [...(spec.exportV4 ?? []), ...(spec.exportV6 ?? [])].some((rule) => rule.interface !== undefined);
 }
@@ -185,10 +185,5 @@ export function parseCommunity(text: string): number | LargeCommunity {
 
 /** `*` stands for any characters. */
 export function matchesGlob(pattern: string, text: string | undefined): boolean {
-  if (text === undefined) return false;
-  const expression = pattern
-    .split('*')
-    .map((part) => part.replace(/[.\\+?^${}()|[\]]/g, '\\$&'))
-    .join('.*');
-  return new RegExp(`^${expression}$`).test(text);
+  return text !== undefined && interfaceGlob(pattern)(text);
 }

@@ -4,6 +4,7 @@
  */
 import type { Speaker } from '../../../bgp/speaker.ts';
 import type { FibProgrammer } from '../../../fib/programmer.ts';
+import { viewOfPrefix } from '../../../fib/routes/inspect.ts';
 import { type Address, addressBits } from '../../net/address.ts';
 import { formatPrefix, hostPrefix, type Prefix, prefixContains } from '../../net/prefix.ts';
 import { originAttributes, type TaggedPrefix } from './configuration.ts';
@@ -25,7 +26,7 @@ export class Originator {
   readonly #blackholes = new Map<string, Prefix>();
   #speaker: Speaker | undefined;
   #tags: readonly TaggedPrefix[] = [];
-  /** attributes with which each prefix was originated, to see changes */
+  /** attributes and link with which each prefix was originated, to see changes */
   readonly #attributes = new Map<string, string>();
 
   constructor(options: OriginatorOptions) {
@@ -80,12 +81,22 @@ export class Originator {
     }
     for (const [key, prefix] of wanted) {
       const attributes = originAttributes(prefix, this.#tags);
-      const text = JSON.stringify(attributes);
+      const link = this.#linkOf(prefix);
+      const text = JSON.stringify([attributes, link]);
       if (this.#originated.has(key) && this.#attributes.get(key) === text) continue;
-      speaker.originate(prefix, attributes);
+      speaker.originate(prefix, attributes, link);
       this.#originated.set(key, prefix);
       this.#attributes.set(key, text);
     }
+  }
+
+  /** The container's link on this host that an address of its own leads to. A block leads nowhere: it is a blackhole (as in Calico). */
+  #linkOf(prefix: Prefix): string | undefined {
+    if (prefix.length < addressBits(prefix.family)) return undefined;
+    const { routes, kernel } = this.#options.fib;
+    const view = viewOfPrefix(routes, prefix);
+    const [hop] = view?.source === 'endpoint' ? (view.desired?.nextHops ?? []) : [];
+    return hop && kernel.links.get(hop.ifindex)?.name;
   }
 
   // A block of a single address is that endpoint's own route; it has no blackhole (as in Calico).

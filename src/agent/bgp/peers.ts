@@ -7,7 +7,7 @@ import { peerKey } from '../../../bgp/speaker/peer-key.ts';
 import type { DynamicPeers } from '../../../bgp/types.ts';
 import { compareAddresses, isLinkLocal, parseAddress } from '../../net/address.ts';
 import { networkAddress, prefixContains, prefixContainsAddress } from '../../net/prefix.ts';
-import { hasExportInterface, sessionPolicies } from './filters.ts';
+import { sessionPolicies } from './filters.ts';
 import { makePeerConfig, type PeerBase } from './peer-config.ts';
 import { type ResolvedPeer, resolvePeers } from './peer-groups.ts';
 import { Findings, PeerTargets, type Target } from './peer-targets.ts';
@@ -163,14 +163,6 @@ class Selection {
         'filter-missing',
         `${resource} names BGPFilter ${name}, which does not exist`,
         `apply BGPFilter ${name}, or take it out of spec.filters`,
-      );
-    }
-    for (const filter of this.#in.policy.filters) {
-      if (!(spec.filters ?? []).includes(filter.metadata.name) || !hasExportInterface(filter)) continue;
-      this.#findings.warn(
-        'filter-interface',
-        `BGPFilter ${filter.metadata.name}: export rules with an interface match nothing: what this node sends has none`,
-        'match by cidr or source instead',
       );
     }
     return {

@@ -124,6 +124,31 @@ describe('src/agent/bgp/filters', () => {
     });
   }
 
+  it('an interface is that of the session on the way in, that of each route on the way out', () => {
+    const rules: readonly BgpFilterRule[] = [
+      { interface: 'eth*', cidr: '10.0.0.0/8', action: 'Accept' },
+      { interface: 'eth*', source: 'RemotePeers', action: 'Reject' },
+    ];
+    const only = filter('f', { importV4: rules, exportV4: rules });
+    const over = (link: string) => sessionPolicies(sources([only]), ['f'], link);
+    const named = (chain: FilterChain): string[] =>
+      chain.rules.filter(({ name }) => name.startsWith('BGPFilter')).map(({ name }) => name);
+    assert.equal(named(over('eth0').importPolicy).length, 2);
+    assert.deepEqual(named(over('bond0').importPolicy), []);
+    for (const link of ['eth0', 'bond0']) {
+      const { exportPolicy } = over(link);
+      assert.deepEqual(
+        exportPolicy.rules.slice(0, 2).map(({ match }) => [match.interface, match.source]),
+        [
+          ['eth*', undefined],
+          ['eth*', 'peer'],
+        ],
+      );
+      // Without an interface a route goes on to what the node sends by itself.
+      assert.ok(ask(exportPolicy, '10.65.1.0/26', { local: true }).by.startsWith('builtin'));
+    }
+  });
+
   it('keeps the families apart', () => {
     const { importPolicy } = sessionPolicies(
       sources([filter('f', { importV4: [{ action: 'Reject' }] })]),
