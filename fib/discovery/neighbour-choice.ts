@@ -53,6 +53,7 @@ export class NeighbourChoice {
     const neighbour = this.#neighbours.get(formatAddress(address));
     if (neighbour === undefined) return;
     neighbour.isAlive = false;
+    neighbour.isRouter = false;
     if (neighbour !== this.#chosen) this.#neighbours.delete(formatAddress(address));
     this.#choose();
   }
