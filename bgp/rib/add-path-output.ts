@@ -205,7 +205,7 @@ export class AddPathOutput {
   #wanted(prefix: number): Map<number, number> {
     const wanted = new Map<number, number>();
     const rib = this.#rib;
-    if (!rib.prefixes.has(prefix)) return wanted;
+    if (!rib.prefixes.has(prefix) || rib.heldBack?.[prefix] === 1) return wanted;
     for (const record of this.#chosen(prefix)) {
       if (rib.paths.peerOf(record) === this.peer) continue;
       const form = this.#export(prefix, record);

@@ -45,6 +45,11 @@ export class FamilyRib {
   readonly localInterfaces = new Map<number, string>();
   /** while on, only local paths are selected (RFC 4724 4.1) */
   deferred = false;
+  /**
+   * by prefix id: 1 where a learned path is selected that the FIB has not taken, so that nobody is told of it (RFC 4271 9.1.3). Only where
+   * there is a FIB to wait for.
+   */
+  heldBack: Uint8Array<ArrayBuffer> | undefined;
   /** somebody wants to hear of changed selections, through `flush` */
   reportsChanges = false;
   /**
@@ -95,6 +100,7 @@ export class FamilyRib {
       this.selected = grownInt32(this.selected, grown);
       this.holders = grownUint16(this.holders, grown);
       this.#flags = grownUint8(this.#flags, grown);
+      if (this.heldBack !== undefined) this.heldBack = grownUint8(this.heldBack, grown);
     });
     this.prefixes.onOpen((from, to) => {
       this.bestAttribute.fill(-1, from, to);
@@ -140,6 +146,15 @@ export class FamilyRib {
       done++;
     }
     return done;
+  }
+
+  /** Notes whether a prefix waits for the FIB; whether that is a change. */
+  holdBack(prefix: number, on: boolean): boolean {
+    const { heldBack } = this;
+    const value = on && (this.selected[prefix] ?? NO_PATH) >= 0 ? 1 : 0;
+    if (heldBack === undefined || heldBack[prefix] === value) return false;
+    heldBack[prefix] = value;
+    return true;
   }
 
   /** Hands the prefixes whose selection changed since the last call to `deliver`, then frees those that nobody needs any more. */
@@ -211,7 +226,11 @@ export class FamilyRib {
     const oldSet = this.selected[prefix] ?? NO_PATH;
     this.selected[prefix] = set;
     sets.release(oldSet);
-    if (set !== oldSet && this.reportsChanges) this.#markChanged(prefix);
+    if (set !== oldSet) {
+      if (this.reportsChanges) this.#markChanged(prefix);
+      // Another next hop for what the FIB has is a replacement; what comes new to it waits.
+      if (this.heldBack !== undefined && (set < 0 || oldSet < 0)) this.heldBack[prefix] = set < 0 ? 0 : 1;
+    }
     if (attribute !== oldAttribute || peer !== oldPeer) {
       if (attribute >= 0) attributes.retain(attribute);
       this.bestAttribute[prefix] = attribute;

@@ -34,6 +34,8 @@ export class Rib {
   readonly #inspector: RibInspector;
   readonly #listeners: LocRibListener[] = [];
   #announced = false;
+  /** whether the FIB has done what it was told; undefined: there is none to wait for */
+  #fibIsSettled: ((family: Family) => boolean) | undefined;
 
   constructor(options: RibOptions) {
     if (options.maxPaths < 1 || options.maxPaths > 64) {
@@ -59,7 +61,7 @@ export class Rib {
     this.#output = new RibOutput(this.#tables, this.#families, {
       localAs: options.localAs,
       clusterId: options.clusterId ?? options.routerId,
-      isSettled: (family) => this.#input.isSettled(family),
+      isSettled: (family) => this.#input.isSettled(family) && this.#fibIsSettled?.(family) !== false,
       onWork,
     });
     this.#inspector = new RibInspector(this.#tables, this.#families, this.#peers, (tick) =>
@@ -209,6 +211,44 @@ export class Rib {
     if (rib.deferred === on) return;
     rib.deferred = on;
     this.#input.redecideAll(family);
+  }
+
+  /**
+   * From now on a learned route that comes to a prefix is advertised only when `setForwarded` says that packets for it are forwarded (RFC 4271
+   * 9.1.3, "suppress FIB pending"), and no End-of-RIB goes out before `isSettled` of the family. Routes selected already, those that replace
+   * others and our own do not wait. Undefined: nothing waits any more.
+   */
+  awaitForwarding(isSettled: ((family: Family) => boolean) | undefined): void {
+    this.#fibIsSettled = isSettled;
+    for (const family of FAMILIES) {
+      const rib = this.#families[family];
+      if (isSettled !== undefined) {
+        rib.heldBack ??= new Uint8Array(rib.prefixes.capacity);
+        continue;
+      }
+      for (let id = 0; id < rib.prefixes.idLimit; id++)
+        if (rib.prefixes.has(id)) this.setForwarded(family, id, true);
+      rib.heldBack = undefined;
+    }
+    this.#announceWork();
+  }
+
+  /**
+   * What the FIB says of a prefix with a learned route: it has taken it, or refused or lost it. Does nothing for other prefixes, and where
+   * nothing waits for the FIB. A listener may call it.
+   */
+  setForwarded(family: Family, id: number, forwarded: boolean): void {
+    const rib = this.#families[family];
+    if (!rib.holdBack(id, !forwarded)) return;
+    const peer = rib.bestPeer[id] ?? LOCAL_PEER;
+    this.#output.onBest(family, id, peer, peer);
+    rib.onDecided?.(id);
+    this.#announceWork();
+  }
+
+  /** The FIB may have become settled. */
+  forwardingSettled(): void {
+    if (this.#fibIsSettled !== undefined) this.#announceWork();
   }
 
   /**

@@ -152,6 +152,7 @@ export class UpdateGroup {
     const rib = this.#rib;
     const attribute = rib.bestAttribute[prefix] ?? -1;
     if (attribute < 0) return NOT_EXPORTED;
+    if (rib.heldBack !== undefined && rib.heldBack[prefix] === 1) return NOT_EXPORTED;
     const peer = rib.bestPeer[prefix] ?? 0;
     const { peers } = this.#tables;
     if (!this.#looksAtPrefixes) return this.exporter.ofPeer(attribute, peer, peers);

@@ -30,6 +30,8 @@ export const FLAG = {
   HELD: 128,
   /** DOOMED, and nothing explains why: see `DeletionBrake` */
   SUSPECT: 256,
+  /** the kernel took what was wanted, and has not refused or lost it since: see `LearnedOutcomes` */
+  TAKEN: 512,
 } as const;
 
 /** Work first in, first out; every id is in it at most once, so it never holds more than the table's capacity. */
@@ -235,6 +237,18 @@ export class FamilyRoutes {
     this.forgetFailure(id);
     this.localIds.delete(id);
     this.table.delete(id);
+  }
+
+  /** Calls with every target id in any column. */
+  forEachTarget(visit: (target: number) => void): void {
+    for (let id = 0; id < this.table.idLimit; id++) {
+      visit(this.endpoint[id] ?? NONE);
+      visit(this.block[id] ?? NONE);
+      visit(this.remote[id] ?? NONE);
+      visit(this.bgp[id] ?? NONE);
+      visit(this.kernelAt(id));
+    }
+    for (const extras of this.extras.values()) for (const extra of extras) visit(extra);
   }
 
   /** Forgets a further route of ours at a prefix. */

@@ -15,6 +15,7 @@ import { FamilyRoutes, FLAG, NONE, UNKNOWN } from './family-routes.ts';
 import { InterferenceGuard } from './interference.ts';
 import { KernelFollower } from './kernel-follower.ts';
 import type { KernelWatch } from './kernel-watch.ts';
+import { isTaken, LearnedOutcomes } from './learned-outcomes.ts';
 import { NextHopObjects } from './next-hop-objects.ts';
 import { RetryQueue } from './retry-queue.ts';
 import { BATCH_MESSAGES, OP, RouteBatch } from './route-batch.ts';
@@ -67,6 +68,8 @@ export class RouteTable {
     ipv4: new FamilyRoutes('ipv4'),
     ipv6: new FamilyRoutes('ipv6'),
   };
+  /** which learned routes the kernel took */
+  readonly outcomes = new LearnedOutcomes(this.families);
   /** the kernel's words about refusals, by the index that `FamilyRoutes.text` holds */
   readonly texts: string[] = [''];
   readonly #options: RouteTableOptions;
@@ -218,9 +221,9 @@ export class RouteTable {
 
   /**
    * Hot path of learned routes: the prefix is an id of another table of the same family, the target one of `targets.pin`.
-   * Allocates nothing.
+   * Allocates nothing. Returns whether the kernel has a route of ours there and has not refused this one.
    */
-  setLearned(from: PrefixTable, prefixId: number, targetId: number): void {
+  setLearned(from: PrefixTable, prefixId: number, targetId: number): boolean {
     const routes = this.families[from.family];
     const isIpv4 = from.family === 'ipv4';
     const id = routes.table.intern(
@@ -230,8 +233,10 @@ export class RouteTable {
       isIpv4 ? 0 : from.wordOf(prefixId, 2),
       isIpv4 ? 0 : from.wordOf(prefixId, 3),
     );
+    if ((routes.bgp[id] ?? NONE) < 0) this.outcomes.begin(routes, id);
     routes.setDesired(id, 'bgp', targetId);
     this.#changed();
+    return isTaken(routes, id);
   }
 
   /**
@@ -297,7 +302,7 @@ export class RouteTable {
       if (this.#clock() >= end) break;
     }
     const hasCollected = this.targets.collect((mark) => {
-      for (const family of FAMILIES) markUsed(this.families[family], mark);
+      for (const family of FAMILIES) this.families[family].forEachTarget(mark);
     });
     if (hasCollected) this.#forms.forgetCollected();
     if (!more) this.#sweepObjects();
@@ -306,6 +311,7 @@ export class RouteTable {
 
   #result(more: boolean, written: number, failed: number): ApplyResult {
     this.#hadWork = more;
+    this.outcomes.deliver(!more);
     const due = [
       this.#objects?.nextLiftMs,
       ...FAMILIES.flatMap((family) => [this.#retries[family].nextDueMs(), this.#brakes[family].nextMs]),
@@ -379,10 +385,12 @@ export class RouteTable {
     if (form === NO_FORM || kernel !== form) form = this.#forms.of(wanted);
     if (form === NOT_NOW) {
       routes.set(id, FLAG.WAITING);
+      this.outcomes.settle(routes, id, kernel >= 0 && isTaken(routes, id));
       return;
     }
     if (form === REFUSED) {
       this.#noteFailure(routes, id, this.#forms.refusal);
+      this.outcomes.settle(routes, id, false);
       this.#refusedPlans++;
       return;
     }
@@ -400,6 +408,7 @@ export class RouteTable {
       );
       if (isTaken && !isSeized) {
         routes.set(id, FLAG.BLOCKED);
+        this.outcomes.settle(routes, id, false);
         routes.clear(id, FLAG.FORCE);
         return;
       }
@@ -412,7 +421,10 @@ export class RouteTable {
       if (kernel >= 0 && !sameKey) this.#addDeletion(routes, id, OP.DELETE_EXTRA, kernel);
     }
     for (const extra of extras ?? []) this.#addDeletion(routes, id, OP.DELETE_EXTRA, extra);
-    if (kernel === form) routes.forgetFailure(id);
+    if (kernel === form) {
+      routes.forgetFailure(id);
+      this.outcomes.settle(routes, id, true);
+    }
   }
 
   #addDeletion(routes: FamilyRoutes, id: number, op: number, target: number): void {
@@ -447,6 +459,7 @@ export class RouteTable {
       routes.kernel[id] = target;
       routes.set(id, FLAG.SEEN);
       routes.forgetFailure(id);
+      this.outcomes.settle(routes, id, true);
     }
   }
 
@@ -473,6 +486,9 @@ export class RouteTable {
       if (verdict.errno === EINVAL || verdict.errno === ENOENT) this.#hasDoubts = true;
     }
     this.#noteFailure(routes, id, verdict);
+    // With a new object the next attempt may do.
+    if (!isDeletion && (!this.#hasDoubts || routes.attempts[id] !== 1))
+      this.outcomes.settle(routes, id, false);
     return true;
   }
 
@@ -512,6 +528,7 @@ export class RouteTable {
       const excess = guard.note(id, this.#clock(), (each) => routes.table.prefixOf(each));
       if (excess > 0) {
         routes.set(id, FLAG.HELD);
+        this.outcomes.settle(routes, id, routes.kernelAt(id) >= 0 && isTaken(routes, id));
         this.#retries[routes.family].push(id, excess, this.#clock());
         this.#hasNewRetry = true;
         return;
@@ -576,15 +593,4 @@ export class RouteTable {
     this.#hadWork = true;
     this.#options.onWork?.();
   }
-}
-
-function markUsed(routes: FamilyRoutes, mark: (id: number) => void): void {
-  for (let id = 0; id < routes.table.idLimit; id++) {
-    mark(routes.endpoint[id] ?? NONE);
-    mark(routes.block[id] ?? NONE);
-    mark(routes.remote[id] ?? NONE);
-    mark(routes.bgp[id] ?? NONE);
-    mark(routes.kernelAt(id));
-  }
-  for (const extras of routes.extras.values()) for (const extra of extras) mark(extra);
 }

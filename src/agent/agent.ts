@@ -158,6 +158,7 @@ export class Agent {
       log: log.child({ component: 'bgp' }),
       cache: this.cache,
       fib,
+      suppressFibPending: config.routes.suppressFibPending ?? true,
       originator: this.originator,
       identity: (source) => this.#resolveIdentity(source),
       blocks: () => this.ipam.confirmedBlocks(),

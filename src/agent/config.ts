@@ -90,6 +90,7 @@ const schema = z.strictObject({
         .optional(),
       sourceIPv4: sourceAddress('ipv4').optional(),
       sourceIPv6: sourceAddress('ipv6').optional(),
+      suppressFibPending: z.boolean('must be true or false').optional(),
     })
     .prefault({}),
   log: z
@@ -128,6 +129,8 @@ export interface AgentConfig {
     /** sources of this host's own packets over learned routes */
     readonly sourceIPv4?: Address | undefined;
     readonly sourceIPv6?: Address | undefined;
+    /** learned routes are told to others only once the kernel has taken them; default true */
+    readonly suppressFibPending?: boolean | undefined;
   };
   readonly log: { readonly level: (typeof LOG_LEVELS)[number]; readonly format: 'json' | 'pretty' };
 }

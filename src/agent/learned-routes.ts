@@ -3,7 +3,9 @@
  * reaches the decision process. Works on ids and interned sets; nothing is allocated per route.
  */
 import type { Rib } from '../../bgp/rib/rib.ts';
+import { type FamilyRoutes, NONE } from '../../fib/routes/family-routes.ts';
 import { longestMatch, viewOfPrefix } from '../../fib/routes/inspect.ts';
+import { isTaken } from '../../fib/routes/learned-outcomes.ts';
 import type {
   NextHopResolution,
   NextHopTracker,
@@ -40,7 +42,8 @@ export class LearnedRoutes {
   readonly #targets = new Map<number, TargetOfSet>();
   readonly #unsubscribe: () => void;
 
-  constructor(rib: Rib, routes: RouteTable, tracker: NextHopTracker) {
+  /** `advertiseAtOnce`: what is learned is told to others without waiting for the kernel to take it. */
+  constructor(rib: Rib, routes: RouteTable, tracker: NextHopTracker, advertiseAtOnce = false) {
     this.#rib = rib;
     this.#routes = routes;
     this.#tracker = tracker;
@@ -50,6 +53,12 @@ export class LearnedRoutes {
     this.#unsubscribe = rib.subscribe({
       onLocRibChange: (family, ids, count) => this.#onChange(family, ids, count),
       onPeerDown: ({ address, interface: zone }) => this.#onPeerDown(address, zone),
+    });
+    if (advertiseAtOnce) return;
+    rib.awaitForwarding((family) => routes.outcomes.isSettled(family));
+    routes.outcomes.listen({
+      onOutcomes: (from, ids, count) => this.#onOutcomes(from, ids, count),
+      onSettled: () => rib.forwardingSettled(),
     });
   }
 
@@ -61,6 +70,8 @@ export class LearnedRoutes {
   /** Ends the feed; the routes that it set stay desired. */
   close(): void {
     this.#unsubscribe();
+    this.#routes.outcomes.listen(undefined);
+    this.#rib.awaitForwarding(undefined);
     this.#tracker.recurseThrough(undefined);
     this.#routes.confirmRemovalBy(undefined);
     for (const tracked of this.#tracked.values()) tracked.release();
@@ -180,7 +191,26 @@ export class LearnedRoutes {
     const setId = this.#rib.selectedNextHopSetId(family, id);
     const target = setId < 0 ? UNRESOLVED : this.#targetsOf(setId)[family];
     if (target === UNRESOLVED) this.#routes.removeLearned(table, id, !this.#rib.isRejected(family, id));
-    else this.#routes.setLearned(table, id, target);
+    const taken = target !== UNRESOLVED && this.#routes.setLearned(table, id, target);
+    this.#rib.setForwarded(family, id, taken);
+  }
+
+  #onOutcomes(from: FamilyRoutes, ids: Int32Array, count: number): void {
+    const { family, table } = from;
+    const known = this.#rib.prefixTable(family);
+    const isIpv4 = family === 'ipv4';
+    for (let index = 0; index < count; index++) {
+      const id = ids[index] ?? -1;
+      if ((from.bgp[id] ?? NONE) < 0) continue;
+      const prefix = known.find(
+        table.lengthOf(id),
+        table.wordOf(id, 0),
+        isIpv4 ? 0 : table.wordOf(id, 1),
+        isIpv4 ? 0 : table.wordOf(id, 2),
+        isIpv4 ? 0 : table.wordOf(id, 3),
+      );
+      if (prefix >= 0) this.#rib.setForwarded(family, prefix, isTaken(from, id));
+    }
   }
 
   #targetsOf(setId: number): Readonly<Record<Family, number>> {

@@ -31,26 +31,31 @@ interface KernelStatic {
 export class SpeakKernel implements Forwarding {
   readonly preserved: Forwarding['preserved'];
   readonly #fib: FibProgrammer;
+  readonly #advertiseAtOnce: boolean;
   readonly #gateways: ReachableBy;
   readonly #statics = new Map<string, KernelStatic>();
   #learned: LearnedRoutes | undefined;
   #swept = false;
 
-  private constructor(fib: FibProgrammer) {
+  private constructor(fib: FibProgrammer, advertiseAtOnce: boolean) {
     this.#fib = fib;
+    this.#advertiseAtOnce = advertiseAtOnce;
     this.#gateways = new ReachableBy(fib.routes);
     this.preserved = { ipv4: fib.holdsOwnRoutes('ipv4'), ipv6: fib.holdsOwnRoutes('ipv6') };
   }
 
-  /** Reads the kernel; writes nothing. Rejects with a NetlinkError. */
-  static async open(log: Log): Promise<SpeakKernel> {
+  /**
+   * Reads the kernel; writes nothing. `advertiseAtOnce`: learned routes are told to others before the kernel has taken them. Rejects with a
+   * NetlinkError.
+   */
+  static async open(log: Log, advertiseAtOnce: boolean): Promise<SpeakKernel> {
     const fib = await FibProgrammer.open({
       onInterference: (prefix) =>
         log.warn({ prefix: formatPrefix(prefix) }, 'somebody else changed a route of ours; it is put right'),
       onBrake: (event) => logBrake(log, event),
       onError: (error, what) => log.error({ error }, `cannot ${what}`),
     });
-    return new SpeakKernel(fib);
+    return new SpeakKernel(fib, advertiseAtOnce);
   }
 
   /** Interfaces and their addresses, kept current. */
@@ -70,7 +75,8 @@ export class SpeakKernel implements Forwarding {
   }
 
   attach(speaker: Speaker): void {
-    this.#learned = new LearnedRoutes(speaker.rib, this.#fib.routes, this.#fib.nextHops);
+    const { routes, nextHops } = this.#fib;
+    this.#learned = new LearnedRoutes(speaker.rib, routes, nextHops, this.#advertiseAtOnce);
     speaker.onDeferralEnd((family) => this.#fib.routes.sweep(family, 'learned'));
   }
 

@@ -28,6 +28,8 @@ export interface SpeakOptions {
   readonly listen: SpeakDaemonOptions['listen'];
   /** best routes and static routes go to the kernel; needs CAP_NET_ADMIN */
   readonly fib: boolean;
+  /** with `fib`: learned routes are told to others before the kernel has taken them */
+  readonly advertiseAtOnce: boolean;
   /** path of the API socket */
   readonly socket: string;
   readonly log: Log;
@@ -61,7 +63,7 @@ export async function runSpeak(options: SpeakOptions): Promise<void> {
   const stopping = new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal));
   });
-  if (options.fib) kernel = await openKernel(log);
+  if (options.fib) kernel = await openKernel(log, options.advertiseAtOnce);
   const daemon = new SpeakDaemon({ log, listen: options.listen, kernel });
   const state: SpeakState = { file, startedAt: Date.now(), kernel, findings: [], faults: [] };
   const refuse = (faults: readonly string[]): void => {
@@ -189,10 +191,10 @@ function plan(config: SpeakConfig, host: HostView, file: string): SpeakPlan {
 }
 
 // The kernel's library is loaded here only: without --fib it takes no memory.
-async function openKernel(log: Log): Promise<SpeakKernel> {
+async function openKernel(log: Log, advertiseAtOnce: boolean): Promise<SpeakKernel> {
   try {
     const { SpeakKernel } = await import('./kernel.ts');
-    return await SpeakKernel.open(log);
+    return await SpeakKernel.open(log, advertiseAtOnce);
   } catch (error) {
     throw new SpeakFailure([`--fib: the kernel's routes cannot be read: ${messageOf(error)}`]);
   }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { eventually } from '../support/eventually.ts';
 import { address, prefix } from '../support/net.ts';
 import { connect, createNetns, type Netns } from '../support/netns.ts';
+import { TestPeer } from '../unit/bgp/rib/support.ts';
 import { fed, Neighbour } from './learned-support.ts';
 import { RoutesBench, show, twoUplinks } from './routes-support.ts';
 
@@ -154,5 +155,66 @@ describe('src/agent/learned-routes in a real kernel', () => {
     host.sh('ip route del 203.0.113.0/24');
     await eventually('it goes with the way to its next hop', () => p.state('10.1.0.0/16') === undefined);
     assert.match(show(host, 'route', 'show', '10.1.0.0/16'), /via 198\.51\.100\.2 dev eth1 metric 77/);
+  });
+
+  it('others hear of what the kernel has taken, and no more when it is kept out; what it has already counts', async () => {
+    const { host } = twoUplinks();
+    const foreign = ['10.1.0.0/16 via 198.51.100.2', '2001:db8:a::/48 via 2001:db8:1::2'];
+    for (const each of foreign) host.sh(`ip route add ${each} metric 1024`);
+    const p = await bench.programmer(host);
+    const rib = fed(bench, p);
+    const from = new Neighbour(rib, { name: 'from', peerAs: 65001 });
+    const to = new TestPeer(rib, { name: 'to', address: address('192.0.2.9'), peerAs: 65009 });
+    const isTold = (...wanted: string[]): boolean => [...to.read().keys()].sort().join() === wanted.join();
+    from.announce(['10.1.0.0/16', '10.2.0.0/16'], { nextHop: address('192.0.2.2') });
+    from.announce(['2001:db8:a::/48', '2001:db8:b::/48'], { nextHop: address('2001:db8::2') });
+    await eventually('what is free is told', () => isTold('10.2.0.0/16', '2001:db8:b::/48'));
+    assert.equal(p.state('10.1.0.0/16'), 'blocked');
+    assert.equal(to.receiver.endOfRib.size, 2, 'what is kept out holds up nothing');
+    for (const each of foreign) host.sh(`ip route del ${each}`);
+    const all = ['10.1.0.0/16', '10.2.0.0/16', '2001:db8:a::/48', '2001:db8:b::/48'];
+    await eventually('the rest follows', () => isTold(...all));
+
+    from.announce(['10.1.0.0/16', '10.2.0.0/16'], { nextHop: address('198.51.100.2') });
+    assert.equal(to.read().size, 4);
+    await eventually('over the other link', () =>
+      show(host, 'route', 'show', '10.2.0.0/16').includes('eth1'),
+    );
+    host.sh('ip route del 10.2.0.0/16');
+    await eventually('put right', () => show(host, 'route', 'show', '10.2.0.0/16').includes('proto 171'));
+    assert.equal(to.read().size, 4);
+    assert.equal(to.receiver.withdrawn, 0, 'nobody noticed');
+    host.sh('ip route replace 10.1.0.0/16 via 192.0.2.2 metric 1024');
+    await eventually('another one took its place', () => isTold(...all.slice(1)));
+
+    // The next life finds one with another next hop than it will want, before it has written anything.
+    p.close();
+    const next = await bench.programmer(host);
+    next.isAutomatic = false;
+    const again = fed(bench, next);
+    const late = new TestPeer(again, { name: 'late', address: address('192.0.2.9'), peerAs: 65009 });
+    const sender = new Neighbour(again, { name: 'from', peerAs: 65001 });
+    sender.announce(['10.2.0.0/16', '10.3.0.0/16'], { nextHop: address('192.0.2.2') });
+    await eventually('its next hop is found', () => late.read().size > 0);
+    assert.deepEqual([...late.read().keys()], ['10.2.0.0/16']);
+    assert.deepEqual([...late.receiver.endOfRib], ['ipv6'], 'IPv4 waits for 10.3.0.0/16');
+    next.settle();
+    assert.deepEqual([...late.read().keys()].sort(), ['10.2.0.0/16', '10.3.0.0/16']);
+    assert.equal(late.receiver.endOfRib.size, 2);
+  });
+
+  it('what the kernel refuses is not told either, until it takes it', async () => {
+    const { host } = twoUplinks();
+    const p = await bench.programmer(host, { preferredSource: { ipv4: address('192.0.2.77') } });
+    const rib = fed(bench, p);
+    const to = new TestPeer(rib, { name: 'to', address: address('192.0.2.9'), peerAs: 65009 });
+    const from = new Neighbour(rib, { name: 'from', peerAs: 65001 });
+    from.announce(['10.1.0.0/16'], { nextHop: address('192.0.2.2') });
+    await eventually('no such source', () => p.state('10.1.0.0/16') === 'failed');
+    assert.equal(to.read().size, 0);
+    assert.equal(to.receiver.endOfRib.size, 2);
+    host.sh('ip address add 192.0.2.77/32 dev lo');
+    await eventually('told', () => to.read().size === 1);
+    assert.equal(p.state('10.1.0.0/16'), 'installed');
   });
 });

@@ -249,6 +249,8 @@ describe('ocicat bgp speak', function () {
         'routes: [{prefix: 10.1.0.0/16, blackhole: true}, {prefix: 10.12.0.0/16, nextHop: 198.51.100.9}, {prefix: 10.13.0.0/16, nextHop: 203.0.113.1}]',
     });
     writeFileSync(chain.file, text);
+    const others = '10.22.0.0/16 via 198.51.100.9 metric 1024';
+    chain.netns.sh(`ip route add ${others}`);
     await chain.start('root', '--listen', '1790', '--fib');
     await holds(
       'learned and static routes',
@@ -258,7 +260,15 @@ describe('ocicat bgp speak', function () {
       /^10\.12\.0\.0\/16 .*198\.51\.100\.9/m,
     );
     // What cannot be forwarded is not announced: there is no way to 203.0.113.1.
-    await chain.has(chain.bird, ['10.1.0.0/16', '10.12.0.0/16', ...FRR_ROUTES]);
+    // Nor is 10.22.0.0/16, whose place in the kernel another route has.
+    const ready = ['10.1.0.0/16', '10.12.0.0/16', '10.2.0.0/16'];
+    await chain.has(chain.bird, ready);
+    chain.netns.sh(`ip route del ${others}`);
+    await chain.has(chain.bird, [...ready, '10.22.0.0/16']);
+    chain.netns.sh(`ip route replace ${others}`);
+    await chain.has(chain.bird, ready);
+    chain.netns.sh(`ip route del ${others}`);
+    await chain.has(chain.bird, [...ready, '10.22.0.0/16']);
     const far =
       '{apiVersion: projectcalico.org/v3, kind: BGPPeer, metadata: {name: far}, ' +
       'spec: {peerIP: 203.0.113.77, asNumber: 65009, reachableBy: 192.0.2.2}}\n';

@@ -60,6 +60,8 @@ export interface BgpControllerOptions {
   readonly log: Log;
   readonly cache: ResourceCache;
   readonly fib: FibProgrammer;
+  /** learned routes are told to others only once the kernel has taken them */
+  readonly suppressFibPending: boolean;
   readonly originator: Originator;
   /** who this node is, by these resources */
   readonly identity: (source: ResourceSource) => IdentityResult;
@@ -301,7 +303,7 @@ export class BgpController {
   }
 
   async #replaceSpeaker(fixed: Fixed): Promise<void> {
-    const { log, fib, originator } = this.#options;
+    const { log, fib, suppressFibPending, originator } = this.#options;
     const service = this.#speaker?.service;
     if (this.#speaker !== undefined) {
       const changes = this.#fixed === undefined ? [] : fixedChanges(this.#fixed, fixed);
@@ -334,7 +336,7 @@ export class BgpController {
       log: (event) => this.#onEvent(event),
     });
     this.#speaker = speaker;
-    this.#learned = new LearnedRoutes(speaker.rib, fib.routes, fib.nextHops);
+    this.#learned = new LearnedRoutes(speaker.rib, fib.routes, fib.nextHops, !suppressFibPending);
     speaker.onDeferralEnd((family) => fib.routes.sweep(family, 'learned'));
     originator.attach(speaker);
     if (service !== undefined && service.state !== 'in-service')

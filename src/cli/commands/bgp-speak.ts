@@ -14,6 +14,7 @@ interface Flags {
   readonly node?: string;
   readonly listen?: SpeakOptions['listen'] | 'none';
   readonly fib?: boolean;
+  readonly suppressFibPending: boolean;
   readonly check?: boolean;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
@@ -36,6 +37,10 @@ export function registerSpeak(bgp: Command, context: CommandContext): void {
       ).argParser(parseListen),
     )
     .option('--fib', 'best and static routes go to the kernel (needs CAP_NET_ADMIN)')
+    .option(
+      '--no-suppress-fib-pending',
+      'with --fib: learned routes go to others before the kernel has taken them',
+    )
     .option('--check', 'check the file, say what it asks for, and end')
     .addOption(new Option('--log-level <level>').choices(['debug', 'info', 'warn', 'error']).default('info'))
     .addOption(new Option('--log-format <form>').choices(['json', 'pretty']).default('json'))
@@ -69,6 +74,7 @@ async function speak({ terminal }: CommandContext, flags: Flags, socket: string)
       node,
       socket,
       fib: flags.fib === true,
+      advertiseAtOnce: !flags.suppressFibPending,
       listen: flags.listen === 'none' ? undefined : (flags.listen ?? {}),
       log: makeLog((line) => terminal.out(line), flags.logLevel, flags.logFormat),
     });

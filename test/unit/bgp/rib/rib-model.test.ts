@@ -13,6 +13,7 @@ import {
   LOCAL_AS,
   makeRib,
   prefix,
+  ScriptedFib,
   selectedOf,
   settle,
   TestPeer,
@@ -110,12 +111,13 @@ class Model {
     return filtered(chain, text, given);
   }
 
-  /** What a peer should hold. */
-  exported(to: number): Map<string, string> {
+  /** What a peer should hold. `refused`: prefixes to which no learned route can be used. */
+  exported(to: number, refused: ReadonlySet<string>): Map<string, string> {
     const table = new Map<string, string>();
     for (const text of PREFIXES) {
       const best = this.best(text);
       if (best === undefined || best.peer === to) continue;
+      if (best.peer !== undefined && refused.has(text)) continue;
       const told = exportTo(to, text, best);
       if (told !== undefined) table.set(text, textOf(told));
     }
@@ -229,7 +231,14 @@ const command = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('unoriginate' as const), prefix: anyPrefix }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('flap' as const), peer: anyPeer }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('refresh' as const), peer: anyPeer }) },
-  { weight: 4, arbitrary: fc.record({ do: fc.constantFrom('work' as const, 'everything' as const) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constantFrom('work' as const, 'everything' as const, 'kernel' as const) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('refuse' as const), prefix: anyPrefix, on: fc.boolean() }),
+  },
   {
     weight: 4,
     arbitrary: fc.record({
@@ -240,11 +249,19 @@ const command = fc.oneof(
   },
 );
 
-describe('RIB against a naive speaker', () => {
-  it('tells every peer what the naive speaker tells it, whatever happened in between', () => {
+describe('RIB against a naive speaker', function () {
+  this.timeout(60_000);
+  for (const hasFib of [false, true]) {
+    const title = hasFib ? ', and of a slow FIB that refuses some' : '';
+    it(`tells every peer what the naive speaker tells it, whatever happened in between${title}`, () =>
+      compare(hasFib));
+  }
+
+  function compare(hasFib: boolean): void {
     fc.assert(
       fc.property(fc.array(command, { minLength: 1, maxLength: 100, size: 'max' }), (commands) => {
         const rib = makeRib();
+        const fib = hasFib ? new ScriptedFib(rib) : undefined;
         const model = new Model();
         const peers = PEERS.map(
           (peer, index) =>
@@ -294,14 +311,24 @@ describe('RIB against a naive speaker', () => {
             for (const each of peers) each.read();
           } else if (step.do === 'work') {
             rib.work(FOREVER);
+          } else if (step.do === 'kernel') {
+            fib?.work();
+          } else if (step.do === 'refuse') {
+            fib?.setRefused(step.prefix, step.on);
           } else if (step.do === 'pull' && peer !== undefined) {
             peer.receiver.pull(rib, peer.id, 2, step.size);
           }
         }
         settle(rib);
+        fib?.work();
+        const refused = fib?.refused ?? new Set();
         for (const [index, peer] of peers.entries()) {
           const held = new Map([...peer.read()].map(([text, value]) => [text, textOf(value)]));
-          assert.deepEqual(sorted(held), sorted(model.exported(index)), `what ${PEERS[index]?.name} holds`);
+          assert.deepEqual(
+            sorted(held),
+            sorted(model.exported(index, refused)),
+            `what ${PEERS[index]?.name} holds`,
+          );
           assert.equal(rib.familyStatus(peer.id, 'ipv4').advertised, v4Count(held));
           assert.equal(rib.hasOutput(peer.id), false);
           assert.equal(peer.receiver.endOfRib.size, 2);
@@ -322,9 +349,9 @@ describe('RIB against a naive speaker', () => {
           prefixes: { ipv4: 0, ipv6: 0 },
         });
       }),
-      { numRuns: 300 },
+      { numRuns: hasFib ? 100 : 300 },
     );
-  });
+  }
 
   it('keeps own blocks out however the policy came about', () => {
     const guards = { ownBlocks: [prefix('10.1.0.0/16')], connectedSubnets: [] };

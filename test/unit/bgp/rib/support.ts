@@ -340,3 +340,52 @@ export function selectedOf(rib: Rib, text: string): string[] {
   const id = rib.prefixTable(value.family).findPrefix(value);
   return rib.selectedNextHops(value.family, id).map(formatAddress);
 }
+
+/** A FIB that takes what the RIB selects, late and not everything. Feeds the answers back as the agent does. */
+export class ScriptedFib {
+  /** prefixes that it refuses */
+  readonly refused = new Set<string>();
+  /** learned prefixes that it has */
+  readonly taken = new Set<string>();
+  readonly #rib: Rib;
+  readonly #wanted = new Set<string>();
+  readonly #pending = new Set<string>();
+
+  constructor(rib: Rib) {
+    this.#rib = rib;
+    rib.awaitForwarding((family) => ![...this.#pending].some((text) => prefix(text).family === family));
+    rib.subscribe({ onLocRibChange: (family, ids, count) => this.#onChange(family, ids.subarray(0, count)) });
+  }
+
+  /** Refuses a prefix from now on, or takes it: an answer to give in either case. */
+  setRefused(text: string, refused: boolean): void {
+    if (refused) this.refused.add(text);
+    else this.refused.delete(text);
+    if (this.#wanted.has(text)) this.#pending.add(text);
+  }
+
+  /** Does all that is to be done. */
+  work(): void {
+    for (const text of this.#pending) {
+      this.#pending.delete(text);
+      const isTaken = this.#wanted.has(text) && !this.refused.has(text);
+      if (isTaken) this.taken.add(text);
+      else this.taken.delete(text);
+      const value = prefix(text);
+      const id = this.#rib.prefixTable(value.family).findPrefix(value);
+      if (id >= 0) this.#rib.setForwarded(value.family, id, isTaken);
+    }
+    this.#rib.forwardingSettled();
+  }
+
+  #onChange(family: Family, ids: Int32Array): void {
+    for (const id of ids) {
+      const text = formatPrefix(this.#rib.prefixTable(family).prefixOf(id));
+      const isWanted = this.#rib.selectedNextHopSetId(family, id) >= 0;
+      if (isWanted) this.#wanted.add(text);
+      else this.#wanted.delete(text);
+      this.#pending.add(text);
+      this.#rib.setForwarded(family, id, isWanted && this.taken.has(text));
+    }
+  }
+}

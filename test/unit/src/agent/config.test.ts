@@ -43,9 +43,10 @@ describe('src/agent/config', () => {
   });
 
   it('takes the marks of our routes, and the sources of packets over learned ones', () => {
-    const text = 'routes: {protocol: 172, metric: 77, sourceIPv4: 192.0.2.77, sourceIPv6: "2001:db8::77"}\n';
+    const text =
+      'routes: {protocol: 172, metric: 77, sourceIPv4: 192.0.2.77, sourceIPv6: "2001:db8::77", suppressFibPending: false}\n';
     const { sourceIPv4, sourceIPv6, ...rest } = read(`nodeName: h1\n${text}`).routes;
-    assert.deepEqual(rest, { protocol: 172, metric: 77 });
+    assert.deepEqual(rest, { protocol: 172, metric: 77, suppressFibPending: false });
     assert.ok(sourceIPv4 && sourceIPv6);
     assert.deepEqual([formatAddress(sourceIPv4), formatAddress(sourceIPv6)], ['192.0.2.77', '2001:db8::77']);
   });
