@@ -185,17 +185,26 @@ describe("Calico's BGP resources and FRR and BIRD", function () {
     assert.deepEqual([after.establishedAt, after.policy.import], [before.establishedAt, 'f']);
   });
 
-  it('communities of prefixAdvertisements go out with our blocks, without a reset', async () => {
+  it('communities of prefixAdvertisements go out with our blocks and with what is reflected, without a reset', async () => {
     const { establishedAt } = await established();
     await host.apply(
       document('BGPConfiguration', 'default', {
         communities: [{ name: 'containers', value: '65101:77' }],
-        prefixAdvertisements: [{ cidr: '10.65.1.0/24', communities: ['containers', '65101:1:2'] }],
+        prefixAdvertisements: [
+          // NO_EXPORT is for the peer to heed, not for us.
+          { cidr: '10.65.1.0/24', communities: ['containers', '65101:1:2', '65535:65281'] },
+          { cidr: '10.66.0.0/16', communities: ['containers'] },
+        ],
       }),
     );
     await eventually(
       'FRR has the community',
-      async () => /10\.65\.1\./.test(await frr.command('show bgp ipv4 unicast community 65101:77')),
+      async () => /10\.65\.1\./.test(await frr.command('show bgp ipv4 unicast community no-export')),
+      SLOW,
+    );
+    await eventually(
+      'the other client has it with what this one announced',
+      async () => /\(65101,77\)/.test((await birds[1]?.command('show route 10.66.1.0/26 all')) ?? ''),
       SLOW,
     );
     assert.equal((await peer()).establishedAt, establishedAt);

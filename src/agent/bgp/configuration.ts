@@ -6,7 +6,6 @@ import {
   nodeBgpConfigurationName,
 } from '../../model/bgp-configuration.ts';
 import { type Prefix, parsePrefix, prefixContains } from '../../net/prefix.ts';
-import { parseCommunity } from './filters.ts';
 
 /** Both joined; undefined when there is neither. AS number and mesh are the cluster's alone. */
 export function configurationOf(
@@ -28,7 +27,15 @@ export function configurationOf(
   };
 }
 
-/** Communities that routes inside a prefix are originated with. */
+/** A community that the model has checked: `aa:nn` or `aa:nn:mm`. */
+export function parseCommunity(text: string): number | LargeCommunity {
+  const [first = 0, second = 0, third] = text.split(':').map(Number);
+  return third === undefined
+    ? ((first << 16) | second) >>> 0
+    : { global: first, local1: second, local2: third };
+}
+
+/** Communities that routes inside a prefix are sent with. */
 export interface TaggedPrefix {
   readonly cidr: Prefix;
   readonly communities: readonly number[];
@@ -52,7 +59,7 @@ export function taggedPrefixes(configuration: BgpConfiguration | undefined): Tag
   });
 }
 
-/** Attributes with which a prefix is originated: the communities of all prefixes that it is inside of. */
+/** The communities of all tagged prefixes that a prefix is inside of, each once. */
 export function originAttributes(prefix: Prefix, tagged: readonly TaggedPrefix[]): Partial<PathAttributes> {
   const around = tagged.filter(({ cidr }) => cidr.family === prefix.family && prefixContains(cidr, prefix));
   const communities = [...new Set(around.flatMap((each) => each.communities))].sort((a, b) => a - b);

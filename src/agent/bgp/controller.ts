@@ -209,7 +209,6 @@ export class BgpController {
   }
 
   async #reconcile(): Promise<{ afterMs?: number }> {
-    const { originator } = this.#options;
     const { cache, identity } = this.#options;
     // Before the peers are worked out: who is known already, the kernel says at once.
     this.#discovery.setInterfaces(unnumberedInterfaces(cache.list('BGPPeer'), identity(cache).identity));
@@ -229,7 +228,6 @@ export class BgpController {
       ...this.#workloadAddresses.set(selection.peers),
     ];
     const fixed = this.#fixedOf(inputs, cache);
-    originator.setTags(taggedPrefixes(inputs.configuration));
     if (this.#speaker === undefined || !sameFixed(fixed, this.#fixed)) await this.#replaceSpeaker(fixed);
     this.#peers = selection.peers;
     this.#ranges = selection.ranges;
@@ -264,7 +262,7 @@ export class BgpController {
           connectedSubnets: connectedSubnets(guarded, linkPrefix),
         },
         filters: cache.list('BGPFilter'),
-        exported: exportedRules(isReflector ? reflectedPrefixes(cache) : []),
+        exported: exportedRules(isReflector ? reflectedPrefixes(cache) : [], taggedPrefixes(configuration)),
       },
       interfaceTo: (address) =>
         links.find((link) =>

@@ -11,10 +11,10 @@ import {
 } from '../../../bgp/policy/builtin.ts';
 import { interfaceGlob } from '../../../bgp/policy/interface-glob.ts';
 import type { FilterChain, FilterMatch, FilterOperation, FilterRule } from '../../../bgp/policy/types.ts';
-import type { LargeCommunity } from '../../../bgp/wire/types.ts';
 import type { BgpFilter, BgpFilterOperation, BgpFilterRule } from '../../model/bgp-filter.ts';
 import { addressBits, type Family } from '../../net/address.ts';
-import { type Prefix, parsePrefix } from '../../net/prefix.ts';
+import { formatPrefix, type Prefix, parsePrefix } from '../../net/prefix.ts';
+import { originAttributes, parseCommunity, type TaggedPrefix } from './configuration.ts';
 
 /** Calico carries a route's priority (a metric: the lower the better) in LOCAL_PREF, as this minus the priority. */
 const PRIORITY_BASE = 2147483647;
@@ -74,9 +74,15 @@ export function sessionPolicies(
   };
 }
 
-/** What a node sends by itself: what it originates, and as a route reflector to its own AS what it learned of `reflected`. */
-export function exportedRules(reflected: readonly Prefix[]): FilterRule[] {
-  return [
+/**
+ * What a node sends by itself: what it originates, and as a route reflector to its own AS what it learned of `reflected`. Either gets the
+ * communities of the `tagged` prefixes that it is inside of; what a BGPFilter accepts does not come here and gets none (as in Calico).
+ */
+export function exportedRules(
+  reflected: readonly Prefix[],
+  tagged: readonly TaggedPrefix[] = [],
+): FilterRule[] {
+  const plain: FilterRule[] = [
     { name: 'builtin: originated here', match: { source: 'local' }, action: 'accept' },
     ...reflected.map(
       (cidr): FilterRule => ({
@@ -86,6 +92,24 @@ export function exportedRules(reflected: readonly Prefix[]): FilterRule[] {
       }),
     ),
   ];
+  // The first match decides: the longest prefixes stand first, each with the communities of those around it.
+  const cidrs = new Map(tagged.map(({ cidr }) => [formatPrefix(cidr), cidr]));
+  const longestFirst = [...cidrs.values()].sort((a, b) => b.length - a.length);
+  return [...longestFirst.flatMap((cidr) => plain.map((rule) => withTags(rule, cidr, tagged))), ...plain];
+}
+
+function withTags(rule: FilterRule, cidr: Prefix, tagged: readonly TaggedPrefix[]): FilterRule {
+  const { communities = [], largeCommunities = [] } = originAttributes(cidr, tagged);
+  return {
+    ...rule,
+    match: {
+      ...rule.match,
+      prefixList: [{ cidr, minLength: cidr.length, maxLength: addressBits(cidr.family) }],
+    },
+    operations: [...communities, ...largeCommunities].map(
+      (community): FilterOperation => ({ kind: 'add-community', community }),
+    ),
+  };
 }
 
 /** The rules of one filter for one direction, both families. */
@@ -173,14 +197,6 @@ function toOperation(operation: BgpFilterOperation): FilterOperation[] {
   if (operation.setPriority !== undefined)
     return [{ kind: 'set-local-pref', value: PRIORITY_BASE - operation.setPriority.value }];
   return [];
-}
-
-/** A community that the model has checked: `aa:nn` or `aa:nn:mm`. */
-export function parseCommunity(text: string): number | LargeCommunity {
-  const [first = 0, second = 0, third] = text.split(':').map(Number);
-  return third === undefined
-    ? ((first << 16) | second) >>> 0
-    : { global: first, local1: second, local2: third };
 }
 
 /** `*` stands for any characters. */

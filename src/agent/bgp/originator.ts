@@ -7,7 +7,6 @@ import type { FibProgrammer } from '../../../fib/programmer.ts';
 import { viewOfPrefix } from '../../../fib/routes/inspect.ts';
 import { type Address, addressBits } from '../../net/address.ts';
 import { formatPrefix, hostPrefix, type Prefix, prefixContains } from '../../net/prefix.ts';
-import { originAttributes, type TaggedPrefix } from './configuration.ts';
 
 export interface OriginatorOptions {
   readonly fib: FibProgrammer;
@@ -22,12 +21,10 @@ export interface OriginatorOptions {
 /** Keeps blackholes, originated routes and the wish in step. */
 export class Originator {
   readonly #options: OriginatorOptions;
-  readonly #originated = new Map<string, Prefix>();
+  /** with the link that each leads to */
+  readonly #originated = new Map<string, { readonly prefix: Prefix; readonly link: string | undefined }>();
   readonly #blackholes = new Map<string, Prefix>();
   #speaker: Speaker | undefined;
-  #tags: readonly TaggedPrefix[] = [];
-  /** attributes and link with which each prefix was originated, to see changes */
-  readonly #attributes = new Map<string, string>();
 
   constructor(options: OriginatorOptions) {
     this.#options = options;
@@ -40,15 +37,9 @@ export class Originator {
     this.update();
   }
 
-  /** Communities of what is originated. */
-  setTags(tags: readonly TaggedPrefix[]): void {
-    this.#tags = tags;
-    this.update();
-  }
-
   /** Prefixes that are advertised now. */
   get originated(): readonly Prefix[] {
-    return [...this.#originated.values()];
+    return [...this.#originated.values()].map(({ prefix }) => prefix);
   }
 
   /** Whether every block has its route in the kernel, so that nothing of the initial table is missing. */
@@ -73,20 +64,17 @@ export class Originator {
     }
     const speaker = this.#speaker;
     if (speaker === undefined) return;
-    for (const [key, prefix] of this.#originated) {
+    for (const [key, { prefix }] of this.#originated) {
       if (wanted.has(key)) continue;
       speaker.withdraw(prefix);
       this.#originated.delete(key);
-      this.#attributes.delete(key);
     }
     for (const [key, prefix] of wanted) {
-      const attributes = originAttributes(prefix, this.#tags);
       const link = this.#linkOf(prefix);
-      const text = JSON.stringify([attributes, link]);
-      if (this.#originated.has(key) && this.#attributes.get(key) === text) continue;
-      speaker.originate(prefix, attributes, link);
-      this.#originated.set(key, prefix);
-      this.#attributes.set(key, text);
+      const present = this.#originated.get(key);
+      if (present !== undefined && present.link === link) continue;
+      speaker.originate(prefix, {}, link);
+      this.#originated.set(key, { prefix, link });
     }
   }
 

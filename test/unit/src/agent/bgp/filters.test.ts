@@ -262,6 +262,33 @@ describe('src/agent/bgp/filters', () => {
     assert.deepEqual(accepted(chain, ['10.65.4.0/26'], { kind: 'ebgp' }), []);
   });
 
+  it('advertised prefixes: communities for what is sent by itself, also reflected, and for nothing that a filter accepts', () => {
+    const community = (value: number): number => (65000 * 65536 + value) >>> 0;
+    const large = { global: 65000, local1: 1, local2: 2 };
+    const tagged = [
+      { cidr: prefix('10.65.0.0/16'), communities: [community(2), 0xffffff01], largeCommunities: [] },
+      { cidr: prefix('10.0.0.0/8'), communities: [community(1)], largeCommunities: [large] },
+      { cidr: prefix('2001:db8::/32'), communities: [community(6)], largeCommunities: [] },
+    ];
+    const exported = exportedRules([prefix('10.65.0.0/16'), prefix('10.66.0.0/16')], tagged);
+    const only = filter('f', { exportV4: [{ cidr: '10.65.2.0/24', matchOperator: 'In', action: 'Accept' }] });
+    const { exportPolicy } = sessionPolicies({ ...sources([only]), exported }, ['f'], undefined);
+    const sent = (text: string, local: boolean): readonly number[] | undefined => {
+      const { accepts, attributes } = ask(exportPolicy, text, { local, kind: 'ibgp' });
+      return accepts ? (attributes.communities ?? []) : undefined;
+    };
+    assert.deepEqual(sent('10.65.1.0/26', true), [community(1), community(2), 0xffffff01]);
+    assert.deepEqual(sent('10.65.1.0/26', false), [community(1), community(2), 0xffffff01]);
+    assert.deepEqual(sent('10.66.1.0/26', false), [community(1)]);
+    assert.deepEqual(sent('10.67.1.0/26', false), undefined);
+    assert.deepEqual(sent('10.67.1.0/26', true), [community(1)]);
+    assert.deepEqual(sent('172.16.0.0/26', true), []);
+    assert.deepEqual(sent('2001:db8:1::/64', true), [community(6)]);
+    assert.deepEqual(sent('2001:db9::/64', true), []);
+    assert.deepEqual(sent('10.65.2.0/26', true), []);
+    assert.deepEqual(ask(exportPolicy, '10.66.1.0/26', { local: true }).attributes.largeCommunities, [large]);
+  });
+
   it('patterns of interfaces', () => {
     assert.deepEqual(
       ['eth0', 'eth', 'xeth0', undefined].map((name) => matchesGlob('eth*', name)),
