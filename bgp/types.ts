@@ -222,6 +222,8 @@ export interface PathView {
   readonly policyNote?: string;
   /** for the best path: what decided against the runner-up; for others: what it lost by */
   readonly reason?: DecisionReason;
+  /** best, but nobody is told of it: the FIB has not taken it */
+  readonly awaitsFib?: true;
   /** epoch milliseconds */
   readonly receivedAt: number;
 }

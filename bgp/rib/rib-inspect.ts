@@ -170,9 +170,10 @@ export class RibInspector {
     const attribute = received || effective < 0 ? (paths.attribute[record] ?? -1) : effective;
     const pathId = paths.pathIdOf(record);
     const unusable = unusableReason(effective) ?? this.#nextHopProblem(peer, effective);
+    const prefix = paths.prefix[record] ?? -1;
     const policyNote = effective < 0 || received ? this.#policyNote(rib, record) : undefined;
     return {
-      prefix: rib.prefixes.prefixOf(paths.prefix[record] ?? -1),
+      prefix: rib.prefixes.prefixOf(prefix),
       source: this.#sourceOf(peer),
       ...(pathId !== 0 ? { pathId } : {}),
       attributes: this.#decoded(attribute),
@@ -182,6 +183,7 @@ export class RibInspector {
       ...(unusable !== undefined ? { unusable } : {}),
       ...(policyNote !== undefined ? { policyNote } : {}),
       ...(reason !== undefined ? { reason } : {}),
+      ...(record === best && rib.heldBack?.[prefix] === 1 ? { awaitsFib: true } : {}),
       receivedAt: this.#timeOf(paths.tick[record] ?? 0),
     };
   }

@@ -196,6 +196,8 @@ export interface PathRow {
   readonly policyNote?: string;
   /** why the best is best, or what this one lost by */
   readonly reason?: string;
+  /** best, but nobody is told of it before the kernel has taken it */
+  readonly awaitsFib?: true;
   /** 'local' or the peer's name */
   readonly from: string;
   /** RFC 7911 */

@@ -263,6 +263,8 @@ describe('ocicat bgp speak', function () {
     // Nor is 10.22.0.0/16, whose place in the kernel another route has.
     const ready = ['10.1.0.0/16', '10.12.0.0/16', '10.2.0.0/16'];
     await chain.has(chain.bird, ready);
+    const { stdout } = await runCli(['bgp', 'routes', '10.22.0.0/16'], { socket: chain.socket });
+    assert.match(stdout, /kept back until the kernel takes it: see "ocicat routes 10\.22\.0\.0\/16"/);
     chain.netns.sh(`ip route del ${others}`);
     await chain.has(chain.bird, [...ready, '10.22.0.0/16']);
     chain.netns.sh(`ip route replace ${others}`);

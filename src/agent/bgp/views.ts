@@ -68,6 +68,7 @@ export function pathRow(path: PathView): PathRow {
     ...optional('unusable', path.unusable),
     ...optional('policyNote', path.policyNote),
     ...optional('reason', path.reason),
+    ...optional('awaitsFib', path.awaitsFib),
     from: source.kind === 'local' ? 'local' : source.peer,
     ...optional('pathId', path.pathId),
     ...optional('fromRouterId', source.kind === 'peer' ? formatRouterId(source.routerId) : undefined),

@@ -58,6 +58,8 @@ function renderPath(path: PathRow, terminal: Terminal): string {
     lines.push(`extended communities ${path.extendedCommunities.join(' ')}`);
   if (path.advertisedTo !== undefined)
     lines.push(`advertised to ${path.advertisedTo.join(', ') || 'no peer'}`);
+  if (path.awaitsFib === true)
+    lines.push(`kept back until the kernel takes it: see "ocicat routes ${path.prefix}"`);
   lines.push(`last update ${formatSince(path.receivedAt, terminal.now())} ago${path.stale ? ', stale' : ''}`);
   const reason = path.reason === undefined ? undefined : (REASON_TEXT[path.reason] ?? path.reason);
   const verdict = path.best

@@ -13,6 +13,7 @@ import {
   ScriptedFib,
   settle,
   TestPeer,
+  viewsOf,
 } from './support.ts';
 
 const NET = '10.1.0.0/16';
@@ -45,8 +46,10 @@ describe('FIB before advertisement', () => {
       first.announce([text], via(1, text));
       assert.deepEqual([...to.read().keys()], []);
       assert.deepEqual(rib.advertisedTo(value), []);
+      assert.equal(viewsOf(rib, text)[0]?.awaitsFib, true);
       fib.work();
       assert.deepEqual([...to.read().keys()], [text]);
+      assert.equal(viewsOf(rib, text)[0]?.awaitsFib, undefined);
       fib.setRefused(text, true);
       fib.work();
       assert.deepEqual([...to.read().keys()], []);
