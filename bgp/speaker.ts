@@ -34,12 +34,15 @@ import { type Clock, RestartableTimer, systemClock } from './transport/clock.ts'
 import { type SessionAddresses, sessionAddresses } from './transport/host-addresses.ts';
 import { tcpNetwork } from './transport/tcp.ts';
 import type { DynamicPeers, PeerConfig, PeerStatus } from './types.ts';
-import { CEASE } from './wire/registry.ts';
+import { encodeNotification, notification } from './wire/notification.ts';
+import { CEASE, ERROR } from './wire/registry.ts';
 import type { PathAttributes, PerFamily } from './wire/types.ts';
 
 /** Log lines on connections from strangers: this many at once, then one in this time. */
 const REFUSED_BURST = 5;
 const REFUSED_INTERVAL_MS = 60_000;
+/** Time for a NOTIFICATION to be read by somebody who does not become a peer. */
+const REJECT_DRAIN_MS = 1_000;
 /** Time for NOTIFICATIONs to be read before `stop` returns. */
 const SHUTDOWN_DRAIN_MS = 1_100;
 
@@ -465,10 +468,15 @@ export class Speaker {
   /** A connection from a stranger is closed without a word: an answer would only help who scans. */
   #accept(channel: Channel): void {
     const { remoteAddress, remoteInterface } = channel;
+    const group = groupOf(this.#groups, remoteAddress);
     const peer =
       this.#byAddress.get(peerKey(remoteAddress, remoteInterface)) ??
-      this.#welcome(remoteAddress, remoteInterface);
-    if (peer !== undefined && !this.#stopped && this.#keyProblem(peer) === undefined) {
+      this.#welcome(group, remoteAddress, remoteInterface);
+    if (peer === 'full' && group !== undefined) {
+      this.#reject(channel, group);
+      return;
+    }
+    if (peer instanceof Peer && !this.#stopped && this.#keyProblem(peer) === undefined) {
       peer.accept(channel);
       return;
     }
@@ -479,19 +487,30 @@ export class Speaker {
     channel.destroy();
   }
 
-  /** Makes a peer of a stranger from one of the prefixes. */
-  #welcome(address: Address, interfaceName: string | undefined): Peer | undefined {
-    const group = groupOf(this.#groups, address);
+  /** RFC 4486 4: who would be welcome is told 6/5, as often as the log. */
+  #reject(channel: Channel, group: DynamicPeers): void {
+    if (this.#refused.take() === undefined) {
+      channel.destroy();
+      return;
+    }
+    const message = `${formatAddress(channel.remoteAddress)} is refused: ${groupText(group)} has its ${group.limit} peers`;
+    this.#log({ type: 'warning', peer: undefined, message });
+    channel.write(encodeNotification(notification(ERROR.cease, CEASE.connectionRejected)), () => {});
+    channel.finish(REJECT_DRAIN_MS);
+  }
+
+  /** Makes a peer of a stranger from one of the prefixes, unless there are enough of them. */
+  #welcome(
+    group: DynamicPeers | undefined,
+    address: Address,
+    interfaceName: string | undefined,
+  ): Peer | 'full' | undefined {
     if (group === undefined || this.#stopped || !this.#started) return undefined;
     if (this.#drain.state === 'drained') return undefined;
     const key = groupKey(group);
     if (key !== undefined && this.#listeners.keyProblem(key) !== undefined) return undefined;
     const count = [...this.#dynamic.values()].filter(({ name }) => name === group.name).length;
-    if (count >= group.limit) {
-      const message = `${formatAddress(address)} is refused: ${groupText(group)} has its ${group.limit} peers`;
-      if (this.#refused.take() !== undefined) this.#log({ type: 'warning', peer: undefined, message });
-      return undefined;
-    }
+    if (count >= group.limit) return 'full';
     const device = needsScope(address) ? interfaceName : group.template.interface;
     const peer = this.#addPeer(dynamicConfig(group, address, device));
     this.#dynamic.set(peer, group);

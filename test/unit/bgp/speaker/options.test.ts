@@ -1,7 +1,8 @@
 /** Two speakers in memory: peers that come by themselves, a limit that stops a session, draining, another AS than expected. */
 import assert from 'node:assert/strict';
+import type { DialHandlers } from '../../../../bgp/transport/channel.ts';
 import type { DynamicPeers } from '../../../../bgp/types.ts';
-import { type Host, learned, peerConfig, prefix, stateOf, World } from './world.ts';
+import { address, type Host, learned, peerConfig, prefix, stateOf, World } from './world.ts';
 
 const {
   name: _name,
@@ -56,6 +57,40 @@ describe('speaker options', () => {
     two.speaker.setDynamicPeers([]);
     world.clock.advance(90_000);
     assert.deepEqual(two.speaker.peers(), []);
+  });
+
+  it('one dynamic peer more than the limit is told 6/5 (RFC 4486 4), a flood of them nothing', () => {
+    const world = new World();
+    const { one, two } = dynamicPair(world, [group()]);
+    const network = world.internet.host(address('192.0.2.3'));
+    const answers: string[] = [];
+    const dial = (): void => {
+      const handlers: DialHandlers = {
+        onUp: (channel) =>
+          channel.start({
+            onData: (octets) => void answers.push(Buffer.from(octets.subarray(18)).toString('hex')),
+            onClose: () => answers.push('closed'),
+          }),
+        onFail: (reason) => assert.fail(reason),
+      };
+      network.dial(
+        { address: address('192.0.2.2'), port: 179, localAddress: undefined, ttl: 1, minTtl: undefined },
+        handlers,
+      );
+      world.clock.advance(2_000);
+    };
+    dial();
+    assert.deepEqual(answers, ['030605', 'closed']);
+    assert.ok(
+      two.events.some(
+        (event) =>
+          event.type === 'warning' && /192\.0\.2\.3 is refused: .* has its 1 peers/.test(event.message),
+      ),
+    );
+    for (let i = 0; i < 10; i++) dial();
+    assert.equal(answers.filter((answer) => answer === '030605').length, 5);
+    assert.equal(answers.filter((answer) => answer === 'closed').length, 11);
+    assert.deepEqual([stateOf(one), two.speaker.peers().length], ['Established', 1]);
   });
 
   it('too many prefixes: 6/1, Idle until its time is over, then again', () => {
