@@ -65,7 +65,7 @@ export class WorkLoop {
     this.request();
   }
 
-  /** Whether a connection that has just been read from may be read again in this turn; if not, it is resumed after the next. */
+  /** Whether a connection may be read from (or on) in this turn; if not, it is resumed after the next, when its turn comes. */
   mayRead(reader: Reader): boolean {
     const now = this.#clock.now();
     this.#inputSince ??= now;
@@ -73,6 +73,10 @@ export class WorkLoop {
     if (now - this.#inputSince < INPUT_SLICE_MS) return true;
     this.#paused.push(reader);
     return false;
+  }
+
+  #isInputOver(): boolean {
+    return this.#inputSince !== undefined && this.#clock.now() - this.#inputSince >= INPUT_SLICE_MS;
   }
 
   /**
@@ -102,9 +106,8 @@ export class WorkLoop {
     this.#breathSince = undefined;
     const more = this.#work.work(this.#within(DECISION_SLICE_MS));
     const outputLeft = this.#output();
-    const paused = this.#paused;
-    this.#paused = [];
-    for (const reader of paused) reader.resumeReading();
+    this.#resumeReaders();
+    if (this.#paused.length > 0) this.request();
     if (more || outputLeft) {
       this.request();
       return;
@@ -112,6 +115,15 @@ export class WorkLoop {
     const idle = this.#whenIdle;
     this.#whenIdle = [];
     for (const callback of idle) callback();
+  }
+
+  /** Each of them may have kept input: whoever does not fit into the slice comes first in the next turn. */
+  #resumeReaders(): void {
+    const paused = this.#paused;
+    this.#paused = [];
+    let resumed = 0;
+    while (resumed < paused.length && !this.#isInputOver()) paused[resumed++]?.resumeReading();
+    this.#paused = [...paused.slice(resumed), ...this.#paused];
   }
 
   /** One buffer for each pump while time lasts; who came last goes first the next time. */

@@ -29,7 +29,7 @@ export interface MessageHandlers {
   onClose(reason: string): void;
   /** the kernel took what was written: there is room for more */
   onWritable(): void;
-  /** whether reading may go on after this chunk; if not, `resumeReading` is waited for */
+  /** asked before and after each chunk: whether reading may go on; if not, `resumeReading` is waited for */
   mayRead(): boolean;
 }
 
@@ -49,6 +49,8 @@ export class MessageStream {
   #partial = new Uint8Array(4096);
   #partialOctets = 0;
   #extendedMessage = false;
+  /** a chunk that came when it was no time for it */
+  #held: Uint8Array | undefined;
   readonly #control: Uint8Array[] = [];
   #writing = 0;
   #closed = false;
@@ -73,6 +75,8 @@ export class MessageStream {
     this.channel.start({
       onData: (octets) => this.#receive(octets),
       onClose: (reason) => {
+        // What came before the end may say why.
+        this.#takeHeld();
         if (this.#closed) return;
         this.#closed = true;
         this.#handlers.onClose(reason);
@@ -88,8 +92,9 @@ export class MessageStream {
     this.#partial = larger;
   }
 
+  /** The time has come: what was held is taken in, and unless that used it up, reading goes on. */
   resumeReading(): void {
-    if (!this.#closed) this.channel.resume();
+    if (!this.#closed && this.#takeHeld()) this.channel.resume();
   }
 
   /** Sends a message that does not wait for the puller's. KEEPALIVEs that would stand one behind the other count once. */
@@ -150,12 +155,31 @@ export class MessageStream {
   }
 
   #receive(octets: Uint8Array): void {
+    if (this.#held === undefined && this.#handlers.mayRead()) {
+      if (!this.#take(octets)) this.channel.pause();
+      return;
+    }
+    this.channel.pause();
+    const held = this.#held ?? new Uint8Array(0);
+    this.#held = new Uint8Array(held.length + octets.length);
+    this.#held.set(held);
+    this.#held.set(octets, held.length);
+  }
+
+  #takeHeld(): boolean {
+    const held = this.#held;
+    this.#held = undefined;
+    return held === undefined || this.#closed || this.#take(held);
+  }
+
+  /** Hands over the messages of a chunk. Whether reading may go on. */
+  #take(octets: Uint8Array): boolean {
     let at = 0;
     while (!this.#closed && this.#partialOctets > 0 && at < octets.length) {
       at = this.#completePartial(octets, at);
     }
     if (!this.#closed && this.#partialOctets === 0) this.#frames(octets, at, octets.length);
-    if (!this.#closed && !this.#handlers.mayRead()) this.channel.pause();
+    return this.#closed || this.#handlers.mayRead();
   }
 
   /** Moves as much to the partial message as it lacks, and hands it over when it is whole. Returns where to go on. */

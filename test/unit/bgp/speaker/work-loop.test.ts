@@ -55,6 +55,33 @@ describe('work loop', () => {
     assert.deepEqual(done, ['decisions', 'output', 'decisions', 'output', 'input goes on']);
   });
 
+  it('readers that waited come in turn, each turn as many as its slice takes', () => {
+    const { clock, done, loop } = makeLoop();
+    let late = 0;
+    const now = clock.now.bind(clock);
+    clock.now = () => now() + late;
+    let reads = 0;
+    const readers = ['a', 'b', 'c'].map((name) => {
+      const reader = {
+        resumeReading: () => {
+          done.push(name);
+          loop.mayRead(reader);
+          late += 3;
+          // Each has input for three chunks.
+          if (++reads < 9) loop.mayRead(reader);
+        },
+      };
+      return reader;
+    });
+    loop.breathe();
+    late += 5;
+    for (const reader of readers) assert.equal(loop.mayRead(reader), false);
+    clock.advance(0);
+    const turns = done.join(' ').split('decisions output');
+    assert.ok(turns.every((turn) => turn.trim().split(' ').length <= 2));
+    assert.match(turns.join(''), /^ *a +b +c/);
+  });
+
   it('takes no turn once it is stopped', () => {
     const { clock, done, loop } = makeLoop();
     loop.breathe();

@@ -120,14 +120,48 @@ describe('message stream: reading', () => {
 
   it('pauses when it is told to, and goes on', () => {
     const channel = new TestChannel();
-    let may = false;
-    const { messages, stream } = streamOf(channel, { mayRead: () => may });
+    let may = true;
+    const { messages, stream } = streamOf(channel, {
+      mayRead: () => {
+        may = !may;
+        return !may;
+      },
+    });
     channel.handlers?.onData(encodeKeepalive());
     assert.ok(channel.paused);
     assert.equal(messages.length, 1, 'what was read counts');
+    stream.resumeReading();
+    assert.ok(!channel.paused);
+  });
+
+  it('keeps a chunk that comes when it is no time for it, and takes it in first of all when it goes on', () => {
+    const channel = new TestChannel();
+    let may = false;
+    const { messages, stream } = streamOf(channel, { mayRead: () => may });
+    const sent = [update(30, 1), update(40, 2), update(50, 3)];
+    const octets = new Uint8Array(Buffer.concat(sent));
+    // The channel's buffer is written over by the next read.
+    const buffer = octets.slice(0, 45);
+    channel.handlers?.onData(buffer);
+    buffer.fill(0xaa);
+    channel.handlers?.onData(octets.subarray(45, 70));
+    assert.ok(channel.paused);
+    assert.deepEqual(messages, []);
     may = true;
     stream.resumeReading();
     assert.ok(!channel.paused);
+    assert.deepEqual(messages, sent.slice(0, 2).map(hexOf));
+    channel.handlers?.onData(octets.subarray(70));
+    assert.deepEqual(messages, sent.map(hexOf));
+  });
+
+  it('takes in what it kept before it tells that the peer is gone', () => {
+    const channel = new TestChannel();
+    const { messages, errors } = streamOf(channel, { mayRead: () => false });
+    channel.handlers?.onData(update(30, 1));
+    channel.handlers?.onClose('gone');
+    assert.equal(messages.length, 1);
+    assert.deepEqual(errors, ['gone']);
   });
 });
 
