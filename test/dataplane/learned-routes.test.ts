@@ -216,5 +216,12 @@ describe('src/agent/learned-routes in a real kernel', () => {
     host.sh('ip address add 192.0.2.77/32 dev lo');
     await eventually('told', () => to.read().size === 1);
     assert.equal(p.state('10.1.0.0/16'), 'installed');
+
+    // With the waiting turned off.
+    host.sh('ip route add 10.2.0.0/16 via 198.51.100.2 metric 1024');
+    const hasty = fed(bench, await bench.programmer(host), 2, true);
+    const third = new TestPeer(hasty, { name: 'to', address: address('192.0.2.9'), peerAs: 65009 });
+    new Neighbour(hasty, { peerAs: 65001 }).announce(['10.2.0.0/16'], { nextHop: address('192.0.2.2') });
+    await eventually('told all the same', () => third.read().size === 1);
   });
 });

@@ -19,7 +19,7 @@ import type { Programmer, RoutesBench } from './routes-support.ts';
 const PREFIXES_PER_UPDATE = 200;
 
 /** A RIB whose selection goes to the programmer's kernel. */
-export function fed(bench: RoutesBench, programmer: Programmer, maxPaths = 2): Rib {
+export function fed(bench: RoutesBench, programmer: Programmer, maxPaths = 2, advertiseAtOnce = false): Rib {
   const rib = makeRib({
     trackNextHops: true,
     maxPaths,
@@ -27,7 +27,7 @@ export function fed(bench: RoutesBench, programmer: Programmer, maxPaths = 2): R
     onWork: () => setImmediate(() => settle(rib)),
   });
   const tracker = bench.opened(new NextHopTracker(programmer.kernel));
-  bench.opened(new LearnedRoutes(rib, programmer.routes, tracker));
+  bench.opened(new LearnedRoutes(rib, programmer.routes, tracker, advertiseAtOnce));
   return rib;
 }
 
