@@ -115,6 +115,9 @@ export interface MessageBody {
   readonly type: number;
   /** NLM_F_* of its header */
   readonly flags: number;
+  /** of the request that it answers, or that caused it; 0 and 0: the kernel's own doing */
+  readonly sequence: number;
+  readonly portId: number;
   readonly bytes: Uint8Array;
   readonly view: DataView;
   readonly bodyStart: number;

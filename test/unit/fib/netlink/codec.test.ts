@@ -381,7 +381,16 @@ describe('fib/netlink codec', () => {
         while (cursor.next()) for (const decode of decoders) decode(cursor);
         const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
         for (const decode of decoders)
-          decode({ type: 0, flags: 0, bytes, view, bodyStart: 0, bodyEnd: bytes.length });
+          decode({
+            type: 0,
+            flags: 0,
+            sequence: 0,
+            portId: 0,
+            bytes,
+            view,
+            bodyStart: 0,
+            bodyEnd: bytes.length,
+          });
       };
       fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), all), { numRuns: 2000 });
       // Damaged real messages get deeper than noise.

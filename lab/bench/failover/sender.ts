@@ -1,0 +1,45 @@
+/**
+ * Sends numbered UDP packets to each of some addresses every half millisecond, each with the time of its sending (`clock.ts`). Usage:
+ * `sender.ts PORT ADDRESS...`; a line makes it answer with how many rounds it has sent.
+ */
+import { sendTo, socket } from '../../../fib/netlink/libc.ts';
+import { addressOctets } from '../bgp/jobs.ts';
+import { answerLines } from './child.ts';
+import { monotonicMs } from './clock.ts';
+import { PACKET_OCTETS, writePacket } from './packets.ts';
+
+const INTERVAL_MS = 0.5;
+const ROUNDS_A_TURN = 16;
+const AF_INET = 2;
+const SOCK_DGRAM = 2;
+
+const [port = '', ...addresses] = process.argv.slice(2);
+const opened = socket(AF_INET, SOCK_DGRAM, 0);
+if ('errno' in opened) throw new Error(`socket: errno ${opened.errno}`);
+const descriptor = opened.value;
+const targets = addresses.map((address) => {
+  const octets = Buffer.alloc(16);
+  octets.writeUInt16LE(AF_INET);
+  octets.writeUInt16BE(Number(port), 2);
+  octets.set(addressOctets(address), 4);
+  return octets;
+});
+const packet = Buffer.alloc(PACKET_OCTETS);
+const nobody = new Int32Array(new SharedArrayBuffer(4));
+let rounds = 0;
+
+function turn(): void {
+  for (let round = 0; round < ROUNDS_A_TURN; round++) {
+    for (const [index, target] of targets.entries()) {
+      writePacket(packet, { flow: index, number: rounds, sentAt: monotonicMs() });
+      sendTo(descriptor, packet, target);
+    }
+    rounds++;
+    // Timers are no finer than a millisecond.
+    Atomics.wait(nobody, 0, 0, INTERVAL_MS);
+  }
+  setImmediate(turn);
+}
+
+turn();
+await answerLines(async () => ({ rounds }));
