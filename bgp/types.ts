@@ -69,6 +69,11 @@ export interface PeerConfig {
    * peer's at most. The kept routes are used where there is nothing else
    */
   readonly longLivedGracefulRestart?: { readonly staleTimeSec: number; readonly maxHelperTimeSec: number };
+  /**
+   * RFC 9494 4.6, iBGP: without that capability the peer gets long-lived stale routes all the same, with NO_EXPORT and LOCAL_PREF 0; default: it
+   * gets none
+   */
+  readonly longLivedPartial?: boolean;
   /** undefined on an eBGP peer: nothing passes (RFC 8212) */
   readonly importPolicy?: FilterChain;
   readonly exportPolicy?: FilterChain;

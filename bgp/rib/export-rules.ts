@@ -69,8 +69,8 @@ export interface ExportRules {
   readonly role: PeerRole | undefined;
   /** RFC 8326: everything is tagged */
   readonly shuttingDown: boolean;
-  /** RFC 9494: long-lived stale routes may be sent */
-  readonly longLived: boolean;
+  /** RFC 9494: whether long-lived stale routes may be sent; `marked`: as to a peer that does not know of such (4.6) */
+  readonly longLived: 'yes' | 'marked' | 'no';
   /** RFC 4456: the peer is our client */
   readonly client: boolean;
   readonly clusterId: number;
@@ -207,7 +207,7 @@ export class Exporter {
     const flags = this.#attributes.flags[attribute] ?? 0;
     if ((flags & NO_ADVERTISE) !== 0) return NOT_EXPORTED;
     // RFC 9494 4.3
-    if ((flags & LLGR_STALE) !== 0 && !rules.longLived) return NOT_EXPORTED;
+    if ((flags & LLGR_STALE) !== 0 && rules.longLived === 'no') return NOT_EXPORTED;
     if (rules.peerKind === 'ebgp') {
       if ((flags & (NO_EXPORT | NO_EXPORT_SUBCONFED)) !== 0) return NOT_EXPORTED;
       if (this.#chain === undefined) return NOT_EXPORTED;
@@ -274,10 +274,15 @@ export class Exporter {
     const operations = rule < 0 ? undefined : rules.chain?.rules[rule]?.operations;
     if (operations !== undefined) key = applyOperations(key, operations).slice();
     if (rules.shuttingDown) key = this.#shutDown(key);
+    const isMarked = rules.longLived === 'marked' && (flags & LLGR_STALE) !== 0;
+    if (isMarked) key = rewriteKey(key, { community: COMMUNITY.noExport, localPref: 0 }).slice();
     if (originator !== undefined) key = withReflection(key, originator, rules.clusterId);
     if (external) key = this.#beforeLeaving(key, flags);
     const hasLocalPref =
-      (flags & HAS_LOCAL_PREF) !== 0 || rules.shuttingDown || operations?.some(setsLocalPref) === true;
+      (flags & HAS_LOCAL_PREF) !== 0 ||
+      rules.shuttingDown ||
+      isMarked ||
+      operations?.some(setsLocalPref) === true;
     const prepend = rules.ownAs === undefined ? [rules.localAs] : [rules.localAs, rules.ownAs];
     const form = attributes.intern(
       external

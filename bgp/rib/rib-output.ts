@@ -461,7 +461,12 @@ export function exportRules(
     removePrivateAs: config.removePrivateAs,
     role: kind === 'ebgp' ? config.role?.local : undefined,
     shuttingDown: speaker.draining || config.gracefulShutdown === true,
-    longLived: session.longLived ?? false,
+    longLived:
+      session.longLived === true
+        ? 'yes'
+        : kind === 'ibgp' && config.longLivedPartial === true
+          ? 'marked'
+          : 'no',
     client: config.routeReflectorClient ?? false,
     clusterId: speaker.clusterId,
   };

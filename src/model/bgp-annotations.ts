@@ -73,6 +73,10 @@ export const BGP_SETTINGS = {
     seconds(1, 0xffffff),
     'RFC 9494: stale time in seconds, ours and the most that is granted to the peer; default none',
   ),
+  'long-lived-partial': setting(
+    flag,
+    'RFC 9494 4.6, iBGP: a peer without that capability gets long-lived stale routes too, with NO_EXPORT and LOCAL_PREF 0',
+  ),
   'graceful-shutdown': setting(
     flag,
     'RFC 8326: what the peer gets is tagged 65535:0, so that it looks for other ways',

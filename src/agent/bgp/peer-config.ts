@@ -171,6 +171,7 @@ function optionsOf(
     ...(settings['extended-messages'] === true && { extendedMessages: true }),
     ...((settings['extended-next-hop'] ?? unnumbered) && { extendedNextHop: true }),
     ...(settings['graceful-shutdown'] === true && { gracefulShutdown: true }),
+    ...(settings['long-lived-partial'] === true && { longLivedPartial: true }),
     ...(paths !== undefined && {
       addPath: {
         ...(paths !== 'send' && { receive: families }),

@@ -25,6 +25,7 @@ const NET = '198.51.100.0/24';
 const GSHUT = 0xffff0000;
 const LLGR_STALE = 0xffff0006;
 const NO_LLGR = 0xffff0007;
+const TAG = 0xfde80001;
 
 function asNumbersOf(value: PathAttributes | undefined): readonly number[] | undefined {
   return value?.asPath.flatMap(({ asNumbers }) => [...asNumbers]);
@@ -280,6 +281,37 @@ describe('RIB options', () => {
       receiver.announce([NET], attributes(path(65002, 65003, 65004)));
       settle(rib);
       assert.equal(bestOf(rib, NET), 'to');
+    });
+
+    it('an internal peer that does not know of them gets them marked where that is asked for (4.6)', () => {
+      const partial = { longLivedPartial: true };
+      const { rib, sender, receiver } = pair({}, { peerAs: LOCAL_AS, ...partial });
+      const outside = new TestPeer(rib, {
+        name: 'out',
+        address: address('192.0.2.3'),
+        peerAs: 65003,
+        ...partial,
+      });
+      const others = ['192.0.2.4', '192.0.2.5'].map((text, index) => {
+        const changes = { name: text, address: address(text), peerAs: LOCAL_AS, ...(index === 0 && partial) };
+        return new TestPeer(rib, changes, index === 0 ? { longLived: true } : {});
+      });
+      const [knowing, plain] = others;
+      assert.ok(knowing && plain);
+      sender.announce([NET], attributes({ communities: [TAG] }));
+      assert.deepEqual(receiver.read().get(NET)?.communities, [TAG]);
+      sender.down(['ipv4']);
+      rib.beginLongLived(sender.id, ['ipv4']);
+      const marked = receiver.read().get(NET);
+      assert.deepEqual(
+        [marked?.localPref, new Set(marked?.communities)],
+        [0, new Set([TAG, LLGR_STALE, 0xffffff01])],
+      );
+      const known = knowing.read().get(NET);
+      assert.deepEqual([known?.localPref, known?.communities?.includes(0xffffff01)], [100, false]);
+      for (const peer of [outside, plain]) assert.equal(peer.read().size, 0);
+      plain.update(partial);
+      assert.equal(plain.read().get(NET)?.localPref, 0);
     });
 
     it('are good again once the peer has sent them again', () => {
