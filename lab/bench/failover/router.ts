@@ -1,7 +1,8 @@
 /**
  * A top-of-rack router, in its namespace: a BGP session that announces a table, and ways to die. Usage: `router.ts OWN-ADDRESS HOST-ADDRESS AS
  * DEVICE`. Lines: `announce COUNT` (opens the session), `reset` (stops forwarding and ends the session), `stop-forwarding`, `forward`,
- * `link up|down`, `close`. Answers with the time (`clock.ts`) just before it did so.
+ * `link up|down`, `close`. Answers with the time (`clock.ts`) just before it did so (`reset`: before
+ * it ended the session).
  */
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -34,7 +35,7 @@ function encoded(count: number): Buffer {
 }
 
 await answerLines(async ([verb, word]) => {
-  const at = monotonicMs();
+  let at = monotonicMs();
   switch (verb) {
     case 'announce': {
       const octets = encoded(Number(word));
@@ -48,6 +49,7 @@ await answerLines(async ([verb, word]) => {
     }
     case 'reset':
       setForwarding(false);
+      at = monotonicMs();
       await session?.send(RESET);
       session?.close();
       break;
