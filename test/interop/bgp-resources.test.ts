@@ -274,6 +274,13 @@ describe("Calico's BGP resources and FRR and BIRD", function () {
     await has('they lead elsewhere now');
     host.netns.run('ip', 'link', 'del', 'other0');
     await has('and back', '10.66.1.0/26', '10.99.0.0/16');
+    // An address that is advertised by itself leads to its container.
+    await host.apply(poolYaml('single', '10.67.0.8/29', '  blockSize: 32'));
+    const { interface: link } = await host.add('c2', createNetns(), { ips: ['10.67.0.9'] });
+    await byInterface(link);
+    await has('the one address', '10.67.0.9/32');
+    await host.delete('c2');
+    await has('and no more');
     await host.apply(tor({ filters: [] }));
     assert.equal((await peer()).establishedAt, establishedAt, 'the session stays');
   });
