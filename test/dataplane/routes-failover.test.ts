@@ -67,6 +67,12 @@ describe('failing over between two routers', function () {
     });
     for (const router of routers) announce(router);
     await installed(p);
+    // Until its link-local address is known to be the only one (RFC 4862 5.4), nobody asks for neighbours.
+    for (const netns of [host, server, ...links.map((link) => link.netns)])
+      await eventually(
+        'no address is tentative',
+        () => netns.sh('ip -6 address show tentative').trim() === '',
+      );
     return { host, server, p, rib, routers };
   }
 
