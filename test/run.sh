@@ -1,6 +1,6 @@
 #!/bin/sh
 # `npm test`: installs what is missing, then runs every check in turn. A stage that fails does not stop the later ones.
-# The fault tests wait more than they work: they run beside the other tests of the kernel, and are shown after them.
+# Faults and runtimes wait more than they work: they run beside the other stages, and are shown after them.
 # Closes with one line `N passed, N failed` over everything; exits 0 only if nothing failed.
 # Usage: sh test/run.sh [STAGE...]   stages: types lint unit dataplane interop runtimes faults (default: all)
 set -u
@@ -17,10 +17,12 @@ VTYSH_HISTFILE=/dev/null
 NODE_COMPILE_CACHE=$root/node_modules/.cache/ocicat
 export PATH VTYSH_HISTFILE NODE_COMPILE_CACHE
 scratch=$(mktemp -d) || exit 1
-beside=
+child=  # the tests that run in front
+beside= # what runs the stages in $lane
+lane=
 end() {
   # On SIGTERM the tests take down what they put up.
-  [ -z "$beside" ] || { kill "$beside" 2>/dev/null && wait "$beside"; }
+  for process in $child $beside; do kill "$process" 2>/dev/null && wait "$process"; done
   rm -rf "$scratch"
 }
 trap end EXIT
@@ -47,15 +49,23 @@ check() { # NAME TITLE COMMAND...: counts as one test
   if "$@"; then record "$name" 0 1 0; else record "$name" 1 0 1; fi
 }
 
-run() { # NAME COMMAND...: the mocha tests in test/NAME by way of COMMAND
-  name=$1
-  shift
-  OCICAT_TEST_COUNTS=$scratch/$name.counts "$@" \
-    mocha --reporter test/tools/reporter.mjs "test/$name/**/*.test.ts" </dev/null
+launch() { # NAME MINUTES: starts the mocha tests in test/NAME
+  OCICAT_TEST_COUNTS=$scratch/$1.counts timeout -k 10 "$2m" \
+    mocha --reporter test/tools/reporter.mjs "test/$1/**/*.test.ts" </dev/null &
+  child=$!
 }
 
-start_beside() { # the fault tests, in the background
-  run faults exec timeout -k 10 20m >"$scratch/faults.out" 2>&1 &
+run_lane() { # the stages in $lane one after the other, in the background; what they print is kept
+  [ -n "$lane" ] || return 0
+  (
+    trap - EXIT INT HUP
+    trap 'kill "$child" 2>/dev/null && wait "$child"; exit 143' TERM
+    for name in $lane; do
+      launch "$name" 20 >"$scratch/$name.out" 2>&1
+      wait "$child"
+      echo $? >"$scratch/$name.status"
+    done
+  ) &
   beside=$!
 }
 
@@ -65,15 +75,20 @@ tests() { # NAME MINUTES
     return
   fi
   title "$1 tests"
-  if [ "$1" = faults ] && [ -n "$beside" ]; then
-    wait "$beside"
-    status=$?
-    beside=
-    cat "$scratch/faults.out"
-  else
-    run "$1" timeout --foreground -k 10 "$2m"
-    status=$?
-  fi
+  case " $lane " in
+    *" $1 "*)
+      [ -z "$beside" ] || wait "$beside"
+      beside=
+      cat "$scratch/$1.out"
+      status=$(cat "$scratch/$1.status")
+      ;;
+    *)
+      launch "$1" "$2"
+      wait "$child"
+      status=$?
+      child=
+      ;;
+  esac
   [ "$status" -ne 124 ] || echo "the $1 tests did not end within $2 minutes" >&2
   # No counts: mocha ended before it could run the tests (a file that does not load, a crash).
   ran_passed=0 ran_failed=0
@@ -90,22 +105,22 @@ stage() {
   case $1 in
     types) check types 'type check' tsc --noEmit ;;
     lint) check lint 'format and lint' biome check . ;;
-    unit) tests unit 5 ;;
-    dataplane | interop | runtimes)
-      case $stages in *' faults '*) [ -n "$beside" ] || start_beside ;; esac
-      tests "$1" 15
-      ;;
-    faults)
-      tests faults 20
-      stages=
-      ;;
+    unit) tests unit 10 ;;
+    dataplane | interop) tests "$1" 15 ;;
+    faults | runtimes) tests "$1" 20 ;;
     *) echo "test/run.sh: no stage named $1 (types lint unit dataplane interop runtimes faults)" >&2; record "$1" 2 0 1 ;;
   esac
 }
 
 [ "$#" -gt 0 ] || set -- types lint unit dataplane interop runtimes faults
-stages=" $* "
-for name in "$@"; do stage "$name"; done
+front=
+for name in "$@"; do
+  case $name in faults | runtimes) lane="$lane $name" ;; *) front="$front $name" ;; esac
+done
+# With nothing beside which to run, they may as well be seen at once.
+[ -n "$front" ] || { front=$lane; lane=; }
+run_lane
+for name in $front $lane; do stage "$name"; done
 
 seconds=$(($(date +%s) - begin))
 printf '\n'
