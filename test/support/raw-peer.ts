@@ -22,6 +22,8 @@ export class RawPeer {
   readonly received: number[] = [];
   /** `3/1`, `3/9 800e00`: the NOTIFICATION that came in */
   notification: string | undefined;
+  /** body of the last UPDATE, hexadecimal */
+  lastUpdate = '';
   isClosed = false;
   readonly #options: RawPeerOptions;
   readonly #socket: Socket;
@@ -62,6 +64,15 @@ export class RawPeer {
     return this.received.includes(MESSAGE_TYPE.open) && this.received.includes(MESSAGE_TYPE.keepalive);
   }
 
+  /** Reads nothing more: the kernel's buffers fill, and then the speaker's writes wait. */
+  stopReading(): void {
+    this.#socket.pause();
+  }
+
+  goOnReading(): void {
+    this.#socket.resume();
+  }
+
   end(): void {
     this.#socket.destroy();
   }
@@ -79,6 +90,7 @@ export class RawPeer {
         const data = body.subarray(2).toHex();
         this.notification = `${body[0]}/${body[1]}${data === '' ? '' : ` ${data}`}`;
       } else this.received.push(frame.type);
+      if (frame.type === MESSAGE_TYPE.update) this.lastUpdate = body.toHex();
       buffer = buffer.slice(frame.end);
     }
     this.#buffer = buffer;
