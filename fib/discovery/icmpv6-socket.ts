@@ -4,10 +4,12 @@
  * drops solicitations and advertisements that a router has forwarded (RFC 4861 6.1: hop limit 255). The alternatives were a packet socket, which sees every frame of the link and would have to
  * rebuild all of this, and recvmsg(2) with its control messages, which costs a structure of pointers for each message to learn one octet.
  */
+
 import { type Address, addressFromBytes } from '../../src/net/address.ts';
 import { NetlinkError } from '../netlink/error-message.ts';
 import * as libc from '../netlink/libc.ts';
 import { inNamespaceOrHere } from '../netlink/namespace.ts';
+import { filterProgram } from '../netlink/packet-filter.ts';
 import { AF_INET6 } from '../netlink/registry.ts';
 import { ICMPV6 } from './icmpv6.ts';
 
@@ -152,21 +154,14 @@ function membership(group: Address, ifindex: number): Uint8Array {
  */
 function hopLimitFilter(): Uint8Array {
   const SKF_NET_OFF = 0xfff00000;
-  const program = new Uint8Array(6 * 8);
-  const view = new DataView(program.buffer);
-  const instruction = (index: number, code: number, jt: number, jf: number, k: number): void => {
-    view.setUint16(index * 8, code, true);
-    view.setUint8(index * 8 + 2, jt);
-    view.setUint8(index * 8 + 3, jf);
-    view.setUint32(index * 8 + 4, k, true);
-  };
-  instruction(0, 0x30, 0, 0, 0); // ldb [type]
-  instruction(1, 0x15, 3, 0, ICMPV6.echoReply); // jeq, to the last
-  instruction(2, 0x30, 0, 0, SKF_NET_OFF + 7); // ldb [network header + 7]
-  instruction(3, 0x15, 1, 0, HOP_LIMIT); // jeq, to the last
-  instruction(4, 0x06, 0, 0, 0); // ret 0: drop
-  instruction(5, 0x06, 0, 0, 0xffffffff); // ret all
-  return program;
+  return filterProgram([
+    [0x30, 0, 0, 0], // ldb [type]
+    [0x15, 3, 0, ICMPV6.echoReply], // jeq, to the last
+    [0x30, 0, 0, SKF_NET_OFF + 7], // ldb [network header + 7]
+    [0x15, 1, 0, HOP_LIMIT], // jeq, to the last
+    [0x06, 0, 0, 0], // ret 0: drop
+    [0x06, 0, 0, 0xffffffff], // ret all
+  ]);
 }
 
 function multicast(last: number): Address {

@@ -1,6 +1,8 @@
 /** Multicast notifications of the kernel (links, addresses, routes, neighbours, sysctls), event-driven. */
+
 import { NetlinkError } from './error-message.ts';
 import * as libc from './libc.ts';
+import { filterProgram } from './packet-filter.ts';
 import { type MessageBody, MessageCursor } from './reader.ts';
 import { NETLINK_OPTION, SOL_NETLINK } from './registry.ts';
 import { openRouteSocket } from './socket.ts';
@@ -103,18 +105,12 @@ export class NetlinkMonitor {
 function attachPortIdFilter(fd: number, portId: number): void {
   const swapped =
     ((portId & 0xff) << 24) | ((portId & 0xff00) << 8) | ((portId >>> 8) & 0xff00) | (portId >>> 24);
-  const program = new Uint8Array(4 * 8);
-  const view = new DataView(program.buffer);
-  const instruction = (index: number, code: number, jt: number, jf: number, k: number): void => {
-    view.setUint16(index * 8, code, true);
-    view.setUint8(index * 8 + 2, jt);
-    view.setUint8(index * 8 + 3, jf);
-    view.setUint32(index * 8 + 4, k, true);
-  };
-  instruction(0, 0x20, 0, 0, 12); // ld [12]: nlmsg_pid
-  instruction(1, 0x15, 0, 1, swapped >>> 0); // jeq
-  instruction(2, 0x06, 0, 0, 0); // ret 0: drop
-  instruction(3, 0x06, 0, 0, 0xffffffff); // ret all
+  const program = filterProgram([
+    [0x20, 0, 0, 12], // ld [12]: nlmsg_pid
+    [0x15, 0, 1, swapped >>> 0], // jeq
+    [0x06, 0, 0, 0], // ret 0: drop
+    [0x06, 0, 0, 0xffffffff], // ret all
+  ]);
   const attached = libc.attachFilter(fd, program);
   if ('errno' in attached) throw new NetlinkError('attach a filter to a netlink socket', attached.errno);
 }

@@ -2,7 +2,9 @@
  * What a network namespace's main table holds, read by netlink: the whole of it, and the moment at which the last of many routes came or went.
  * The latter by notifications of a sample, picked in the kernel, so that the watching itself takes next to nothing from what is measured.
  */
+
 import * as libc from '../../../fib/netlink/libc.ts';
+import { filterProgram } from '../../../fib/netlink/packet-filter.ts';
 import { MessageCursor } from '../../../fib/netlink/reader.ts';
 import { AF_INET, NETLINK_OPTION, NLM_F, RTM, RTNLGRP, SOL_NETLINK } from '../../../fib/netlink/registry.ts';
 import {
@@ -38,26 +40,15 @@ export function isSampled(word: number, bits: number): boolean {
 /** The same as a classic BPF program over a notification. */
 export function sampleFilter(bits: number): Uint8Array {
   const accept = [0x06, 0, 0, 0xffff_ffff] as const;
-  const program: readonly (readonly [code: number, ifTrue: number, ifFalse: number, k: number])[] =
-    bits === 0
-      ? [accept]
-      : [
-          [0x20, 0, 0, DESTINATION_AT],
-          [0x24, 0, 0, MULTIPLIER],
-          [0x74, 0, 0, 32 - bits],
-          [0x15, 0, 1, 0],
-          accept,
-          [0x06, 0, 0, 0],
-        ];
-  const octets = new Uint8Array(program.length * 8);
-  const view = new DataView(octets.buffer);
-  for (const [index, [code, ifTrue, ifFalse, k]] of program.entries()) {
-    view.setUint16(index * 8, code, true);
-    view.setUint8(index * 8 + 2, ifTrue);
-    view.setUint8(index * 8 + 3, ifFalse);
-    view.setUint32(index * 8 + 4, k, true);
-  }
-  return octets;
+  if (bits === 0) return filterProgram([accept]);
+  return filterProgram([
+    [0x20, 0, 0, DESTINATION_AT],
+    [0x24, 0, 0, MULTIPLIER],
+    [0x74, 0, 0, 32 - bits],
+    [0x15, 0, 1, 0],
+    accept,
+    [0x06, 0, 0, 0],
+  ]);
 }
 
 /** Watches the sample of a table's routes come and go. */
