@@ -283,24 +283,18 @@ export class RibOutput {
   #takeLog(output: PeerOutput, limit: number): number {
     if (output.retry.count > 0 || output.presence.count > 0) return 0;
     const { group } = output;
-    const batch = this.#batch;
     const from = output.cursor;
     const end = Math.min(group.logCount, from + limit);
     let position = from;
-    for (; position < end && !batch.isFull; position++) {
-      if (!group.isCurrent(position)) continue;
-      const prefix = group.log[position] ?? -1;
-      const desired = group.desired(output, prefix);
-      if (desired >= 0) batch.announce(prefix, desired);
-      else if (wasSent(output, prefix)) batch.withdraw(prefix);
+    for (; position < end && !this.#batch.isFull; position++) {
+      if (group.isCurrent(position)) this.#take(output, group.log[position] ?? -1, true);
     }
     output.cursor = position;
     return position - from;
   }
 
-  /** Takes one prefix from what a peer has not read yet into the batch; false when there is none. */
+  /** Takes one prefix that a peer has not been told of into the batch, other than from the log; false when there is none. */
   #takeNext(family: Family, output: PeerOutput): boolean {
-    const { group } = output;
     const retried = output.retry.pop();
     if (retried >= 0) {
       this.#take(output, retried, true);
@@ -309,11 +303,6 @@ export class RibOutput {
     const presence = output.presence.pop();
     if (presence >= 0) {
       this.#take(output, presence, false);
-      return true;
-    }
-    if (output.cursor < group.logCount) {
-      const position = output.cursor++;
-      if (group.isCurrent(position)) this.#take(output, group.log[position] ?? -1, true);
       return true;
     }
     if (output.walkAt < 0) return false;
@@ -346,7 +335,6 @@ export class RibOutput {
     return !output.endOfRibSent && !hasUnread(output) && this.#isComplete(family);
   }
 
-  /** Whether the Loc-RIB is what it will be for now. */
   /** Prefixes of which a peer is still to be told, at most. */
   pendingOf(peer: RibPeer, family: Family): number {
     const output = peer.output[family];
@@ -354,6 +342,7 @@ export class RibOutput {
     return peer.addPath[family]?.unreadCount ?? 0;
   }
 
+  /** Whether the Loc-RIB is what it will be for now. */
   #isComplete(family: Family): boolean {
     const rib = this.#families[family];
     return !rib.deferred && rib.pending === 0 && this.#isSettled(family);
