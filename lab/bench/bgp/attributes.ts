@@ -97,7 +97,8 @@ export function expectedForm(set: AttributeSet, deviceAs: number, nextHop: Uint8
 
 /**
  * Attributes by their code and value in one text that no freedom of the writer shows in: order, extended lengths, the order of communities,
- * whether the next hop stands in MP_REACH_NLRI (`mpNextHop`), there perhaps with a link-local one behind it.
+ * how an AS path is cut into segments (`pathText`), whether the next hop stands in MP_REACH_NLRI (`mpNextHop`), there perhaps with a
+ * link-local one behind it.
  */
 export function canonicalForm(
   octets: Uint8Array,
@@ -109,13 +110,28 @@ export function canonicalForm(
   for (const { code, value } of attributesIn(octets, from, to)) {
     if (code === CODE.mpReach || code === CODE.mpUnreach) continue;
     if (code === CODE.nextHop && mpNextHop !== undefined) continue;
-    parts.push([code, code === CODE.asPath ? hex(encodePath(pathOf(value, true))) : textOf(code, value)]);
+    parts.push([code, code === CODE.asPath ? pathText(pathOf(value, true)) : textOf(code, value)]);
   }
   if (mpNextHop !== undefined) parts.push([CODE.nextHop, hex(mpNextHop.subarray(0, 16))]);
   return parts
     .sort(([a], [b]) => a - b)
     .map(([code, text]) => `${code}:${text}`)
     .join(' ');
+}
+
+/**
+ * A path as one text. Neighbouring AS_SEQUENCEs are joined: a segment holds at most 255 AS numbers, so a path may be cut anywhere, and what
+ * RFC 4271 (4.3, 5.1.2, 9.1.2.2) makes of it, the order of the AS numbers and their count, is the same; FRR joins such segments. Of an AS_SET
+ * neither order nor repetition means anything (4.3), but two of them count as two ASes and stay two.
+ */
+function pathText(path: readonly PathSegment[]): string {
+  const joined: { readonly type: number; readonly asNumbers: number[] }[] = [];
+  for (const { type, asNumbers } of path) {
+    const last = joined.at(-1);
+    if (type === SEQUENCE && last?.type === SEQUENCE) last.asNumbers.push(...asNumbers);
+    else joined.push({ type, asNumbers: [...(type === SET ? new Set(asNumbers) : asNumbers)] });
+  }
+  return joined.map(({ type, asNumbers }) => `${type}(${asNumbers.join(',')})`).join('');
 }
 
 function textOf(code: number, value: Uint8Array): string {

@@ -70,6 +70,26 @@ describe('bench: attribute sets', () => {
     );
   });
 
+  it('takes a path for the same however its sequences are cut', () => {
+    const formOf = (...path: readonly (readonly [type: number, ...asNumbers: number[]])[]): string => {
+      const segments = path.map(([type, ...asNumbers]) => ({ type, asNumbers }));
+      const run = encodeSet({ ...plainSet([]), path: segments }, NEXT_HOP);
+      return canonicalForm(run, 0, run.length, undefined);
+    };
+    assert.equal(
+      formOf([2, 1], [2, 2, 3], [1, 5, 4, 5], [2, 6], [2, 7]),
+      formOf([2, 1, 2, 3], [1, 4, 5], [2, 6, 7]),
+    );
+    // Two sets count as two ASes, a sequence of one is no set, and the order within a sequence matters.
+    assert.notEqual(formOf([2, 1], [1, 2], [1, 3]), formOf([2, 1], [1, 2, 3]));
+    assert.notEqual(formOf([2, 1], [1, 2]), formOf([2, 1, 2]));
+    assert.notEqual(formOf([2, 1], [2, 2]), formOf([2, 2, 1]));
+    // What a device makes of a full segment: a new one in front, or the numbers moved up.
+    const full = { ...plainSet([]), path: [{ type: 2, asNumbers: new Array<number>(255).fill(5) }] };
+    const moved = formOf([2, 65000, ...new Array<number>(254).fill(5)], [2, 5]);
+    assert.equal(expectedForm(full, 65000, NEXT_HOP), moved);
+  });
+
   it('expects the AS of the device, its next hop, no MED, and the rest', () => {
     const set = {
       ...plainSet([1, 2]),
