@@ -5,7 +5,8 @@
  * Workloads: one-100k, one-1m, ten-100k, hundred-1k, and from real tables real-113k, real-634k, real-addpath, real-churn. Those need --data: a
  * folder with the files that `data.ts` names; RIPE RIS and Route Views publish such. --limit: so many prefixes of a table, UPDATEs of a stream.
  * --no-watch: without the session and the questions that see whether the device stays responsive. --plot: an SVG of the ratios to BIRD.
- * Everything happens in network namespaces of its own. Runs of the devices take turns; the received set is verified after each phase.
+ * Everything happens in network namespaces of its own. Runs of the devices take turns; the received set is verified after each phase. A device
+ * that fails, or needs more than two minutes for a run, is not run again.
  */
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -18,7 +19,10 @@ import { DEVICES, type DeviceName, deviceVersion } from './devices.ts';
 import { JOBS, type Job } from './jobs.ts';
 import { formatRows, type Measured, plotOf, rowsOf } from './report.ts';
 import { harnessAlone, makeBed, type RunResult, runOnce } from './run.ts';
+import { UnfinishedError } from './session.ts';
 
+/** a device whose run takes longer is not run again */
+const LONG_RUN_MS = 120_000;
 const DEVICE_NETNS = 'OCICAT_BENCH_DEVICE_NETNS';
 
 /** Runs in the namespace of the harness; `deviceNetns`: the path of the device's. */
@@ -74,7 +78,7 @@ function isReal(name: string): boolean {
   return name.startsWith('real-');
 }
 
-/** All devices in turn, so many times. A device that fails is not run again. */
+/** All devices in turn, so many times but for those that failed or are slow. */
 async function raceOf(
   job: Job,
   devices: readonly DeviceName[],
@@ -84,26 +88,36 @@ async function raceOf(
 ): Promise<Measured[]> {
   const harnessSec = await harnessAlone(job);
   const results = new Map<DeviceName, RunResult[]>(devices.map((device) => [device, []]));
-  const faults = new Map<DeviceName, string>();
+  const faults = new Map<DeviceName, unknown>();
+  const slow = new Set<DeviceName>();
   for (let run = 0; run < runs; run++) {
     for (const device of devices) {
-      if (faults.has(device)) continue;
+      if (faults.has(device) || slow.has(device)) continue;
+      const startedAt = performance.now();
       try {
         results.get(device)?.push(await runOnce(deviceNetns, device, job, isWatched));
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
-        faults.set(device, reason);
-        console.error(`${job.name}, ${device}: ${reason}`);
+        faults.set(device, error);
+        console.error(`${job.name}, ${device}: ${reasonOf(error)}`);
       }
+      if (performance.now() - startedAt > LONG_RUN_MS) slow.add(device);
     }
   }
-  return devices.map((device) => ({
-    job: { name: job.name, phases: job.phases },
-    device,
-    runs: results.get(device) ?? [],
-    fault: faults.get(device),
-    harnessSec,
-  }));
+  return devices.map((device) => {
+    const error = faults.get(device);
+    return {
+      job: { name: job.name, phases: job.phases },
+      device,
+      runs: results.get(device) ?? [],
+      fault: error === undefined ? undefined : reasonOf(error),
+      waitedSec: error instanceof UnfinishedError ? error.waitedSec : undefined,
+      harnessSec,
+    };
+  });
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Makes the namespaces and runs this program again in that of the harness, since its sockets belong there. */

@@ -5,14 +5,17 @@ import { figure, formatTable } from '../text-table.ts';
 import type { DeviceName } from './devices.ts';
 import type { Job } from './jobs.ts';
 import type { RunResult } from './run.ts';
+import type { BfdSeen } from './watch.ts';
 
 /** Runs of one device through one workload. */
 export interface Measured {
   readonly job: Pick<Job, 'name' | 'phases'>;
   readonly device: DeviceName;
-  readonly runs: readonly RunResult[];
+  readonly runs: readonly (RunResult & { readonly bfd?: BfdSeen })[];
   /** why there are no more */
   readonly fault: string | undefined;
+  /** the fault is that something was not done after so long */
+  readonly waitedSec: number | undefined;
   readonly harnessSec: number;
 }
 
@@ -20,6 +23,8 @@ export interface Measured {
 export interface Row {
   readonly workload: string;
   readonly device: DeviceName;
+  /** that went through to the end */
+  readonly runs: number;
   readonly inSec?: number;
   readonly inToBird?: number;
   /** withdrawn, or changed to the next best where several announce the same */
@@ -41,8 +46,12 @@ export interface Row {
   readonly answerMaxMs?: number;
   /** longest silence on a session with keepalives every second, of all runs */
   readonly longestGapMs?: number;
+  /** BFD at 300 ms x 3 with the device: longest silence, and how often either side took the other for gone, of all runs */
+  readonly bfdGapMs?: number;
+  readonly bfdFlaps?: number;
   readonly harnessSec: number;
   readonly fault?: string;
+  readonly waitedSec?: number;
 }
 
 /** Rows in the order of `measured`. */
@@ -60,17 +69,19 @@ export function rowsOf(measured: readonly Measured[]): Row[] {
   });
 }
 
-function rowOf({ job, device, runs, fault, harnessSec }: Measured): Row {
+function rowOf({ job, device, runs, fault, waitedSec, harnessSec }: Measured): Row {
   const of = (name: string, key: 'sec' | 'firstMs' | 'backlogMs' | 'cpuSec'): number | undefined =>
     known(median(runs.flatMap(({ phases }) => phases.find((phase) => phase.name === name)?.[key] ?? [])));
   const peaks = runs.map(({ phases }) => Math.max(...phases.map(({ peakRssMib }) => peakRssMib)));
   const answers = runs.flatMap(({ answersMs }) => answersMs);
   const gaps = runs.map(({ longestGapMs }) => longestGapMs).filter(Number.isFinite);
+  const bfd = runs.flatMap((run) => run.bfd ?? []);
   const churnSec = of('churn', 'sec');
   const updates = job.phases.find(({ name }) => name === 'churn')?.updates ?? 0;
   return compact<Row>({
     workload: job.name,
     device,
+    runs: runs.length,
     inSec: of('in', 'sec'),
     outSec: of('out', 'sec'),
     churnSec,
@@ -84,8 +95,11 @@ function rowOf({ job, device, runs, fault, harnessSec }: Measured): Row {
     answerP99Ms: known(quantile(answers, 0.99)),
     answerMaxMs: known(quantile(answers, 1)),
     longestGapMs: gaps.length === 0 ? undefined : Math.max(...gaps),
+    bfdGapMs: bfd.length === 0 ? undefined : Math.max(...bfd.map(({ longestGapMs }) => longestGapMs)),
+    bfdFlaps: bfd.length === 0 ? undefined : bfd.reduce((sum, { flaps }) => sum + flaps, 0),
     harnessSec,
     fault,
+    waitedSec,
   });
 }
 
@@ -112,6 +126,7 @@ export function formatRows(rows: readonly Row[]): string {
     [
       'workload',
       'device',
+      'runs',
       'in s',
       '/bird',
       'out s',
@@ -124,7 +139,8 @@ export function formatRows(rows: readonly Row[]): string {
     ],
     rows.map((row) => [
       ...of(row),
-      figure(row.inSec, 3),
+      String(row.runs),
+      row.inSec === undefined ? outcomeOf(row) : figure(row.inSec, 3),
       figure(row.inToBird, 2),
       figure(row.outSec, 3),
       figure(row.outToBird, 2),
@@ -156,7 +172,10 @@ export function formatRows(rows: readonly Row[]): string {
   if (watched.length > 0)
     sections.push(
       formatTable(
-        ['meanwhile', 'device', 'answers', 'p50 ms', 'p99 ms', 'max ms', 'longest silence ms'],
+        [
+          ...['meanwhile', 'device', 'answers', 'p50 ms', 'p99 ms', 'max ms', 'longest silence ms'],
+          ...['BFD gap ms', 'flaps'],
+        ],
         watched.map((row) => [
           ...of(row),
           figure(row.answers, 0),
@@ -164,6 +183,8 @@ export function formatRows(rows: readonly Row[]): string {
           figure(row.answerP99Ms, 1),
           figure(row.answerMaxMs, 1),
           figure(row.longestGapMs, 0),
+          figure(row.bfdGapMs, 0),
+          figure(row.bfdFlaps, 0),
         ]),
         2,
       ),
@@ -172,6 +193,12 @@ export function formatRows(rows: readonly Row[]): string {
     fault === undefined ? [] : [`${workload}, ${device}: ${fault}`],
   );
   return [...sections, ...faults].join('\n\n');
+}
+
+/** What stands where there is no figure. */
+function outcomeOf({ fault, waitedSec }: Row): string {
+  if (waitedSec !== undefined) return `did not finish in ${waitedSec} s`;
+  return fault === undefined ? '' : 'failed';
 }
 
 /** Time in, time out, the stream and memory, all as ratios to BIRD. */

@@ -43,6 +43,16 @@ const CONNECT_TIMEOUT_MS = 30_000;
 const RETRY_MS = 100;
 const CHUNK_OCTETS = 1 << 20;
 
+/** What was waited for had not come in time. */
+export class UnfinishedError extends Error {
+  readonly waitedSec: number;
+
+  constructor(what: string, waitedSec: number) {
+    super(`did not finish in ${waitedSec} s: ${what}`);
+    this.waitedSec = waitedSec;
+  }
+}
+
 /** A session of the harness. */
 export class BenchSession {
   readonly received: Received = { announced: 0, withdrawn: 0, updates: 0, lastAt: 0, firstAt: 0 };
@@ -78,7 +88,10 @@ export class BenchSession {
         await session.until(() => session.#isEstablished, CONNECT_TIMEOUT_MS, 'established');
         return session;
       } catch (error) {
-        if (performance.now() > deadline) throw error;
+        if (performance.now() > deadline) {
+          const reason = error instanceof Error ? error.message : String(error);
+          throw new Error(`no session from ${options.localAddress}: ${reason}`, { cause: error });
+        }
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
     }
@@ -138,14 +151,14 @@ export class BenchSession {
     return new Promise((resolve) => this.#socket.write(octets, () => resolve()));
   }
 
-  /** Resolves when `isDone`, looked at after each chunk; rejects when the session falls or after `timeoutMs`. */
+  /** Resolves when `isDone`, looked at after each chunk; rejects when the session falls or, with an UnfinishedError, after `timeoutMs`. */
   async until(isDone: () => boolean, timeoutMs: number, what: string): Promise<void> {
     const deadline = performance.now() + timeoutMs;
     while (!isDone()) {
       if (this.fault !== undefined) throw new Error(`the session fell: ${this.fault}`);
       const left = deadline - performance.now();
       if (left <= 0)
-        throw new Error(`not ${what} after ${timeoutMs / 1000} s: ${JSON.stringify(this.received)}`);
+        throw new UnfinishedError(`not ${what}: ${JSON.stringify(this.received)}`, timeoutMs / 1000);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, left);
         this.#wake = () => {

@@ -1,15 +1,19 @@
 /**
  * Watches a device while the table passes through it: a session of its own with a hold time of 3 s that gets no routes, on which the gaps between
- * messages are measured, and `bgp peers` over the device's API every 20 ms. In a thread of its own, so that the harness's work is not taken
- * for the device's. Samples bear the time of `performance.timeOrigin + performance.now()`, in milliseconds, of when they began.
+ * messages are measured, BFD at 300 ms x 3, and `bgp peers` over the device's API every 20 ms. In a thread of its own, so that the harness's
+ * work is not taken for the device's. Samples bear the time of `performance.timeOrigin + performance.now()`, in milliseconds, of when they began.
  */
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { ApiClient } from '../../../src/api/client.ts';
+import { BFD_TIMERS } from './bfd-peer.ts';
+import { BfdSocket } from './bfd-socket.ts';
 import { BenchSession, type SessionOptions } from './session.ts';
 
 export interface WatchOptions {
   readonly session: SessionOptions;
   readonly apiSocket: string | undefined;
+  /** BFD too, between the addresses of the session */
+  readonly hasBfd?: boolean;
 }
 
 /** A duration and when it began. */
@@ -18,12 +22,29 @@ export interface Sample {
   readonly ms: number;
 }
 
+/** What BFD with the device came to while something passed through it. */
+export interface BfdSeen {
+  /** longest time between two of its packets, ms */
+  readonly longestGapMs: number;
+  /** times either side took the other for gone */
+  readonly flaps: number;
+}
+
+/** What BFD with the device came to in all. */
+export interface BfdWatched {
+  /** between two of its packets while the session was up */
+  readonly gaps: readonly Sample[];
+  /** times either side took the other for gone */
+  readonly flaps: number;
+}
+
 /** What was seen since the watch began. */
 export interface Watched {
   /** between messages on the idle session */
   readonly gaps: readonly Sample[];
   /** from question to answer */
   readonly answers: readonly Sample[];
+  readonly bfd: BfdWatched | undefined;
   readonly fault: string | undefined;
 }
 
@@ -32,6 +53,7 @@ const ASK_EVERY_MS = 20;
 /** questions under way; beyond that the device is not asked more */
 const PENDING_MAX = 200;
 const READY_TIMEOUT_MS = 40_000;
+const BFD_TIMEOUT_MS = 20_000;
 const STOP = 'stop';
 const READY = 'ready';
 
@@ -89,7 +111,7 @@ function isWatchOptions(value: unknown): value is WatchOptions {
   return typeof value === 'object' && value !== null && 'session' in value;
 }
 
-async function watch({ session: sessionOptions, apiSocket }: WatchOptions): Promise<void> {
+async function watch({ session: sessionOptions, apiSocket, hasBfd }: WatchOptions): Promise<void> {
   const gaps: Sample[] = [];
   const answers: Sample[] = [];
   let fault: string | undefined;
@@ -100,6 +122,12 @@ async function watch({ session: sessionOptions, apiSocket }: WatchOptions): Prom
     lastAt = now;
   };
   const session = await BenchSession.open({ ...sessionOptions, onMessage });
+  const { localAddress, peerAddress } = sessionOptions;
+  const bfd =
+    hasBfd === true
+      ? new BfdSocket({ localAddress, peerAddress, ...BFD_TIMERS, clock: sampleTime })
+      : undefined;
+  await bfd?.up(BFD_TIMEOUT_MS);
   const api = apiSocket === undefined ? undefined : new ApiClient(apiSocket);
   let pending = 0;
   // Asked whether or not the earlier ones are answered: a stall counts for all that it holds up.
@@ -124,7 +152,13 @@ async function watch({ session: sessionOptions, apiSocket }: WatchOptions): Prom
     if (lastAt !== undefined) gaps.push({ at: lastAt, ms: sampleTime() - lastAt });
     fault ??= session.fault;
     session.close();
-    const watched: Watched = { gaps, answers, fault };
+    const watched: Watched = {
+      gaps,
+      answers,
+      bfd: bfd && { gaps: bfd.silences(), flaps: bfd.flaps },
+      fault,
+    };
+    bfd?.close();
     parentPort?.postMessage(watched);
   });
   parentPort?.postMessage(READY);
