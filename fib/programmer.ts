@@ -96,9 +96,10 @@ export class FibProgrammer {
     return false;
   }
 
-  /** Whether the prefix stands in the kernel as desired. */
+  /** Whether the prefix stands in the kernel as desired, be it that some of several next hops are out. */
   isInstalled(prefix: Prefix): boolean {
-    return viewOfPrefix(this.routes, prefix)?.state === 'installed';
+    const state = viewOfPrefix(this.routes, prefix)?.state;
+    return state === 'installed' || state === 'partial';
   }
 
   /**

@@ -6,6 +6,7 @@ import { addressFromBytes, type Family } from '../../src/net/address.ts';
 import { PrefixTable } from '../../src/net/prefix-table.ts';
 import { AF_INET, protocolName, RTN, RTNH_F } from '../netlink/registry.ts';
 import { forEachNextHop, type RouteRecord } from '../netlink/route-message.ts';
+import { holdsHop, sameHop } from './hops.ts';
 import { kindOfType } from './targets.ts';
 import type { ForeignRoute, RouteNextHop } from './types.ts';
 
@@ -70,7 +71,7 @@ export class ForeignRoutes {
     const entry = list[at];
     if (entry === undefined) return;
     // One of several IPv6 siblings may go alone.
-    const rest = entry.nextHops.filter((hop) => !gone.nextHops.some((other) => sameHop(hop, other)));
+    const rest = entry.nextHops.filter((hop) => !holdsHop(gone.nextHops, hop));
     if (this.family === 'ipv6' && rest.length > 0 && rest.length < entry.nextHops.length) {
       list[at] = { ...entry, nextHops: rest };
       return;
@@ -151,15 +152,9 @@ function hasGateways(entry: Entry): boolean {
 }
 
 function sharesHop(a: Entry, b: Entry): boolean {
-  return a.nextHops.some((hop) => b.nextHops.some((other) => sameHop(hop, other)));
+  return a.nextHops.some((hop) => holdsHop(b.nextHops, hop));
 }
 
 function sameHops(a: readonly RouteNextHop[], b: readonly RouteNextHop[]): boolean {
   return a.length === b.length && a.every((hop, index) => sameHop(hop, b[index]));
-}
-
-function sameHop(a: RouteNextHop, b: RouteNextHop | undefined): boolean {
-  if (b === undefined || a.ifindex !== b.ifindex) return false;
-  if (a.gateway === undefined || b.gateway === undefined) return a.gateway === b.gateway;
-  return Buffer.compare(a.gateway.bytes, b.gateway.bytes) === 0;
 }

@@ -4,6 +4,7 @@ import { comparePrefixes, type Prefix } from '../../src/net/prefix.ts';
 import type { PrefixTable } from '../../src/net/prefix-table.ts';
 import { errnoName } from '../netlink/error-message.ts';
 import { type FamilyRoutes, FLAG, NONE, UNKNOWN } from './family-routes.ts';
+import { lacking, MembersOut } from './members-out.ts';
 import type { RouteTable } from './route-table.ts';
 import type {
   ForeignRoute,
@@ -87,6 +88,7 @@ export function routeCounts(table: RouteTable, family: Family): RouteCounts {
     family,
     desired: 0,
     installed: 0,
+    partial: 0,
     pending: 0,
     waiting: 0,
     failed: 0,
@@ -94,9 +96,10 @@ export function routeCounts(table: RouteTable, family: Family): RouteCounts {
     leftover: 0,
     held: 0,
   };
+  const members = new MembersOut(table);
   for (let id = 0; id < routes.table.idLimit; id++) {
     if (!routes.table.has(id) || !isOfInterest(routes, id)) continue;
-    const state = stateOf(table, routes, id);
+    const state = stateOf(table, routes, id, members);
     if (state !== 'leftover' && state !== 'removing' && state !== 'held') counts.desired++;
     if (state === 'removing') counts.pending++;
     else counts[state]++;
@@ -108,14 +111,18 @@ function isOfInterest(routes: FamilyRoutes, id: number): boolean {
   return routes.desired(id) >= 0 || routes.kernelAt(id) !== NONE;
 }
 
-function stateOf(table: RouteTable, routes: FamilyRoutes, id: number): RouteState {
+function stateOf(table: RouteTable, routes: FamilyRoutes, id: number, members: MembersOut): RouteState {
   const wanted = routes.desired(id);
   if (wanted < 0) {
     if (routes.has(id, FLAG.SUSPECT)) return 'held';
     return routes.has(id, FLAG.DOOMED) ? 'removing' : 'leftover';
   }
-  if (table.isWanted(routes, id, routes.kernelAt(id))) return 'installed';
-  if (routes.has(id, FLAG.WAITING)) return 'waiting';
+  const kernel = routes.kernelAt(id);
+  const isInstalled = table.isWanted(routes, id, kernel);
+  if (isInstalled || routes.has(id, FLAG.WAITING)) {
+    if (members.of(wanted, kernel).length > 0) return 'partial';
+    return isInstalled ? 'installed' : 'waiting';
+  }
   if (routes.has(id, FLAG.BLOCKED)) return 'blocked';
   return routes.has(id, FLAG.FAILED) ? 'failed' : 'pending';
 }
@@ -140,14 +147,19 @@ function viewOf(table: RouteTable, routes: FamilyRoutes, id: number): RouteView 
   const [source] = sources;
   const failure = failureOf(table, routes, id);
   const foreign = table.kernel.foreign[routes.family];
+  const members = new MembersOut(table);
+  const state = stateOf(table, routes, id, members);
+  const out =
+    state === 'partial' ? members.of(wanted, kernel) : state === 'waiting' ? lacking(table, wanted) : [];
   return {
     prefix,
-    state: stateOf(table, routes, id),
+    state,
     sources,
     foreign: foreign.at(foreign.table.findPrefix(prefix)),
     ...(source === undefined ? {} : { source }),
     ...(wanted < 0 ? {} : { desired: table.targets.get(wanted).target }),
     ...(kernel === NONE || kernel === UNKNOWN ? {} : { kernel: table.targetInKernel(kernel) }),
+    ...(out.length === 0 ? {} : { out }),
     ...(failure === undefined ? {} : { failure }),
   };
 }

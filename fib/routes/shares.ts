@@ -2,7 +2,7 @@
  * Shares of the traffic of a multipath route, when its ways are of different width: each way's share is split over the next hops by which
  * it was found, and ways that meet in one next hop add up. Pure.
  */
-import { addressesEqual } from '../../src/net/address.ts';
+import { sameHop } from './hops.ts';
 import type { RouteNextHop } from './types.ts';
 
 /** Next-hop groups of Linux take 1 to 255, routes with next hops of their own 256 as well. */
@@ -28,7 +28,7 @@ export function sharedNextHops(ways: readonly Way[]): RouteNextHop[] {
     const total = nextHops.reduce((sum, hop) => sum + (hop.weight ?? 1), 0);
     for (const hop of nextHops) {
       const share = (whole * (hop.weight ?? 1)) / total;
-      const known = hops.find((each) => isSame(each.hop, hop));
+      const known = hops.find((each) => sameHop(each.hop, hop));
       if (known === undefined) hops.push({ hop, share });
       else known.share += share;
     }
@@ -46,10 +46,4 @@ function wholeWeights(shares: readonly number[]): number[] {
     if (weights.every((weight) => weight > 0.5 && isWhole(weight))) return weights.map(Math.round);
   }
   return shares.map((share) => Math.max(1, Math.round((share / greatest) * MAX_WEIGHT)));
-}
-
-function isSame(a: RouteNextHop, b: RouteNextHop): boolean {
-  if (a.ifindex !== b.ifindex) return false;
-  if (a.gateway === undefined || b.gateway === undefined) return a.gateway === b.gateway;
-  return addressesEqual(a.gateway, b.gateway);
 }

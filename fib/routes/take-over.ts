@@ -34,7 +34,7 @@ export function takeOver(table: RouteTable, prefix: Prefix): TakeOverResult {
     return { ok: false, reason: "the kernel's own route for an address of this host stands there" };
   const blocking = inTheWay.filter((route) => route.metric === metric);
   const winning = inTheWay.filter((route) => route.metric < metric);
-  if (winning.length > 0 && blocking.length === 0 && view.state !== 'installed')
+  if (winning.length > 0 && blocking.length === 0 && view.state !== 'installed' && view.state !== 'partial')
     return { ok: false, reason: `ours is not in the kernel yet (${view.state})` };
   // Of several with our metric the first is replaced, the others would stay behind ours.
   const deleted = [...winning, ...blocking.slice(1)];

@@ -5,6 +5,7 @@
 import type { Verdict } from '../netlink/error-message.ts';
 import type { LinkTable } from './link-table.ts';
 import type { NextHopObjects } from './next-hop-objects.ts';
+import { MAX_WEIGHT } from './shares.ts';
 import type { InternedTarget, TargetTable } from './targets.ts';
 
 /** `of` and `peek`: not known yet. */
@@ -83,7 +84,8 @@ export class TargetForms {
 
   #takesObject({ isLocal, fields }: InternedTarget): boolean {
     if (this.#objects?.isSupported !== true || isLocal || fields.nextHopId !== undefined) return false;
-    return fields.nextHops.every(({ gateway }) => gateway !== undefined);
+    // Kernels before 6.12 take no weight of 256 in a group, though in a route.
+    return fields.nextHops.every(({ gateway, weight }) => gateway !== undefined && weight <= MAX_WEIGHT);
   }
 
   #isUsable(ifindex: number): boolean {

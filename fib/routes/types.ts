@@ -48,6 +48,7 @@ export type SweepScope = 'learned' | 'local';
 /**
  * Where a route stands in the kernel.
  * - `installed`: as desired
+ * - `partial`: of several next hops some carry the traffic; the others are out (`RouteView.out`)
  * - `pending`: not written yet
  * - `waiting`: an interface of it is down or gone; written when it comes up
  * - `failed`: the kernel refused; tried again with back-off
@@ -58,6 +59,7 @@ export type SweepScope = 'learned' | 'local';
  */
 export type RouteState =
   | 'installed'
+  | 'partial'
   | 'pending'
   | 'waiting'
   | 'failed'
@@ -126,6 +128,8 @@ export interface RouteView {
   readonly desired?: RouteTarget;
   /** what the kernel has of ours */
   readonly kernel?: RouteTarget;
+  /** of the desired next hops those that carry nothing now: of a `partial` route, and of one that is `waiting` for their interfaces */
+  readonly out?: readonly RouteNextHop[];
   readonly failure?: RouteFailure;
   readonly foreign: readonly ForeignRoute[];
 }
@@ -135,6 +139,8 @@ export interface RouteCounts {
   readonly family: Family;
   readonly desired: number;
   readonly installed: number;
+  /** of several next hops some are out; not counted as `installed` */
+  readonly partial: number;
   readonly pending: number;
   readonly waiting: number;
   readonly failed: number;

@@ -5,6 +5,7 @@ import type { RouteTable } from '../../fib/routes/route-table.ts';
 import {
   DEFAULT_METRIC,
   type ForeignRoute,
+  type RouteFailure,
   type RouteNextHop,
   type RouteTarget,
   type RouteView,
@@ -41,17 +42,35 @@ export function fibRoutesOfAddress(table: RouteTable, address: Address): FibRout
   ];
 }
 
-/** `via 10.0.0.1 dev eth1`, `dev eth1`, several joined by commas; the kind for routes that lead nowhere. */
+/**
+ * `via 10.0.0.1 dev eth1`, `dev eth1`, several joined by commas, with their weights where these are not all the same; the kind for routes that
+ * lead nowhere.
+ */
 export function targetText(links: LinkTable, target: RouteTarget | undefined): string {
   if (target === undefined) return '';
   return target.kind === 'unicast' ? hopTexts(links, target.nextHops).join(', ') : target.kind;
 }
 
 function hopTexts(links: LinkTable, hops: readonly RouteNextHop[]): string[] {
-  return hops.map(({ gateway, ifindex }) => {
-    const device = `dev ${links.get(ifindex)?.name ?? `#${ifindex}`}`;
-    return gateway === undefined ? device : `via ${formatAddress(gateway)} ${device}`;
-  });
+  const isWeighted = hops.some(({ weight }) => (weight ?? 1) !== (hops[0]?.weight ?? 1));
+  return hops.map((hop) => `${hopText(links, hop)}${isWeighted ? ` weight ${hop.weight ?? 1}` : ''}`);
+}
+
+function hopText(links: LinkTable, { gateway, ifindex }: RouteNextHop): string {
+  const device = `dev ${links.get(ifindex)?.name ?? `#${ifindex}`}`;
+  return gateway === undefined ? device : `via ${formatAddress(gateway)} ${device}`;
+}
+
+/** Why a next hop carries nothing. */
+function whyOut(links: LinkTable, { ifindex }: RouteNextHop): string {
+  const link = links.get(ifindex);
+  if (link === undefined) return 'no such interface';
+  if (!link.isUp) return 'interface down';
+  return link.hasCarrier ? 'neighbor down' : 'no carrier';
+}
+
+function failureText({ code, text, attempts }: RouteFailure): string {
+  return `${code}${text === '' ? '' : `: ${text}`} (${attempts} ${attempts === 1 ? 'attempt' : 'attempts'})`;
 }
 
 /** `static via 10.0.0.1 dev eth1 metric 0` */
@@ -62,17 +81,18 @@ export function foreignText(links: LinkTable, { owner, nextHops, kind, metric }:
 function ours(table: RouteTable, view: RouteView): FibRouteView {
   const { links } = table.kernel;
   const target = view.desired ?? view.kernel;
-  const { failure } = view;
+  const { failure, out = [] } = view;
   const kernel = targetText(links, view.kernel);
   const behind = view.foreign.map((route) => foreignText(links, route));
-  const error =
-    failure === undefined ? undefined : `${failure.code}${failure.text === '' ? '' : `: ${failure.text}`}`;
+  const error = failure && failureText(failure);
+  const missing = out.map((hop) => `${hopText(links, hop)}: ${whyOut(links, hop)}`);
+  const absent = missing.length === 0 ? undefined : `not ${missing.join(', not ')}`;
   const conflict =
     view.state === 'blocked'
       ? `the kernel has a route of ${view.foreign.map(({ owner }) => owner).join(', ')} with the same metric`
       : undefined;
   const held = view.state === 'held' ? 'nearly all learned routes would go without a known cause' : undefined;
-  const reason = error ?? conflict ?? held;
+  const reason = error ?? conflict ?? held ?? absent;
   return {
     prefix: formatPrefix(view.prefix),
     family: view.prefix.family,
@@ -83,6 +103,8 @@ function ours(table: RouteTable, view: RouteView): FibRouteView {
     kernel: [kernel, ...behind].filter((text) => text !== '').join('; ') || '-',
     metric: target?.metric ?? DEFAULT_METRIC,
     table: table.kernel.table,
+    ...(out.length === 0 ? {} : { out: out.map((hop) => hopText(links, hop)) }),
+    ...(failure === undefined ? {} : { attempts: failure.attempts }),
     ...(reason === undefined ? {} : { error: reason }),
   };
 }

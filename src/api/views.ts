@@ -228,13 +228,17 @@ export interface FibRouteView {
   readonly kind: string;
   /** endpoint, block, remote, bgp, or foreign */
   readonly source: string;
-  /** installed, pending, waiting, failed, conflict, stale, removing, held, foreign */
+  /** installed, partial, pending, waiting, failed, conflict, stale, removing, held, foreign */
   readonly state: string;
   readonly nextHops: readonly string[];
   /** what the kernel holds for the prefix, in words */
   readonly kernel: string;
   readonly metric: number;
   readonly table: number;
+  /** of `nextHops` those that carry nothing now, as there: a link is down or a neighbour dead */
+  readonly out?: readonly string[];
+  /** how often the kernel has refused it */
+  readonly attempts?: number;
   readonly error?: string;
 }
 

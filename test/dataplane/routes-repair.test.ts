@@ -7,7 +7,7 @@ import {
 } from '../../fib/routes/inspect.ts';
 import { KernelWatch } from '../../fib/routes/kernel-watch.ts';
 import { RouteTable } from '../../fib/routes/route-table.ts';
-import type { RouteTarget } from '../../fib/routes/types.ts';
+import type { RouteTarget, RouteView } from '../../fib/routes/types.ts';
 import { formatPrefix } from '../../src/net/prefix.ts';
 import { eventually } from '../support/eventually.ts';
 import { address, prefix } from '../support/net.ts';
@@ -70,7 +70,14 @@ describe('fib/routes after changes by others, refusals and losses', () => {
       const before = show(host, 'route', 'show', 'proto', '171');
       host.sh('ip link set eth0 down');
       await eventually('the route waits', () => p.state('10.1.0.0/16') === 'waiting');
-      assert.equal(p.state('10.2.0.0/16'), nextHopObjects ? 'waiting' : 'installed');
+      const multipath = viewOfPrefix(p.routes, prefix('10.2.0.0/16'));
+      assert.equal(multipath?.state, 'partial');
+      const out = (view: RouteView | undefined): (number | undefined)[] | undefined =>
+        view?.out?.map(({ ifindex }) => ifindex);
+      assert.deepEqual(out(multipath), [p.ifindex('eth0')]);
+      assert.deepEqual(out(viewOfPrefix(p.routes, prefix('10.1.0.0/16'))), [p.ifindex('eth0')]);
+      const { installed, partial, waiting, desired } = routeCounts(p.routes, 'ipv4');
+      assert.deepEqual([installed, partial, waiting, desired], [0, 1, 1, 2]);
       assert.match(show(host, 'route', 'show', '10.2.0.0/16'), /via 198\.51\.100\.2 dev eth1/);
       host.sh('ip link set eth1 down');
       await eventually('all wait', () => all('waiting'));

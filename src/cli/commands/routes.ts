@@ -54,6 +54,7 @@ export function registerRoutes(program: Command, context: CommandContext): void 
 
 const STATE_TONE: Readonly<Record<string, 'good' | 'bad' | 'warn' | 'dim'>> = {
   installed: 'good',
+  partial: 'warn',
   pending: 'warn',
   stale: 'warn',
   foreign: 'dim',
