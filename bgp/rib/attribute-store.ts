@@ -14,7 +14,6 @@ const CHUNK_BITS = 18;
 const CHUNK_OCTETS = 1 << CHUNK_BITS;
 /** octets are given out in multiples of this, so that freed room is found again by size */
 const GRAIN = 16;
-const EMPTY = -1;
 
 /** Told about an id just before it goes away, while its octets can still be read. */
 export type FreeListener = (id: number) => void;
@@ -34,9 +33,6 @@ export class AttributeStore {
   flags = new Uint16Array(256);
   /** id in the next-hop table, or -1 for none */
   nextHop = new Int32Array(256);
-  /** chain of the attribute ids that share a next hop (`NextHopTable.firstAttribute`) */
-  nextOfHop = new Int32Array(256);
-  previousOfHop = new Int32Array(256);
 
   readonly #nextHops: NextHopTable;
   readonly #chunks: Uint8Array[] = [];
@@ -106,9 +102,9 @@ export class AttributeStore {
     return id;
   }
 
-  /** Takes a further reference. */
-  retain(id: number): void {
-    this.#references[id] = (this.#references[id] ?? 0) + 1;
+  /** Takes further references. */
+  retain(id: number, count = 1): void {
+    this.#references[id] = (this.#references[id] ?? 0) + count;
   }
 
   /** Gives a reference back; the last one frees the id. */
@@ -178,26 +174,13 @@ export class AttributeStore {
     this.clusterLength[id] = summary.clusterLength;
     this.pathHash[id] = summary.pathHash;
     this.flags[id] = summary.flags;
-    const nextHop = this.#nextHops.internFromKey(key);
-    this.nextHop[id] = nextHop;
-    const head = nextHop < 0 ? EMPTY : this.#nextHops.firstAttribute(nextHop);
-    this.nextOfHop[id] = head;
-    this.previousOfHop[id] = EMPTY;
-    if (head !== EMPTY) this.previousOfHop[head] = id;
-    if (nextHop >= 0) this.#nextHops.setFirstAttribute(nextHop, id);
+    this.nextHop[id] = this.#nextHops.internFromKey(key);
   }
 
   #free(id: number): void {
     for (const listener of this.#freeListeners) listener(id);
-    const nextHop = this.nextHop[id] ?? EMPTY;
-    if (nextHop >= 0) {
-      const next = this.nextOfHop[id] ?? EMPTY;
-      const previous = this.previousOfHop[id] ?? EMPTY;
-      if (next !== EMPTY) this.previousOfHop[next] = previous;
-      if (previous !== EMPTY) this.nextOfHop[previous] = next;
-      else this.#nextHops.setFirstAttribute(nextHop, next);
-      this.#nextHops.release(nextHop);
-    }
+    const nextHop = this.nextHop[id] ?? -1;
+    if (nextHop >= 0) this.#nextHops.release(nextHop);
     this.#removeSlot(id);
     const room = Math.ceil((this.#length[id] ?? 0) / GRAIN);
     const list = this.#freeRoom.get(room);
@@ -269,8 +252,6 @@ export class AttributeStore {
     this.flags = grownUint16(this.flags, capacity);
     this.pathHash = grownInt32(this.pathHash, capacity);
     this.nextHop = grownInt32(this.nextHop, capacity);
-    this.nextOfHop = grownInt32(this.nextOfHop, capacity);
-    this.previousOfHop = grownInt32(this.previousOfHop, capacity);
     this.#location = grownInt32(this.#location, capacity);
     this.#length = grownInt32(this.#length, capacity);
     this.#hash = grownInt32(this.#hash, capacity);

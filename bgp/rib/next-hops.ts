@@ -1,5 +1,5 @@
 /**
- * Next hops, interned: what the kernel says of each (RFC 4271 9.1.2.1), which attribute ids use it, and whether it is one of
+ * Next hops, interned: what the kernel says of each (RFC 4271 9.1.2.1), how many routes need it, and whether it is one of
  * our own addresses (RFC 4271 5.1.3: a route whose next hop is the receiver is not usable).
  */
 
@@ -20,7 +20,6 @@ interface NextHopEntry {
   references: number;
   /** of those, the ones that routes carry; the others are forms that we announce */
   interest: number;
-  firstAttribute: number;
   state: NextHopState;
   /** sessions whose local address this is */
   ownBy: number;
@@ -104,7 +103,6 @@ export class NextHopTable {
       hash,
       references: 1,
       interest: 0,
-      firstAttribute: -1,
       state: this.#tracked ? UNKNOWN : ASSUMED,
       ownBy: this.#own.get(text) ?? 0,
     };
@@ -197,15 +195,6 @@ export class NextHopTable {
       this.#project(id, entry);
     }
     this.#interest?.(entry.address, false);
-  }
-
-  firstAttribute(id: number): number {
-    return this.#entries[id]?.firstAttribute ?? -1;
-  }
-
-  setFirstAttribute(id: number, attribute: number): void {
-    const entry = this.#entries[id];
-    if (entry !== undefined) entry.firstAttribute = attribute;
   }
 
   addressOf(id: number): Address | undefined {

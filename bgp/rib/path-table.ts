@@ -1,9 +1,9 @@
 /**
- * Adj-RIB-In of one family: a record for each path received, in columns. The records of a prefix form a chain, the records
- * with the same attributes form another (so that a next hop's change finds its routes), and records live in pages that belong to one
- * peer (so that losing a peer visits its routes only, and no column names the peer).
+ * Adj-RIB-In of one family: a record for each path received, in columns. The records of a prefix form a chain, and records live in pages that
+ * belong to one peer (so that losing a peer visits its routes only, and no column names the peer). Nothing leads from attributes to their
+ * records: whoever needs those walks over a column, which takes a million records some milliseconds.
  */
-import type { PrefixTable } from '../../src/net/prefix-table.ts';
+import { grownCapacity, type PrefixTable } from '../../src/net/prefix-table.ts';
 import type { AttributeStore } from './attribute-store.ts';
 import { grownInt32, grownUint8, grownUint16, grownUint32 } from './columns.ts';
 import type { NextHopTable } from './next-hops.ts';
@@ -40,11 +40,8 @@ export class PathTable {
   generation = new Uint8Array(0);
   /** by record; made when the first path identifier other than 0 arrives (RFC 7911) */
   #pathId: Uint32Array<ArrayBuffer> | undefined;
-  /** by record: chain of the records with the same received attributes */
-  nextOfAttribute = new Int32Array(0);
-  #previousOfAttribute = new Int32Array(0);
-  /** by attribute id: first record, or -1 */
-  #firstOfAttribute: Int32Array<ArrayBuffer> = new Int32Array(256).fill(NONE);
+  /** by attribute id: records that were received with it */
+  #uses: Int32Array<ArrayBuffer> = new Int32Array(256);
   /** by page: the peer that owns it */
   #pagePeer = new Uint16Array(16);
   #pages = 0;
@@ -89,11 +86,12 @@ export class PathTable {
     return NONE;
   }
 
-  firstOfAttribute(attribute: number): number {
-    return this.#firstOfAttribute[attribute] ?? NONE;
+  /** One more than the highest record ever given out: the bound of a walk over all of them. */
+  get recordLimit(): number {
+    return this.#pages << PAGE_BITS;
   }
 
-  /** Adds a record; takes a reference on `attribute`. */
+  /** Adds a record. Its reference on `attribute` is for the caller to take, by `hold`. */
   add(
     prefix: number,
     peer: number,
@@ -112,22 +110,19 @@ export class PathTable {
     this.generation[record] = generation;
     if (pathId !== 0 && this.#pathId === undefined) this.#pathId = new Uint32Array(this.prefix.length);
     if (this.#pathId !== undefined) this.#pathId[record] = pathId;
-    this.#link(record, attribute);
+    this.attribute[record] = attribute;
     return record;
   }
 
   /** Gives a record other attributes. */
   replace(record: number, attribute: number, effective: number, tick: number): void {
     const old = this.attribute[record] ?? NONE;
-    // Held meanwhile, so that a next hop common to both is not given up and wanted again.
-    const nextHop = this.#attributes.nextHop[attribute] ?? NONE;
-    this.#nextHops.addInterest(nextHop);
-    this.#unlink(record, old);
-    this.#link(record, attribute);
-    this.#nextHops.removeInterest(nextHop);
+    // The new ones first, so that a next hop common to both is not given up and wanted again.
+    this.hold(attribute, 1);
+    this.attribute[record] = attribute;
     this.effective[record] = effective;
     this.tick[record] = tick;
-    this.#attributes.release(old);
+    this.#letGo(old);
   }
 
   /** Frees a record and its reference on the attributes. */
@@ -142,7 +137,6 @@ export class PathTable {
       if (at !== NONE) this.next[at] = after;
     }
     const attribute = this.attribute[record] ?? NONE;
-    this.#unlink(record, attribute);
     this.prefix[record] = NONE;
     const peer = this.peerOf(record);
     const records = this.#peers[peer];
@@ -152,7 +146,7 @@ export class PathTable {
       records.count--;
       if (records.count === 0) this.#releasePages(peer, records);
     }
-    this.#attributes.release(attribute);
+    this.#letGo(attribute);
   }
 
   /**
@@ -209,43 +203,32 @@ export class PathTable {
     this.#peers[peer] = undefined;
   }
 
-  #link(record: number, attribute: number): void {
-    if (attribute >= this.#firstOfAttribute.length) {
-      this.#firstOfAttribute = grownInt32(this.#firstOfAttribute, this.#attributes.capacity, NONE);
-    }
-    this.#attributes.retain(attribute);
-    this.attribute[record] = attribute;
-    const first = this.#firstOfAttribute[attribute] ?? NONE;
-    this.nextOfAttribute[record] = first;
-    this.#previousOfAttribute[record] = NONE;
-    if (first !== NONE) this.#previousOfAttribute[first] = record;
-    else this.#nextHops.addInterest(this.#attributes.nextHop[attribute] ?? NONE);
-    this.#firstOfAttribute[attribute] = record;
+  /** Takes references on attributes for `count` records that were added with them. */
+  hold(attribute: number, count: number): void {
+    if (count === 0) return;
+    if (attribute >= this.#uses.length) this.#uses = grownInt32(this.#uses, this.#attributes.capacity);
+    const uses = this.#uses[attribute] ?? 0;
+    if (uses === 0) this.#nextHops.addInterest(this.#attributes.nextHop[attribute] ?? NONE);
+    this.#uses[attribute] = uses + count;
+    this.#attributes.retain(attribute, count);
   }
 
-  #unlink(record: number, attribute: number): void {
-    const next = this.nextOfAttribute[record] ?? NONE;
-    const previous = this.#previousOfAttribute[record] ?? NONE;
-    if (next !== NONE) this.#previousOfAttribute[next] = previous;
-    if (previous !== NONE) {
-      this.nextOfAttribute[previous] = next;
-      return;
-    }
-    this.#firstOfAttribute[attribute] = next;
-    if (next === NONE) this.#nextHops.removeInterest(this.#attributes.nextHop[attribute] ?? NONE);
+  #letGo(attribute: number): void {
+    const uses = (this.#uses[attribute] ?? 0) - 1;
+    this.#uses[attribute] = uses;
+    if (uses === 0) this.#nextHops.removeInterest(this.#attributes.nextHop[attribute] ?? NONE);
+    this.#attributes.release(attribute);
   }
 
   #grow(): void {
     const old = this.prefix.length;
-    const capacity = Math.max(4 * PAGE, old * (old < 1 << 20 ? 4 : 2));
+    const capacity = Math.max(4 * PAGE, grownCapacity(old));
     this.next = grownInt32(this.next, capacity);
     this.prefix = grownInt32(this.prefix, capacity);
     this.attribute = grownInt32(this.attribute, capacity);
     this.effective = grownInt32(this.effective, capacity);
     this.tick = grownUint32(this.tick, capacity);
     this.generation = grownUint8(this.generation, capacity);
-    this.nextOfAttribute = grownInt32(this.nextOfAttribute, capacity);
-    this.#previousOfAttribute = grownInt32(this.#previousOfAttribute, capacity);
     if (this.#pathId !== undefined) this.#pathId = grownUint32(this.#pathId, capacity);
   }
 }

@@ -16,6 +16,8 @@ const GENERATIONS_MAX = 200;
 /** One tick of the arrival column: 2^32 of them are 8.7 years. */
 export const TICK_MS = 64;
 const SLICE = 512;
+/** records of each family that are looked at in one piece of the walk for changed next hops */
+const RECORDS_SLICE = 4096;
 
 export interface InputOptions {
   readonly localAs: number;
@@ -39,8 +41,11 @@ export class RibInput {
   readonly #groups = new Map<string, ImportGroup>();
   /** groups that nobody uses any more, but whose results routes may still carry until they are evaluated anew */
   readonly #retiring: ImportGroup[] = [];
-  /** attributes whose routes must be decided anew since their next hop changed */
-  #touched: number[] = [];
+  /** next hops that changed, so that routes over them must be decided anew */
+  #touched = new Set<number>();
+  /** those of them for which the walk over all records is under way, and how far it is */
+  #walkedFor = new Set<number>();
+  #walkAt = 0;
   readonly #redecide: Record<Family, number> = { ipv4: -1, ipv6: -1 };
   readonly #busy = new Set<RibPeer>();
   /** the time of tick 0 */
@@ -134,8 +139,10 @@ export class RibInput {
     else rib.localInterfaces.set(prefix, link);
     const attribute = this.#tables.attributes.intern(key);
     const record = rib.paths.find(prefix, LOCAL_PEER, 0);
-    if (record < 0) rib.paths.add(prefix, LOCAL_PEER, 0, attribute, attribute, this.tickAt(now), 0);
-    else if (rib.paths.attribute[record] !== attribute)
+    if (record < 0) {
+      rib.paths.add(prefix, LOCAL_PEER, 0, attribute, attribute, this.tickAt(now), 0);
+      rib.paths.hold(attribute, 1);
+    } else if (rib.paths.attribute[record] !== attribute)
       rib.paths.replace(record, attribute, attribute, this.tickAt(now));
     this.#tables.attributes.release(attribute);
     rib.markDirty(prefix);
@@ -219,13 +226,13 @@ export class RibInput {
 
   /** Whether a family's jobs are all done, so that its Loc-RIB is what it will be. */
   isSettled(family: Family): boolean {
-    return this.#redecide[family] < 0 && this.#touched.length === 0;
+    return this.#redecide[family] < 0 && this.#touched.size + this.#walkedFor.size === 0;
   }
 
   get hasJobs(): boolean {
     return (
       this.#busy.size > 0 ||
-      this.#touched.length > 0 ||
+      this.#touched.size + this.#walkedFor.size > 0 ||
       this.#retiring.length > 0 ||
       FAMILIES.some((family) => this.#redecide[family] >= 0)
     );
@@ -272,6 +279,7 @@ export class RibInput {
     const attribute = this.#tables.attributes.intern(key);
     // One answer for the whole message where the prefixes make no difference.
     const common = group.looksAtPrefixes ? undefined : group.evaluate(family, 0, 0, 0, 0, 0, attribute);
+    let added = 0;
     walker.reset(body, range);
     while (walker.next()) {
       const { length, w0, w1, w2, w3, pathId } = walker;
@@ -293,6 +301,7 @@ export class RibInput {
       const effective = common ?? group.evaluate(family, length, w0, w1, w2, w3, attribute);
       if (record < 0) {
         paths.add(prefix, peer.id, pathId, attribute, effective, tick, input.generation);
+        added++;
         this.#count(input, effective, 1);
         // Also when it is unusable: a decision is what lets go of the prefix id later.
         rib.markDirty(prefix);
@@ -303,6 +312,7 @@ export class RibInput {
         rib.markDirty(prefix);
       }
     }
+    paths.hold(attribute, added);
     this.#tables.attributes.release(attribute);
   }
 
@@ -403,27 +413,34 @@ export class RibInput {
 
   #touch(nextHop: number): void {
     if (nextHop < 0) return;
-    const { attributes, nextHops } = this.#tables;
-    for (let id = nextHops.firstAttribute(nextHop); id >= 0; id = attributes.nextOfHop[id] ?? -1) {
-      this.#touched.push(id);
-    }
+    this.#touched.add(nextHop);
     this.#onWork();
   }
 
+  /** One walk over the records for all next hops that changed before it began. */
   #runTouched(): void {
-    for (let done = 0; done < SLICE; ) {
-      const attribute = this.#touched.pop();
-      if (attribute === undefined) return;
-      for (const family of FAMILIES) {
-        const rib = this.#families[family];
-        let record = rib.paths.firstOfAttribute(attribute);
-        while (record >= 0) {
-          rib.markDirty(rib.paths.prefix[record] ?? -1);
-          record = rib.paths.nextOfAttribute[record] ?? -1;
-          done++;
-        }
+    if (this.#walkedFor.size === 0) {
+      if (this.#touched.size === 0) return;
+      this.#walkedFor = this.#touched;
+      this.#touched = new Set();
+      this.#walkAt = 0;
+    }
+    const { attributes } = this.#tables;
+    const from = this.#walkAt;
+    const to = from + RECORDS_SLICE;
+    this.#walkAt = to;
+    let isOver = true;
+    for (const family of FAMILIES) {
+      const rib = this.#families[family];
+      const { prefix, effective, recordLimit } = rib.paths;
+      if (to < recordLimit) isOver = false;
+      for (let record = from; record < Math.min(to, recordLimit); record++) {
+        const attribute = effective[record] ?? -1;
+        if ((prefix[record] ?? -1) < 0 || attribute < 0) continue;
+        if (this.#walkedFor.has(attributes.nextHop[attribute] ?? -1)) rib.markDirty(prefix[record] ?? -1);
       }
     }
+    if (isOver) this.#walkedFor.clear();
   }
 
   #runRedecide(family: Family): void {

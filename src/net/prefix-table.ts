@@ -1,11 +1,10 @@
 /**
- * A set of prefixes of one family, each with a small dense id, in typed arrays: open addressing, no object per prefix. Owners keep
- * their own columns (best path, next hop, flags) in arrays indexed by the id.
+ * A set of prefixes of one family, each with a small dense id, in typed arrays: no object per prefix. Owners keep their own columns (best
+ * path, next hop, flags) in arrays indexed by the id.
  *
- * Routing tables come nearly sorted, and a look-up costs what it misses in the processor's cache. So 16 neighbouring prefixes (equal
- * but for their last four bits) have their home slots in one cache line: the hash is of what they share and chooses the line, the
- * last four bits choose the slot in it, its lane. Probing goes from line to line in one lane, so that neighbours whose line is taken
- * move on together.
+ * Routing tables come nearly sorted, and a look-up costs what it misses in the processor's cache. So prefixes that lie together are looked up
+ * together: those of one /16 (IPv6: of one /32) share a bucket, which is a small hash table of its own in one piece of memory. A bucket
+ * grows by itself, so no look-up ever waits for a whole table to be hashed anew.
  */
 import { addressOctets, type Family } from './address.ts';
 import type { Prefix } from './prefix.ts';
@@ -13,11 +12,26 @@ import type { Prefix } from './prefix.ts';
 const NONE = -1;
 /** ids are opened, their owners' columns initialised, in blocks of so many */
 const OPEN_BLOCK = 4096;
-/** up to so many ids the table grows fourfold: pages of memory that nothing was written to cost nothing, copies do */
-const FOURFOLD_BELOW = 1 << 20;
-/** slots of 4 octets in a cache line of 64 */
-const LANES = 16;
-const LANE_MASK = LANES - 1;
+const BUCKET_BITS = 16;
+/** a table with no more prefixes than this has one bucket */
+const ONE_BUCKET = 1024;
+/** slots of the smallest bucket, as a power of two */
+const FEWEST_SLOT_BITS = 4;
+/** slots of 4 octets in a cache line of 64: larger buckets begin with one */
+const LINE_SLOTS = 16;
+const ARENA_LARGE = 1 << 16;
+/** places of the arena before the first bucket: a bucket never begins at 0 */
+const ARENA_START = LINE_SLOTS;
+
+/** columns with more room than this get room for a million at once: what is not written to costs no memory, a copy does */
+const SMALL = 1 << 14;
+const LARGE = 1 << 20;
+
+/** The next capacity of columns that are full. */
+export function grownCapacity(capacity: number): number {
+  if (capacity < SMALL) return 4 * capacity;
+  return capacity < LARGE ? LARGE : 2 * capacity;
+}
 
 /** Called when columns must grow: they need room for `capacity` ids. What is new in them need not be initialised yet. */
 export type GrowListener = (capacity: number) => void;
@@ -43,10 +57,15 @@ export class PrefixTable {
   #used = 0;
   #opened = 0;
   #size = 0;
-  /** slot -> id + 1, or 0 when empty; length is a power of two, at most half full, each lane at most three quarters */
-  #slots: Int32Array;
-  /** ids by lane */
-  readonly #laneSizes = new Int32Array(LANES);
+  /** two entries a bucket: where its slots begin in the arena (0: it has none), and prefixes * 32 + slots as a power of two */
+  #buckets = new Int32Array(2);
+  /** buckets - 1 */
+  #bucketMask = 0;
+  /** the slots of all buckets: id + 1, or 0 when empty; at most three quarters of a bucket's are taken */
+  #arena = new Int32Array(1024);
+  #arenaUsed = ARENA_START;
+  /** by power of two: chain of pieces of the arena that are free again */
+  readonly #freePieces = new Int32Array(32);
   /** makes the slots unknown to a peer that would choose its prefixes so that they collide */
   readonly #seed = (Math.random() * 0x1_0000_0000) | 0;
   readonly #growListeners: GrowListener[] = [];
@@ -59,7 +78,6 @@ export class PrefixTable {
     this.#words = new Int32Array(this.#capacity * this.#wordsPerPrefix);
     this.#lengths = new Uint8Array(this.#capacity);
     this.#nextFree = new Int32Array(this.#capacity);
-    this.#slots = new Int32Array(slotCount(this.#capacity));
   }
 
   /** Prefixes in the table. */
@@ -110,18 +128,21 @@ export class PrefixTable {
 
   /** The id of a prefix, or -1. Host bits must be zero. For IPv4 pass w1..w3 as 0. */
   find(length: number, w0: number, w1 = 0, w2 = 0, w3 = 0): number {
-    const slot = this.#slotOf(length, w0 | 0, w1 | 0, w2 | 0, w3 | 0);
-    return (this.#slots[slot] ?? 0) - 1;
+    const at = this.#slotOf(this.#bucketOf(w0), length, w0 | 0, w1 | 0, w2 | 0, w3 | 0);
+    return at === 0 ? NONE : (this.#arena[at] ?? 0) - 1;
   }
 
   /** The id of a prefix, which is added if it is not in the table yet. Host bits must be zero. */
   intern(length: number, w0: number, w1 = 0, w2 = 0, w3 = 0): number {
-    let slot = this.#slotOf(length, w0 | 0, w1 | 0, w2 | 0, w3 | 0);
-    const found = this.#slots[slot] ?? 0;
-    if (found !== 0) return found - 1;
-    if (2 * this.#size >= this.#slots.length) {
-      this.#rehash(this.#slots.length * growth(this.#slots.length / 2));
-      slot = this.#slotOf(length, w0 | 0, w1 | 0, w2 | 0, w3 | 0);
+    let bucket = this.#bucketOf(w0);
+    let at = this.#slotOf(bucket, length, w0 | 0, w1 | 0, w2 | 0, w3 | 0);
+    if (at !== 0) {
+      const found = this.#arena[at] ?? 0;
+      if (found !== 0) return found - 1;
+    }
+    if (this.#isFull(bucket)) {
+      bucket = this.#makeRoom(bucket, w0);
+      at = this.#slotOf(bucket, length, w0 | 0, w1 | 0, w2 | 0, w3 | 0);
     }
     let id = this.#firstFree;
     if (id !== NONE) {
@@ -130,54 +151,53 @@ export class PrefixTable {
       if (this.#used === this.#opened) this.#open();
       id = this.#used++;
     }
-    const lane = slot & LANE_MASK;
-    const laneSize = (this.#laneSizes[lane] ?? 0) + 1;
-    this.#laneSizes[lane] = laneSize;
     this.#lengths[id] = length;
-    const at = id * this.#wordsPerPrefix;
-    this.#words[at] = w0;
+    const word = id * this.#wordsPerPrefix;
+    this.#words[word] = w0;
     if (this.#wordsPerPrefix === 4) {
-      this.#words[at + 1] = w1;
-      this.#words[at + 2] = w2;
-      this.#words[at + 3] = w3;
+      this.#words[word + 1] = w1;
+      this.#words[word + 2] = w2;
+      this.#words[word + 3] = w3;
     }
-    this.#slots[slot] = id + 1;
+    this.#arena[at] = id + 1;
+    this.#buckets[bucket + 1] = (this.#buckets[bucket + 1] ?? 0) + 32;
     this.#size++;
-    // A lane must keep empty slots: its probe runs end there.
-    if (laneSize * LANES * 4 > this.#slots.length * 3) this.#rehash(this.#slots.length * 2);
     return id;
   }
 
   /** Removes an id; it may be given out again. Does nothing if it is not in use. */
   delete(id: number): void {
     if (!this.has(id)) return;
-    const mask = this.#slots.length - 1;
-    let slot = this.#slotOf(
-      this.lengthOf(id),
-      this.wordOf(id, 0),
-      this.#wordsPerPrefix === 4 ? this.wordOf(id, 1) : 0,
-      this.#wordsPerPrefix === 4 ? this.wordOf(id, 2) : 0,
-      this.#wordsPerPrefix === 4 ? this.wordOf(id, 3) : 0,
-    );
+    const bucket = this.#bucketOf(this.wordOf(id, 0));
+    const start = this.#buckets[bucket] ?? 0;
+    const shape = (this.#buckets[bucket + 1] ?? 0) - 32;
+    const bits = shape & 31;
+    const mask = (1 << bits) - 1;
+    const arena = this.#arena;
+    let hole = this.#homeOfId(id, bits);
+    while (arena[start + hole] !== id + 1) hole = (hole + 1) & mask;
     this.#lengths[id] = 255;
     this.#nextFree[id] = this.#firstFree;
     this.#firstFree = id;
     this.#size--;
-    const lane = slot & LANE_MASK;
-    this.#laneSizes[lane] = (this.#laneSizes[lane] ?? 0) - 1;
+    this.#buckets[bucket + 1] = shape;
+    if (shape >>> 5 === 0) {
+      this.#freePiece(start, bits);
+      this.#buckets[bucket] = 0;
+      this.#buckets[bucket + 1] = 0;
+      return;
+    }
     // Backward-shift deletion keeps probe runs whole without tombstones.
-    let hole = slot;
-    for (;;) {
-      slot = (slot + LANES) & mask;
-      const moved = this.#slots[slot] ?? 0;
+    for (let slot = (hole + 1) & mask; ; slot = (slot + 1) & mask) {
+      const moved = arena[start + slot] ?? 0;
       if (moved === 0) break;
-      const home = this.#homeOfId(moved - 1) & mask;
+      const home = this.#homeOfId(moved - 1, bits);
       if (((slot - home) & mask) >= ((slot - hole) & mask)) {
-        this.#slots[hole] = moved;
+        arena[start + hole] = moved;
         hole = slot;
       }
     }
-    this.#slots[hole] = 0;
+    arena[start + hole] = 0;
   }
 
   /** The id of a prefix value, or -1. */
@@ -243,12 +263,23 @@ export class PrefixTable {
     return NONE;
   }
 
-  #slotOf(length: number, w0: number, w1: number, w2: number, w3: number): number {
-    const mask = this.#slots.length - 1;
-    let slot = homeSlot(this.#seed, length, w0, w1, w2, w3) & mask;
+  /** Index of the bucket of prefixes that begin with a word. */
+  #bucketOf(w0: number): number {
+    const top = this.#wordsPerPrefix === 1 ? w0 : Math.imul(w0 ^ this.#seed, 0x9e3779b1);
+    return ((top >>> (32 - BUCKET_BITS)) & this.#bucketMask) << 1;
+  }
+
+  /** Where in the arena a prefix stands, or the empty slot where it belongs; 0 when its bucket has no slots. */
+  #slotOf(bucket: number, length: number, w0: number, w1: number, w2: number, w3: number): number {
+    const start = this.#buckets[bucket] ?? 0;
+    if (start === 0) return 0;
+    const bits = (this.#buckets[bucket + 1] ?? 0) & 31;
+    const mask = (1 << bits) - 1;
+    const arena = this.#arena;
+    let slot = homeSlot(this.#seed, length, w0, w1, w2, w3) >>> (32 - bits);
     for (;;) {
-      const id = (this.#slots[slot] ?? 0) - 1;
-      if (id < 0) return slot;
+      const id = (arena[start + slot] ?? 0) - 1;
+      if (id < 0) return start + slot;
       if (this.#lengths[id] === length) {
         const at = id * this.#wordsPerPrefix;
         if (
@@ -256,24 +287,116 @@ export class PrefixTable {
           (this.#wordsPerPrefix === 1 ||
             (this.#words[at + 1] === w1 && this.#words[at + 2] === w2 && this.#words[at + 3] === w3))
         ) {
-          return slot;
+          return start + slot;
         }
       }
-      slot = (slot + LANES) & mask;
+      slot = (slot + 1) & mask;
     }
   }
 
-  #homeOfId(id: number): number {
+  #homeOfId(id: number, bits: number): number {
+    const length = this.lengthOf(id);
     if (this.#wordsPerPrefix === 1)
-      return homeSlot(this.#seed, this.lengthOf(id), this.wordOf(id, 0), 0, 0, 0);
-    return homeSlot(
-      this.#seed,
-      this.lengthOf(id),
-      this.wordOf(id, 0),
-      this.wordOf(id, 1),
-      this.wordOf(id, 2),
-      this.wordOf(id, 3),
+      return homeSlot(this.#seed, length, this.wordOf(id, 0), 0, 0, 0) >>> (32 - bits);
+    const at = 4 * id;
+    const words = this.#words;
+    return (
+      homeSlot(
+        this.#seed,
+        length,
+        words[at] ?? 0,
+        words[at + 1] ?? 0,
+        words[at + 2] ?? 0,
+        words[at + 3] ?? 0,
+      ) >>>
+      (32 - bits)
     );
+  }
+
+  /** Makes room in the bucket for prefixes that begin with `w0`; returns its index, which may be another one now. */
+  #makeRoom(bucket: number, w0: number): number {
+    if (this.#bucketMask !== 0 || this.#size < ONE_BUCKET) {
+      this.#growBucket(bucket);
+      return bucket;
+    }
+    this.#buckets = new Int32Array(2 << BUCKET_BITS);
+    this.#bucketMask = (1 << BUCKET_BITS) - 1;
+    this.#arena = new Int32Array(ARENA_LARGE);
+    this.#arenaUsed = ARENA_START;
+    this.#freePieces.fill(0);
+    for (let id = 0; id < this.#used; id++) if (this.#lengths[id] !== 255) this.#insert(id);
+    const own = this.#bucketOf(w0);
+    if (this.#isFull(own)) this.#growBucket(own);
+    return own;
+  }
+
+  /** Whether a bucket has no room for one more: some slots must stay empty, since probe runs end there. */
+  #isFull(bucket: number): boolean {
+    const shape = this.#buckets[bucket + 1] ?? 0;
+    return this.#buckets[bucket] === 0 || 4 * ((shape >>> 5) + 1) > 3 * (1 << (shape & 31));
+  }
+
+  /** Puts an id into its bucket, in which it is not yet. */
+  #insert(id: number): void {
+    const bucket = this.#bucketOf(this.wordOf(id, 0));
+    if (this.#isFull(bucket)) this.#growBucket(bucket);
+    const start = this.#buckets[bucket] ?? 0;
+    const shape = this.#buckets[bucket + 1] ?? 0;
+    const mask = (1 << (shape & 31)) - 1;
+    let slot = this.#homeOfId(id, shape & 31);
+    while (this.#arena[start + slot] !== 0) slot = (slot + 1) & mask;
+    this.#arena[start + slot] = id + 1;
+    this.#buckets[bucket + 1] = shape + 32;
+  }
+
+  /** Gives a bucket twice as many slots. */
+  #growBucket(bucket: number): void {
+    const oldStart = this.#buckets[bucket] ?? 0;
+    const shape = this.#buckets[bucket + 1] ?? 0;
+    const oldBits = shape & 31;
+    const bits = oldStart === 0 ? FEWEST_SLOT_BITS : oldBits + 1;
+    const start = this.#takePiece(bits);
+    const arena = this.#arena;
+    const mask = (1 << bits) - 1;
+    if (oldStart !== 0) {
+      for (let at = oldStart; at < oldStart + (1 << oldBits); at++) {
+        const entry = arena[at] ?? 0;
+        if (entry === 0) continue;
+        let slot = this.#homeOfId(entry - 1, bits);
+        while (arena[start + slot] !== 0) slot = (slot + 1) & mask;
+        arena[start + slot] = entry;
+      }
+      this.#freePiece(oldStart, oldBits);
+    }
+    this.#buckets[bucket] = start;
+    this.#buckets[bucket + 1] = shape - oldBits + bits;
+  }
+
+  /** A piece of the arena with 2^bits slots, all empty. */
+  #takePiece(bits: number): number {
+    const slots = 1 << bits;
+    const free = this.#freePieces[bits] ?? 0;
+    if (free !== 0) {
+      this.#freePieces[bits] = this.#arena[free] ?? 0;
+      this.#arena.fill(0, free, free + slots);
+      return free;
+    }
+    const aligned = Math.min(slots, LINE_SLOTS);
+    const start = (this.#arenaUsed + aligned - 1) & -aligned;
+    this.#arenaUsed = start + slots;
+    if (this.#arenaUsed > this.#arena.length) {
+      let length = this.#arena.length;
+      while (length < this.#arenaUsed) length *= 4;
+      const arena = new Int32Array(length);
+      arena.set(this.#arena);
+      this.#arena = arena;
+    }
+    return start;
+  }
+
+  #freePiece(start: number, bits: number): void {
+    this.#arena[start] = this.#freePieces[bits] ?? 0;
+    this.#freePieces[bits] = start;
   }
 
   /** Opens a further block of ids. */
@@ -285,7 +408,7 @@ export class PrefixTable {
   }
 
   #grow(): void {
-    this.#capacity *= growth(this.#capacity);
+    this.#capacity = grownCapacity(this.#capacity);
     const words = new Int32Array(this.#capacity * this.#wordsPerPrefix);
     words.set(this.#words);
     this.#words = words;
@@ -297,26 +420,6 @@ export class PrefixTable {
     this.#nextFree = nextFree;
     for (const listener of this.#growListeners) listener(this.#capacity);
   }
-
-  #rehash(slotTotal: number): void {
-    const slots = new Int32Array(slotTotal);
-    const mask = slotTotal - 1;
-    this.#laneSizes.fill(0);
-    for (let id = 0; id < this.#used; id++) {
-      if (this.#lengths[id] === 255) continue;
-      let slot = this.#homeOfId(id) & mask;
-      const lane = slot & LANE_MASK;
-      const laneSize = (this.#laneSizes[lane] ?? 0) + 1;
-      this.#laneSizes[lane] = laneSize;
-      if (laneSize * LANES * 4 > slotTotal * 3) {
-        this.#rehash(slotTotal * 2);
-        return;
-      }
-      while (slots[slot] !== 0) slot = (slot + LANES) & mask;
-      slots[slot] = id + 1;
-    }
-    this.#slots = slots;
-  }
 }
 
 /** Clears the bits of a 32-bit word after the first `bits` (any integer: 0 or less clears all, 32 or more none). */
@@ -325,44 +428,16 @@ export function maskWord(word: number, bits: number): number {
   return bits >= 32 ? word | 0 : word & (-1 << (32 - bits));
 }
 
-/** By how much a table of so many ids grows. */
-function growth(capacity: number): 2 | 4 {
-  return capacity < FOURFOLD_BELOW ? 4 : 2;
-}
-
-function slotCount(capacity: number): number {
-  return Math.max(4 * LANES, 2 ** Math.ceil(Math.log2(capacity * 2)));
-}
-
-// The line: multiply and fold (the finaliser constants of MurmurHash3, public domain) what 16 neighbours share. The lane: their last four
-// bits, permuted by the hash, since whole tables have prefixes whose last bits are zero.
+// Multiply and fold (the constants of MurmurHash3's finaliser, public domain): the high bits are the ones that count.
 function homeSlot(seed: number, length: number, w0: number, w1: number, w2: number, w3: number): number {
-  const lastBits = (32 - length) & 31;
-  const shared = ~(LANE_MASK << lastBits);
-  let lane = 0;
-  let h = seed ^ Math.imul(length, 0x9e3779b1);
-  if (length <= 32) {
-    lane = w0 >>> lastBits;
-    h = Math.imul(h ^ (w0 & shared), 0x85ebca6b);
-    h ^= h >>> 15;
-  } else {
-    h = Math.imul(h ^ w0, 0x85ebca6b);
-    h ^= h >>> 15;
-    if (length <= 64) {
-      lane = w1 >>> lastBits;
-      h = Math.imul(h ^ (w1 & shared), 0xc2b2ae35);
-    } else {
-      h = Math.imul(h ^ w1, 0xc2b2ae35);
-      h = Math.imul(h ^ (h >>> 13) ^ (length <= 96 ? w2 & shared : w2), 0x85ebca6b);
-      if (length <= 96) lane = w2 >>> lastBits;
-      else {
-        lane = w3 >>> lastBits;
-        h = Math.imul(h ^ (h >>> 16) ^ (w3 & shared), 0xc2b2ae35);
-      }
+  let h = Math.imul((w0 ^ seed) + Math.imul(length, 0x9e3779b1), 0x85ebca6b);
+  if (length > 32) {
+    h = Math.imul(h ^ (h >>> 15) ^ w1, 0xc2b2ae35);
+    if (length > 64) {
+      h = Math.imul(h ^ (h >>> 13) ^ w2, 0x85ebca6b);
+      h = Math.imul(h ^ (h >>> 16) ^ w3, 0xc2b2ae35);
     }
-    h ^= h >>> 13;
   }
-  h = Math.imul(h, 0xc2b2ae35);
-  h ^= h >>> 16;
-  return (h << 4) | ((lane ^ (h >>> 28)) & LANE_MASK);
+  h ^= h >>> 15;
+  return Math.imul(h, 0xc2b2ae35);
 }
