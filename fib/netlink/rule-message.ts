@@ -1,4 +1,4 @@
-/** RTM_*RULE: routing rules that choose a table by source address (linux/fib_rules.h). */
+/** RTM_*RULE: routing rules, by which the kernel chooses a table (linux/fib_rules.h). */
 import { type Address, addressBits, addressFromBytes } from '../../src/net/address.ts';
 import { AttributeCursor, type MessageBody } from './reader.ts';
 import { AF_INET, AF_INET6, FRA, NLM_F, RTM } from './registry.ts';
@@ -36,6 +36,16 @@ export function decodeSourceRule(message: MessageBody): SourceRule | undefined {
     else if (attributes.type === FRA.PRIORITY) priority = attributes.u32();
   }
   return source === undefined ? undefined : { source, table, priority };
+}
+
+/** The table that an RTM_NEWRULE leads to, whatever it matches. Undefined for a rule that leads to none. */
+export function decodeRuleTable(message: MessageBody): number | undefined {
+  const at = message.bodyStart;
+  if (at + FIB_RULE_HDR_BYTES > message.bodyEnd || message.bytes[at + 7] !== FR_ACT_TO_TBL) return undefined;
+  let table = message.bytes[at + 4] ?? 0;
+  attributes.reset(message.bytes, message.view, at + FIB_RULE_HDR_BYTES, message.bodyEnd);
+  while (attributes.next()) if (attributes.type === FRA.TABLE) table = attributes.u32();
+  return table;
 }
 
 /** Writes the RTM_GETRULE of a dump of one family (AF_*). */

@@ -191,11 +191,12 @@ export class Agent {
     const limits = kernelLimits();
     const store = await openStore(config.store, config.nodeName, limits);
     try {
-      const { protocol, metric, sourceIPv4, sourceIPv6 } = config.routes;
+      const { protocol, metric, table, sourceIPv4, sourceIPv6 } = config.routes;
       const fib = await FibProgrammer.open({
         routes: {
           protocol,
           metric,
+          table,
           preferredSource: {
             ...(sourceIPv4 === undefined ? {} : { ipv4: sourceIPv4 }),
             ...(sourceIPv6 === undefined ? {} : { ipv6: sourceIPv6 }),

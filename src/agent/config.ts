@@ -15,6 +15,7 @@ import {
   DOCKER_API_SOCKET,
   DOCKER_PLUGIN_SOCKET,
 } from './paths.ts';
+import { type Choice, METRIC, PROTOCOL, TABLE } from './route-limits.ts';
 import { STORE_VARIABLES, type StoreConfig, storeSchema } from './store-config.ts';
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
@@ -30,10 +31,9 @@ const LEAK_GRACE_RANGE = `must be a whole number of seconds from ${MIN_LEAK_GRAC
 
 const NODE_NAME = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 
-/** Zebra, BIRD, BGP and keepalived: others take such routes for theirs. */
-const TAKEN_PROTOCOLS: readonly number[] = [11, 12, 80, 186];
-const PROTOCOL_RANGE = `must be a whole number from 5 to 254, but none of ${TAKEN_PROTOCOLS.join(', ')}`;
-const METRIC_RANGE = 'must be a whole number from 1 to 4294967294';
+function chosen({ allows, rule }: Choice): z.ZodOptional<z.ZodNumber> {
+  return z.number(rule).refine(allows, rule).optional();
+}
 
 function sourceAddress(family: Family): z.ZodType<Address, string> {
   return z.string().transform((text, context): Address => {
@@ -75,19 +75,9 @@ const schema = z.strictObject({
     .prefault({}),
   routes: z
     .strictObject({
-      protocol: z
-        .number(PROTOCOL_RANGE)
-        .int(PROTOCOL_RANGE)
-        .min(5, PROTOCOL_RANGE)
-        .max(254, PROTOCOL_RANGE)
-        .refine((value) => !TAKEN_PROTOCOLS.includes(value), PROTOCOL_RANGE)
-        .optional(),
-      metric: z
-        .number(METRIC_RANGE)
-        .int(METRIC_RANGE)
-        .min(1, METRIC_RANGE)
-        .max(0xffff_fffe, METRIC_RANGE)
-        .optional(),
+      protocol: chosen(PROTOCOL),
+      metric: chosen(METRIC),
+      table: chosen(TABLE),
       sourceIPv4: sourceAddress('ipv4').optional(),
       sourceIPv6: sourceAddress('ipv6').optional(),
       suppressFibPending: z.boolean('must be true or false').optional(),
@@ -126,6 +116,8 @@ export interface AgentConfig {
     readonly protocol?: number | undefined;
     /** default 1024 */
     readonly metric?: number | undefined;
+    /** routing table, default 254 (main); that the kernel looks into another one is the operator's care */
+    readonly table?: number | undefined;
     /** sources of this host's own packets over learned routes */
     readonly sourceIPv4?: Address | undefined;
     readonly sourceIPv6?: Address | undefined;

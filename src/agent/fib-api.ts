@@ -1,11 +1,12 @@
 /** The API's paths on the kernel's routes: the same for whoever holds a FIB programmer. */
 
 import type { RouteTable } from '../../fib/routes/route-table.ts';
+import { familiesWithoutRule } from '../../fib/routes/table-rules.ts';
 import { takeOver } from '../../fib/routes/take-over.ts';
 import type { BrakeEvent } from '../../fib/routes/types.ts';
 import { problem } from '../api/problem.ts';
 import type { ApiRoutes } from '../api/server.ts';
-import type { ReleasedRoutesView, TakenRoutesView } from '../api/views.ts';
+import type { Finding, ReleasedRoutesView, TakenRoutesView } from '../api/views.ts';
 import { isRecord } from '../model/record.ts';
 import { formatPrefix, parsePrefix } from '../net/prefix.ts';
 import { prefixOrAddress } from './bgp-routes.ts';
@@ -51,6 +52,17 @@ function take(routes: RouteTable, body: unknown): TakenRoutesView {
     prefix: formatPrefix(prefix),
     taken: result.taken.map((route) => foreignText(routes.kernel.links, route)),
   };
+}
+
+/** Routes that the kernel never looks at. */
+export function tableFindings(routes: RouteTable): Finding[] {
+  const { table } = routes.kernel;
+  return familiesWithoutRule(routes).map((family) => ({
+    severity: 'warning',
+    code: 'table-without-rule',
+    message: `our ${family} routes are in table ${table}, and no routing rule leads there: packets do not follow them`,
+    remedy: `ip ${family === 'ipv4' ? '-4' : '-6'} rule add lookup ${table}   # or for some packets only: "ip rule help"`,
+  }));
 }
 
 /** Says what the brake on mass deletion does. */

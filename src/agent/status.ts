@@ -9,6 +9,7 @@ import { formatInterfaceAddress, formatPrefix } from '../net/prefix.ts';
 import { VERSION } from '../version.ts';
 import { type Agent, LINK_PREFIX } from './agent.ts';
 import { peerDownFinding, prefixLimitFindings } from './bgp/peer-findings.ts';
+import { tableFindings } from './fib-api.ts';
 import { evaluateHost } from './host/evaluate.ts';
 import { readHostFacts } from './host/facts.ts';
 import { storePlace } from './store-config.ts';
@@ -256,7 +257,7 @@ function routeFindings(agent: Agent): Finding[] {
       remedy: 'ocicat bgp routes --state invalid   # why; then: ocicat routes release',
     });
   }
-  return findings;
+  return [...findings, ...tableFindings(agent.fib.routes)];
 }
 
 function policyFindings(agent: Agent): Finding[] {

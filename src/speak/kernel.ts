@@ -1,13 +1,13 @@
 /** The kernel's routing table behind a speaker alone (`--fib`): best routes and static routes go there, next hops are followed. */
 import type { Speaker } from '../../bgp/speaker.ts';
-import { FibProgrammer } from '../../fib/programmer.ts';
+import { FibProgrammer, type RouteSettings } from '../../fib/programmer.ts';
 import { routeCounts } from '../../fib/routes/inspect.ts';
 import type { LinkTable } from '../../fib/routes/link-table.ts';
 import type { TrackedNextHop } from '../../fib/routes/next-hops.ts';
 import { connectedSubnets } from '../agent/bgp/controller.ts';
 import type { NodePeer } from '../agent/bgp/peer-types.ts';
 import { ReachableBy } from '../agent/bgp/reachable-by.ts';
-import { fibApiRoutes, logBrake } from '../agent/fib-api.ts';
+import { fibApiRoutes, logBrake, tableFindings } from '../agent/fib-api.ts';
 import { LearnedRoutes } from '../agent/learned-routes.ts';
 import type { Log } from '../agent/log.ts';
 import type { ApiRoutes } from '../api/server.ts';
@@ -45,11 +45,12 @@ export class SpeakKernel implements Forwarding {
   }
 
   /**
-   * Reads the kernel; writes nothing. `advertiseAtOnce`: learned routes are told to others before the kernel has taken them. Rejects with a
-   * NetlinkError.
+   * Reads the kernel; writes nothing. `routes`: marks and table of our routes. `advertiseAtOnce`: learned routes are told to others before the
+   * kernel has taken them. Rejects with a NetlinkError.
    */
-  static async open(log: Log, advertiseAtOnce: boolean): Promise<SpeakKernel> {
+  static async open(log: Log, routes: RouteSettings, advertiseAtOnce: boolean): Promise<SpeakKernel> {
     const fib = await FibProgrammer.open({
+      routes,
       onInterference: (prefix) =>
         log.warn({ prefix: formatPrefix(prefix) }, 'somebody else changed a route of ours; it is put right'),
       onBrake: (event) => logBrake(log, event),
@@ -118,6 +119,11 @@ export class SpeakKernel implements Forwarding {
     const sum = (field: 'desired' | 'pending' | 'failed'): number =>
       counts.reduce((total, each) => total + each[field], 0);
     return { desired: sum('desired'), pending: sum('pending'), failed: sum('failed') };
+  }
+
+  /** What keeps packets from following our routes. */
+  findings(): Finding[] {
+    return tableFindings(this.#fib.routes);
   }
 
   /** `/v1/routes...`, as the agent answers them. */

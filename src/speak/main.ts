@@ -1,6 +1,7 @@
 /** A speaker alone as a process: file, signals, API socket. */
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import type { RouteSettings } from '../../fib/programmer.ts';
 import { PasswordFiles } from '../agent/bgp/password-files.ts';
 import { unnumberedInterfaces } from '../agent/bgp/unnumbered.ts';
 import { bgpApiRoutes } from '../agent/bgp-routes.ts';
@@ -28,6 +29,8 @@ export interface SpeakOptions {
   readonly listen: SpeakDaemonOptions['listen'];
   /** best routes and static routes go to the kernel; needs CAP_NET_ADMIN */
   readonly fib: boolean;
+  /** with `fib`: how our routes are marked, and where they go */
+  readonly routes?: RouteSettings;
   /** with `fib`: learned routes are told to others before the kernel has taken them */
   readonly advertiseAtOnce: boolean;
   /** path of the API socket */
@@ -63,7 +66,7 @@ export async function runSpeak(options: SpeakOptions): Promise<void> {
   const stopping = new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal));
   });
-  if (options.fib) kernel = await openKernel(log, options.advertiseAtOnce);
+  if (options.fib) kernel = await openKernel(options);
   const daemon = new SpeakDaemon({ log, listen: options.listen, kernel });
   const state: SpeakState = { file, startedAt: Date.now(), kernel, findings: [], faults: [] };
   const refuse = (faults: readonly string[]): void => {
@@ -191,10 +194,10 @@ function plan(config: SpeakConfig, host: HostView, file: string): SpeakPlan {
 }
 
 // The kernel's library is loaded here only: without --fib it takes no memory.
-async function openKernel(log: Log, advertiseAtOnce: boolean): Promise<SpeakKernel> {
+async function openKernel({ log, routes = {}, advertiseAtOnce }: SpeakOptions): Promise<SpeakKernel> {
   try {
     const { SpeakKernel } = await import('./kernel.ts');
-    return await SpeakKernel.open(log, advertiseAtOnce);
+    return await SpeakKernel.open(log, routes, advertiseAtOnce);
   } catch (error) {
     throw new SpeakFailure([`--fib: the kernel's routes cannot be read: ${messageOf(error)}`]);
   }

@@ -51,6 +51,7 @@ export function speakStatus(daemon: SpeakDaemon, state: SpeakState): SpeakerStat
         }),
       ),
       ...state.findings,
+      ...(state.kernel?.findings() ?? []),
       ...(daemon.peers.length + daemon.ranges.length === 0 ? [noPeers(state.file)] : []),
       ...peers.flatMap((peer) => peerDownFinding(peer) ?? []),
       ...peers.flatMap(prefixLimitFindings),

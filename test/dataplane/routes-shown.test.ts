@@ -1,5 +1,6 @@
 /** What `ocicat routes` is told of routes in each state, by a real kernel. */
 import assert from 'node:assert/strict';
+import { tableFindings } from '../../src/agent/fib-api.ts';
 import { fibRoutesOfPrefix } from '../../src/agent/fib-views.ts';
 import type { FibRouteView } from '../../src/api/views.ts';
 import { eventually } from '../support/eventually.ts';
@@ -54,6 +55,13 @@ describe('routes as they are shown', () => {
       kernel: `bird ${two} metric 77`,
       error: 'the kernel has a route of bird with the same metric',
     });
+
+    assert.deepEqual(
+      tableFindings(p.routes).map(({ remedy }) => remedy?.split(' #')[0]?.trim()),
+      ['ip -4 rule add lookup 1007'],
+    );
+    host.sh('ip -4 rule add from 192.0.2.0/24 lookup 1007');
+    assert.deepEqual(tableFindings(p.routes), []);
 
     peer.sh('ip link set eth0 down');
     await eventually('a member is out', () => show('10.1.0.0/16').state === 'partial');

@@ -179,6 +179,11 @@ function link(ours: Netns, name: string, address: string, theirs: Netns, their: 
   connect({ netns: ours, name, addresses: [address] }, { netns: theirs, name: 'eth0', addresses: [their] });
 }
 
+/** A table begins to exist with its first route. */
+function existsIn(netns: Netns, table: string): boolean {
+  return netns.run('ip', '-4', 'route', 'show', 'table', 'all').includes(`table ${table} `);
+}
+
 const chains: Chain[] = [];
 
 describe('ocicat bgp speak', function () {
@@ -294,6 +299,19 @@ describe('ocicat bgp speak', function () {
     await holds('the rest', /^10\.2\.0\.0\/16/m, /^10\.12\.0\.0\/16/m);
     await chain.until('leftovers go', () => !/10\.22\.0\.0|10\.1\.0\.0|10\.13\.0\.0/.test(kernel()));
     await chain.stop();
+
+    const marks = ['--fib-table', '1007', '--fib-metric', '77', '--fib-protocol', '172'];
+    await chain.start('root', '--listen', '1790', '--fib', ...marks);
+    const other = (): string => chain.netns.run('ip', '-4', 'route', 'show', 'proto', '172', 'table', '1007');
+    await chain.until('another table', () =>
+      /^10\.2\.0\.0\/16 .* metric 77/m.test(existsIn(chain.netns, '1007') ? other() : ''),
+    );
+    const warned = await runCli(['status'], { socket: chain.socket });
+    assert.match(warned.stdout, /WARNING table-without-rule: our ipv4 routes are in table 1007/);
+    chain.netns.sh('ip rule add lookup 1007');
+    const quiet = await runCli(['status'], { socket: chain.socket });
+    assert.doesNotMatch(quiet.stdout, /table-without-rule/);
+    await chain.stop();
   });
 
   it('says what keeps it from starting, and ends with 2', async () => {
@@ -312,6 +330,12 @@ describe('ocicat bgp speak', function () {
     assert.equal(missing.status, 2);
     assert.match(missing.stderr, /no\.yaml cannot be read/);
     writeFileSync(file, fileOf({}));
+    const speak = (...flags: string[]): ReturnType<typeof runCli> =>
+      runCli(['bgp', 'speak', '--config', file, ...flags], { socket: folder });
+    const alone = await speak('--fib-table', '1007');
+    assert.deepEqual([alone.status, /need --fib/.test(alone.stderr)], [2, true], alone.stderr);
+    const local = await speak('--fib', '--fib-table', '255');
+    assert.deepEqual([local.status, /not 255 \(local\)/.test(local.stderr)], [2, true], local.stderr);
     const good = await runCli(['bgp', 'speak', '--config', file, '--check'], { socket: folder });
     assert.equal(good.stdout, `${file}: 2 peers, 1 static routes\n`);
   });

@@ -2,6 +2,7 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Choice, METRIC, PROTOCOL, TABLE } from '../../agent/route-limits.ts';
 import { parseAddress } from '../../net/address.ts';
 import type { LogFormat, LogLevel } from '../../speak/log.ts';
 import type { SpeakOptions } from '../../speak/main.ts';
@@ -14,6 +15,9 @@ interface Flags {
   readonly node?: string;
   readonly listen?: SpeakOptions['listen'] | 'none';
   readonly fib?: boolean;
+  readonly fibTable?: number;
+  readonly fibMetric?: number;
+  readonly fibProtocol?: number;
   readonly suppressFibPending: boolean;
   readonly check?: boolean;
   readonly logLevel: LogLevel;
@@ -37,6 +41,13 @@ export function registerSpeak(bgp: Command, context: CommandContext): void {
       ).argParser(parseListen),
     )
     .option('--fib', 'best and static routes go to the kernel (needs CAP_NET_ADMIN)')
+    .addOption(choice('--fib-table <number>', 'with --fib: the routing table (default: main, 254)', TABLE))
+    .addOption(
+      choice('--fib-metric <number>', 'with --fib: the metric of our routes (default: 1024)', METRIC),
+    )
+    .addOption(
+      choice('--fib-protocol <number>', 'with --fib: routing protocol number (default: 171)', PROTOCOL),
+    )
     .option(
       '--no-suppress-fib-pending',
       'with --fib: learned routes go to others before the kernel has taken them',
@@ -61,6 +72,9 @@ Between eBGP peers nothing passes without filters (RFC 8212). One that accepts e
 async function speak({ terminal }: CommandContext, flags: Flags, socket: string): Promise<void> {
   const { checkSpeakFile, runSpeak, SpeakFailure } = await import('../../speak/main.ts');
   const { config: file, node } = flags;
+  const routes = { table: flags.fibTable, metric: flags.fibMetric, protocol: flags.fibProtocol };
+  if (flags.fib !== true && Object.values(routes).some((value) => value !== undefined))
+    throw new CommandFailure('--fib-table, --fib-metric and --fib-protocol need --fib', EXIT.usage);
   try {
     if (flags.check === true) {
       const { peers, statics, findings } = checkSpeakFile(file, node);
@@ -74,6 +88,7 @@ async function speak({ terminal }: CommandContext, flags: Flags, socket: string)
       node,
       socket,
       fib: flags.fib === true,
+      routes,
       advertiseAtOnce: !flags.suppressFibPending,
       listen: flags.listen === 'none' ? undefined : (flags.listen ?? {}),
       log: makeLog((line) => terminal.out(line), flags.logLevel, flags.logFormat),
@@ -82,6 +97,15 @@ async function speak({ terminal }: CommandContext, flags: Flags, socket: string)
     if (error instanceof SpeakFailure) throw new CommandFailure(error.message, EXIT.usage);
     throw error;
   }
+}
+
+/** An option that takes one of the numbers that the agent's file takes too. */
+function choice(flags: string, description: string, { allows, rule }: Choice): Option {
+  return new Option(flags, description).argParser((text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (!allows(value)) throw new InvalidArgumentError(`It ${rule}.`);
+    return value;
+  });
 }
 
 /** Where the API is without `--socket`: apart from the agent's, and where a user may write. */

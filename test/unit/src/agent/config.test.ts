@@ -44,9 +44,9 @@ describe('src/agent/config', () => {
 
   it('takes the marks of our routes, and the sources of packets over learned ones', () => {
     const text =
-      'routes: {protocol: 172, metric: 77, sourceIPv4: 192.0.2.77, sourceIPv6: "2001:db8::77", suppressFibPending: false}\n';
+      'routes: {protocol: 172, metric: 77, table: 1007, sourceIPv4: 192.0.2.77, sourceIPv6: "2001:db8::77", suppressFibPending: false}\n';
     const { sourceIPv4, sourceIPv6, ...rest } = read(`nodeName: h1\n${text}`).routes;
-    assert.deepEqual(rest, { protocol: 172, metric: 77, suppressFibPending: false });
+    assert.deepEqual(rest, { protocol: 172, metric: 77, table: 1007, suppressFibPending: false });
     assert.ok(sourceIPv4 && sourceIPv6);
     assert.deepEqual([formatAddress(sourceIPv4), formatAddress(sourceIPv6)], ['192.0.2.77', '2001:db8::77']);
   });
@@ -88,6 +88,8 @@ describe('src/agent/config', () => {
       /routes\.protocol: .*none of 11, 12, 80, 186/,
     ],
     ['a metric that is none', 'routes: {metric: 0}\n', {}, /routes\.metric: .*from 1 to/],
+    ["the kernel's own table", 'routes: {table: 255}\n', {}, /routes\.table: .*not 255 \(local\)/],
+    ['a table by name', 'routes: {table: main}\n', {}, /routes\.table: must be the number of/],
     [
       'a source of the other family',
       'routes: {sourceIPv4: "::1"}\n',
