@@ -2,6 +2,7 @@
 import { createServer } from 'node:net';
 import type { Family } from '../../../src/net/address.ts';
 import { connect, createNetns, type Netns } from '../../../test/support/netns.ts';
+import { warmMemory } from '../warm-memory.ts';
 import { type Device, type DeviceName, type DevicePeer, startDevice } from './devices.ts';
 import {
   ADDRESS,
@@ -114,7 +115,9 @@ export async function runOnce(
       };
       watch = await Watch.start({ session, apiSocket: device.apiSocket });
     }
+    const release = await warmMemory();
     await pause(1_000);
+    await release();
     const phases: PhaseResult[] = [];
     const spans: (readonly [from: number, to: number])[] = [];
     for (const phase of job.phases) {
