@@ -3,7 +3,7 @@
  * prefix is decided once however many messages touched it since.
  */
 import type { Family } from '../../src/net/address.ts';
-import { PrefixTable } from '../../src/net/prefix-table.ts';
+import { grownCapacity, PrefixTable } from '../../src/net/prefix-table.ts';
 import type { AttributeStore } from './attribute-store.ts';
 import { grownInt32, grownUint8, grownUint16 } from './columns.ts';
 import { type CandidateView, type DecisionOptions, DecisionProcess } from './decision.ts';
@@ -15,10 +15,16 @@ import { LOCAL_PEER, type PeerColumns } from './peers.ts';
 
 const DIRTY = 1;
 const CHANGED = 2;
-const LARGE_LIST = 1 << 16;
+const LARGE_LIST = 1 << 20;
 
-/** Told when the best path of a prefix is another one; old and new attributes both stand until it returns. */
-export type BestListener = (prefix: number, oldPeer: number, peer: number) => void;
+/** prefixes that are decided before anybody is told */
+const BATCH = 256;
+
+/**
+ * Told of the first `count` of these prefixes that their best paths are other ones, and from whom the old ones came; old and new attributes
+ * all stand until it returns.
+ */
+export type BestListener = (prefixes: Int32Array, oldPeers: Uint16Array, count: number) => void;
 
 /** What the rooms of a RIB share. */
 export interface RibTables {
@@ -69,6 +75,10 @@ export class FamilyRib {
   #changed = new Int32Array(1024);
   #changedCount = 0;
   readonly #hops: Int32Array<ArrayBuffer>;
+  /** of the prefixes decided last: those with another best path, and what they had before */
+  readonly #moved = new Int32Array(BATCH);
+  readonly #movedFrom = new Uint16Array(BATCH);
+  readonly #replaced = new Int32Array(BATCH);
   readonly #onBest: BestListener;
   readonly #onFree: (prefix: number) => void;
   readonly #onDirty: () => void;
@@ -119,7 +129,7 @@ export class FamilyRib {
     if ((flags & DIRTY) !== 0) return;
     this.#flags[prefix] = flags | DIRTY;
     if (this.#dirtyCount === this.#dirty.length)
-      this.#dirty = grownInt32(this.#dirty, 2 * this.#dirty.length);
+      this.#dirty = grownInt32(this.#dirty, grownCapacity(this.#dirty.length));
     this.#dirty[this.#dirtyCount++] = prefix;
     if (this.pending === 1) this.#onDirty();
   }
@@ -142,8 +152,11 @@ export class FamilyRib {
         this.#dirty = emptied;
         this.#dirtyCount = 0;
       }
-      this.#decideOne(this.#current[this.#currentAt++] ?? -1);
-      done++;
+      const from = this.#currentAt;
+      const to = Math.min(this.#currentCount, from + Math.min(BATCH, limit - done));
+      this.#currentAt = to;
+      this.#decideBatch(this.#current, from, to);
+      done += to - from;
     }
     return done;
   }
@@ -214,32 +227,48 @@ export class FamilyRib {
     if (this.#current.length > LARGE_LIST) this.#current = new Int32Array(1024);
   }
 
-  #decideOne(prefix: number): void {
-    this.#flags[prefix] = (this.#flags[prefix] ?? 0) & ~DIRTY;
-    const best = this.#bestOf(prefix);
+  /** Decides the prefixes of a list from `from` to before `to`, then tells of those that have another best path. */
+  #decideBatch(list: Int32Array, from: number, to: number): void {
+    const { paths, bestAttribute, bestPeer, selected, heldBack } = this;
     const { attributes, sets } = this.#tables;
-    const oldAttribute = this.bestAttribute[prefix] ?? -1;
-    const oldPeer = this.bestPeer[prefix] ?? 0;
-    const attribute = best < 0 ? -1 : (this.paths.effective[best] ?? -1);
-    const peer = best < 0 ? 0 : this.paths.peerOf(best);
-    const set = this.#selectionOf(best, peer);
-    const oldSet = this.selected[prefix] ?? NO_PATH;
-    this.selected[prefix] = set;
-    sets.release(oldSet);
-    if (set !== oldSet) {
-      if (this.reportsChanges) this.#markChanged(prefix);
-      // Another next hop for what the FIB has is a replacement; what comes new to it waits.
-      if (this.heldBack !== undefined && (set < 0 || oldSet < 0)) this.heldBack[prefix] = set < 0 ? 0 : 1;
-    }
-    if (attribute !== oldAttribute || peer !== oldPeer) {
+    const flags = this.#flags;
+    let moved = 0;
+    for (let at = from; at < to; at++) {
+      const prefix = list[at] ?? -1;
+      flags[prefix] = (flags[prefix] ?? 0) & ~DIRTY;
+      const best = this.#bestOf(prefix);
+      const oldAttribute = bestAttribute[prefix] ?? -1;
+      const oldPeer = bestPeer[prefix] ?? 0;
+      const attribute = best < 0 ? -1 : (paths.effective[best] ?? -1);
+      const peer = best < 0 ? 0 : paths.peerOf(best);
+      const set = this.#selectionOf(best, peer);
+      const oldSet = selected[prefix] ?? NO_PATH;
+      selected[prefix] = set;
+      if (oldSet >= 0) sets.release(oldSet);
+      if (set !== oldSet) {
+        if (this.reportsChanges) this.#markChanged(prefix);
+        // Another next hop for what the FIB has is a replacement; what comes new to it waits.
+        if (heldBack !== undefined && (set < 0 || oldSet < 0)) heldBack[prefix] = set < 0 ? 0 : 1;
+      }
+      if (attribute === oldAttribute && peer === oldPeer) continue;
       if (attribute >= 0) attributes.retain(attribute);
-      this.bestAttribute[prefix] = attribute;
-      this.bestPeer[prefix] = peer;
-      this.#onBest(prefix, oldPeer, peer);
-      if (oldAttribute >= 0) attributes.release(oldAttribute);
+      bestAttribute[prefix] = attribute;
+      bestPeer[prefix] = peer;
+      this.#moved[moved] = prefix;
+      this.#movedFrom[moved] = oldPeer;
+      this.#replaced[moved] = oldAttribute;
+      moved++;
     }
-    if (this.onDecided !== undefined) this.onDecided(prefix);
-    if (attribute < 0) this.freeIfUnused(prefix);
+    if (moved > 0) this.#onBest(this.#moved, this.#movedFrom, moved);
+    for (let i = 0; i < moved; i++) {
+      const old = this.#replaced[i] ?? -1;
+      if (old >= 0) attributes.release(old);
+    }
+    if (this.onDecided !== undefined) for (let at = from; at < to; at++) this.onDecided(list[at] ?? -1);
+    for (let at = from; at < to; at++) {
+      const prefix = list[at] ?? -1;
+      if (bestAttribute[prefix] === -1) this.freeIfUnused(prefix);
+    }
   }
 
   /** The best path of a prefix, with what may be used beside it left in `decision`. */
@@ -267,7 +296,7 @@ export class FamilyRib {
     if ((flags & CHANGED) !== 0) return;
     this.#flags[prefix] = flags | CHANGED;
     if (this.#changedCount === this.#changed.length) {
-      this.#changed = grownInt32(this.#changed, 2 * this.#changed.length);
+      this.#changed = grownInt32(this.#changed, grownCapacity(this.#changed.length));
     }
     this.#changed[this.#changedCount++] = prefix;
   }

@@ -71,9 +71,14 @@ export class RibOutput {
     }
   }
 
-  /** A best path changed: every group of the family looks whether that makes a difference to its peers. */
-  onBest(family: Family, prefix: number, oldPeer: number, peer: number): void {
-    for (const group of this.#groups[family]) group.onBest(prefix, oldPeer, peer);
+  /** Best paths changed: every group of the family looks whether that makes a difference to its peers. */
+  onBest(family: Family, prefixes: Int32Array, oldPeers: Uint16Array, count: number): void {
+    for (const group of this.#groups[family]) group.onBest(prefixes, oldPeers, count);
+  }
+
+  /** What is exported of a prefix may be something else although its best path is the same. */
+  reconsider(family: Family, prefix: number): void {
+    for (const group of this.#groups[family]) group.reconsider(prefix);
   }
 
   /** A prefix id is about to be freed. */
@@ -100,6 +105,8 @@ export class RibOutput {
       const output: PeerOutput = {
         peer: peer.id,
         peerAddress: peer.config.address,
+        comparedNextHop: undefined,
+        isOwnNextHop: false,
         group,
         cursor: group.logCount,
         sent: new Int32Array((this.#families[family].prefixes.capacity + 31) >>> 5),

@@ -240,8 +240,7 @@ export class Rib {
   setForwarded(family: Family, id: number, forwarded: boolean): void {
     const rib = this.#families[family];
     if (!rib.holdBack(id, !forwarded)) return;
-    const peer = rib.bestPeer[id] ?? LOCAL_PEER;
-    this.#output.onBest(family, id, peer, peer);
+    this.#output.reconsider(family, id);
     rib.onDecided?.(id);
     this.#announceWork();
   }
@@ -431,7 +430,7 @@ export class Rib {
 
   #makeFamily(family: Family): FamilyRib {
     return new FamilyRib(family, this.#tables, this.#options, {
-      onBest: (prefix, oldPeer, peer) => this.#output.onBest(family, prefix, oldPeer, peer),
+      onBest: (prefixes, oldPeers, count) => this.#output.onBest(family, prefixes, oldPeers, count),
       onFree: (prefix) => this.#output.onFree(family, prefix),
       onDirty: () => this.#announceWork(),
     });

@@ -4,6 +4,7 @@
  * before a slow peer has read it stands in the log once, so the log is bounded by the number of prefixes.
  */
 import type { Address } from '../../src/net/address.ts';
+import { grownCapacity } from '../../src/net/prefix-table.ts';
 import { grownInt32 } from './columns.ts';
 import { Exporter, type ExportRules, exportFingerprint, NOT_EXPORTED } from './export-rules.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
@@ -12,6 +13,8 @@ import { routeInterfaces } from './route-interfaces.ts';
 /** Export not computed yet: some peer's initial walk will ask. */
 const UNKNOWN = -2;
 const SMALLEST_LOG = 1024;
+/** a log that grew longer is made small again once it is empty */
+const LARGE_LOG = 1 << 20;
 
 /** A growing list of prefix ids. */
 export class IdList {
@@ -34,6 +37,9 @@ export interface PeerOutput {
   readonly peer: number;
   /** the peer's own address: never announced to it as a next hop (RFC 4271 5.1.3) */
   readonly peerAddress: Address;
+  /** the next hop that was compared with it last, and whether they are the same: mostly it is the next one too */
+  comparedNextHop: Address | undefined;
+  isOwnNextHop: boolean;
   group: UpdateGroup;
   /** position in the group's log */
   cursor: number;
@@ -93,15 +99,22 @@ export class UpdateGroup {
     this.#out.fill(UNKNOWN, from, to);
   }
 
-  /** The best path of a prefix changed. */
-  onBest(prefix: number, oldPeer: number, peer: number): void {
-    const old = this.#out[prefix] ?? UNKNOWN;
-    const now = this.#export(prefix);
-    this.#out[prefix] = now;
-    if (now !== old) {
-      if (old === UNKNOWN && now === NOT_EXPORTED) return;
-      this.#append(prefix);
-    } else if (now >= 0 && oldPeer !== peer) {
+  /** The best paths of the first `count` of these prefixes changed; the old ones came from `oldPeers`. */
+  onBest(prefixes: Int32Array, oldPeers: Uint16Array, count: number): void {
+    const out = this.#out;
+    const { bestPeer } = this.#rib;
+    for (let i = 0; i < count; i++) {
+      const prefix = prefixes[i] ?? -1;
+      const old = out[prefix] ?? UNKNOWN;
+      const now = this.#export(prefix);
+      out[prefix] = now;
+      if (now !== old) {
+        if (old !== UNKNOWN || now !== NOT_EXPORTED) this.#append(prefix);
+        continue;
+      }
+      const oldPeer = oldPeers[i] ?? 0;
+      const peer = bestPeer[prefix] ?? 0;
+      if (now < 0 || oldPeer === peer) continue;
       // Same announcement, but nobody gets back what he sent: only the two senders see a difference.
       for (const member of this.members) {
         if (member.peer === oldPeer || member.peer === peer) this.#changePresence(member, prefix);
@@ -111,8 +124,10 @@ export class UpdateGroup {
 
   /** What is exported of a prefix may be something else although its best path is the same. */
   reconsider(prefix: number): void {
-    const peer = this.#rib.bestPeer[prefix] ?? 0;
-    this.onBest(prefix, peer, peer);
+    const old = this.#out[prefix] ?? UNKNOWN;
+    const now = this.#export(prefix);
+    this.#out[prefix] = now;
+    if (now !== old && (old !== UNKNOWN || now !== NOT_EXPORTED)) this.#append(prefix);
   }
 
   /** A prefix id goes back to the table. */
@@ -145,7 +160,7 @@ export class UpdateGroup {
     for (const other of this.members) other.cursor = 0;
     this.logCount = 0;
     this.#furthest = 0;
-    if (this.log.length > 1 << 16) this.log = new Int32Array(SMALLEST_LOG);
+    if (this.log.length > LARGE_LOG) this.log = new Int32Array(SMALLEST_LOG);
   }
 
   #export(prefix: number): number {
@@ -175,10 +190,10 @@ export class UpdateGroup {
   #announcesItself(member: PeerOutput, attribute: number): boolean {
     const nextHop = this.#tables.attributes.nextHop[attribute] ?? -1;
     const address = this.#tables.nextHops.addressOf(nextHop);
-    if (address === undefined || address.family !== member.peerAddress.family) return false;
-    const { bytes } = member.peerAddress;
-    for (let i = bytes.length - 1; i >= 0; i--) if (bytes[i] !== address.bytes[i]) return false;
-    return true;
+    if (address === member.comparedNextHop) return member.isOwnNextHop;
+    member.comparedNextHop = address;
+    member.isOwnNextHop = address !== undefined && hasSameOctets(address, member.peerAddress);
+    return member.isOwnNextHop;
   }
 
   #changePresence(member: PeerOutput, prefix: number): void {
@@ -202,7 +217,7 @@ export class UpdateGroup {
 
   #makeRoom(): void {
     if (this.logCount > 2 * this.#rib.prefixes.size + SMALLEST_LOG) this.#compact();
-    if (2 * this.logCount > this.log.length) this.log = grownInt32(this.log, 2 * this.log.length);
+    if (2 * this.logCount > this.log.length) this.log = grownInt32(this.log, grownCapacity(this.log.length));
   }
 
   /** Leaves out the entries that a newer one of the same prefix supersedes. */
@@ -222,6 +237,12 @@ export class UpdateGroup {
     this.logCount = kept;
     this.#furthest = Math.max(0, ...this.members.map((member) => member.cursor));
   }
+}
+
+/** Whether two addresses are the same but for their zones. */
+function hasSameOctets(a: Address, b: Address): boolean {
+  if (a.family !== b.family) return false;
+  return a.bytes.every((octet, index) => octet === b.bytes[index]);
 }
 
 /** Whether a prefix was announced to a peer. */
