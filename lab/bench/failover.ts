@@ -1,24 +1,27 @@
 /**
  * Failing over between two routers: `ocicat bgp speak --fib` has the same routes from both and uses both; one dies, and packets through the host
  * show how long it takes until all of them go over the other, and whether any is lost when it comes back.
- * Usage (as root): node lab/bench/failover.ts [--routes 10000,100000,500000] [--causes reset,carrier,admin,bfd] [--runs 3] [--json].
+ * Usage (as root): node lab/bench/failover.ts [--routes 10000,100000,500000] [--causes reset,carrier,admin,bfd] [--runs 3]
+ * [--family ipv4|ipv6|both] [--json].
  * Causes: reset (the router ends the session and forwards nothing more, the link stays up), carrier (its end of the link goes down), admin
  * (the host's end is set down), bfd (300 ms x 3 with BIRD; the router freezes and forwards nothing more). Four flows, a packet every half
- * millisecond each. A gap is measured between the sending of two packets that arrived. In network namespaces of its own.
+ * millisecond each. Family: of the sessions, the routes, their next hops and the packets. A gap is measured between the sending of two packets that arrived. In network namespaces of its own.
  */
 import { parseArgs } from 'node:util';
 import { prepareNamespaces } from '../../fib/netlink/namespace.ts';
+import { addressBits, FAMILIES, type Family } from '../../src/net/address.ts';
 import { eventually } from '../../test/support/eventually.ts';
 import { removeAllNetns } from '../../test/support/netns.ts';
 import { FIRST_SENDER_AS } from './bgp/jobs.ts';
-import { makeWorkload } from './bgp/workload.ts';
+import { wordsOf } from './bgp/routes.ts';
+import { makeIpv6Workload, makeWorkload } from './bgp/workload.ts';
 import { type Bed, deviceTo, makeBed, type Router } from './failover/bed.ts';
 import { Child } from './failover/child.ts';
 import { monotonicMs } from './failover/clock.ts';
 import { HostWatch } from './failover/host-watch.ts';
 import { type FlowReport, lossOf } from './failover/packets.ts';
 import { formatRows, type Row, rowOf, type Sample } from './failover/report.ts';
-import { dotted, ExpectedRoutes } from './fib/kernel-table.ts';
+import { addressOfWords, ExpectedRoutes } from './fib/kernel-table.ts';
 
 const PORT = '7777';
 const FLOWS_A_ROUTER = 2;
@@ -87,22 +90,23 @@ class Trial {
 
   constructor(bed: Bed, count: number) {
     this.#bed = bed;
-    this.#routes = new ExpectedRoutes(makeWorkload(count, FIRST_SENDER_AS));
+    const make = bed.family === 'ipv4' ? makeWorkload : makeIpv6Workload;
+    this.#routes = new ExpectedRoutes(make(count, FIRST_SENDER_AS));
     this.#watch = new HostWatch(bed.host.path);
   }
 
   async start(): Promise<void> {
-    const { host, client, server, routers } = this.#bed;
+    const { family, client, server, routers } = this.#bed;
     await Promise.all(routers.map((router) => this.#announce(router)));
     await this.#installed(routers);
     const targets = this.#targets();
     this.#targetsInUse = targets;
-    for (const target of targets) server.sh(`ip address add ${target}/32 dev lo`);
-    this.#receiver = new Child(server, './receiver.ts', PORT, String(targets.length));
+    for (const target of targets) server.sh(`ip address add ${target}/${addressBits(family)} dev lo`);
+    this.#receiver = new Child(server, './receiver.ts', PORT, String(targets.length), family);
     await this.#receiver.ask('ready');
     this.#sender = new Child(client, './sender.ts', PORT, ...targets);
     await eventually('all flows arrive', async () => this.#isFlowing(await this.#report()), SLOWLY);
-    const devices = new Set(targets.map((target) => deviceTo(host, target)));
+    const devices = new Set(targets.map((target) => deviceTo(this.#bed, target)));
     if (devices.size !== routers.length) throw new Error('the flows do not use both routers');
     await pause(STEADY_MS);
   }
@@ -130,7 +134,7 @@ class Trial {
       SLOWLY,
     );
     for (const target of this.#targetsInUse)
-      if (deviceTo(bed.host, target) !== survivor.device) throw new Error(`${target} was not moved`);
+      if (deviceTo(bed, target) !== survivor.device) throw new Error(`${target} was not moved`);
     const { linkAt, requests, routes } = this.#watch.events();
     const { lost, longestMs, endedAt } = lossOf(reports);
     const detectedAt = cause.detectedAt === undefined ? struckAt : cause.detectedAt(bed, linkAt);
@@ -189,11 +193,16 @@ class Trial {
 
   /** Addresses in announced prefixes, as many over each router. */
   #targets(): readonly string[] {
-    const { words, count } = this.#routes.table;
+    const { table } = this.#routes;
+    const { words, count } = table;
+    const size = wordsOf(table.family);
     const byDevice = new Map<string, string[]>();
     for (let candidate = 0; candidate < CANDIDATES; candidate++) {
-      const target = dotted((words[Math.floor((candidate * count) / CANDIDATES)] ?? 0) + 1);
-      const device = deviceTo(this.#bed.host, target) ?? '';
+      const at = Math.floor((candidate * count) / CANDIDATES) * size;
+      const address = [...words.subarray(at, at + size)];
+      address[size - 1] = (address[size - 1] ?? 0) + 1;
+      const target = addressOfWords(table.family, address);
+      const device = deviceTo(this.#bed, target) ?? '';
       const found = byDevice.get(device) ?? [];
       if (found.length < FLOWS_A_ROUTER) byDevice.set(device, [...found, target]);
       const targets = [...byDevice.values()].flat();
@@ -218,6 +227,7 @@ async function main(): Promise<void> {
       routes: { type: 'string', default: '10000,100000,500000' },
       causes: { type: 'string', default: Object.keys(CAUSES).join(',') },
       runs: { type: 'string', default: '3' },
+      family: { type: 'string', default: 'both' },
       json: { type: 'boolean', default: false },
     },
   });
@@ -225,10 +235,13 @@ async function main(): Promise<void> {
   for (const name of causes)
     if (CAUSES[name] === undefined)
       throw new Error(`--causes ${name}: is none of ${Object.keys(CAUSES).join(', ')}`);
+  const families = FAMILIES.filter((family) => values.family === family || values.family === 'both');
+  if (families.length === 0) throw new Error(`--family ${values.family}: is none of ipv4, ipv6, both`);
   await prepareNamespaces();
   const rows: Row[] = [];
   for (const count of values.routes.split(',').map(Number)) {
-    for (const name of causes) rows.push(await measure(count, name, Number(values.runs)));
+    for (const name of causes)
+      for (const family of families) rows.push(await measure(family, count, name, Number(values.runs)));
   }
   if (values.json) console.log(JSON.stringify(rows, undefined, 2));
   else console.log(formatRows(rows));
@@ -236,25 +249,25 @@ async function main(): Promise<void> {
 }
 
 /** All runs of one cause, in namespaces and with processes of their own. */
-async function measure(count: number, name: string, runs: number): Promise<Row> {
+async function measure(family: Family, count: number, name: string, runs: number): Promise<Row> {
   const cause = CAUSES[name];
   if (cause === undefined) throw new Error(`no cause is called ${name}`);
   const samples: Sample[] = [];
   let fault: string | undefined;
-  const bed = makeBed(name === 'bfd');
+  const bed = makeBed(family, name === 'bfd');
   const trial = new Trial(bed, count);
   try {
     await trial.start();
     for (let run = 0; run < runs; run++) samples.push(await trial.run(cause));
   } catch (error) {
     fault = error instanceof Error ? error.message : String(error);
-    console.error(`${name}, ${count} routes: ${fault}`);
+    console.error(`${name}, ${count} ${family} routes: ${fault}`);
   } finally {
     trial.close();
     bed.close();
     await removeAllNetns();
   }
-  return rowOf(count, name, samples, fault);
+  return rowOf({ family, routes: count, cause: name }, samples, fault);
 }
 
 await main();

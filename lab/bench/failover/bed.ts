@@ -1,28 +1,62 @@
-/** A host with `ocicat bgp speak --fib`, two routers, a client behind the host, and a server behind both routers. */
+/** A host with `ocicat bgp speak --fib`, two routers, a client behind the host, and a server behind both routers; all links have both families. */
 import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { FAMILIES, type Family } from '../../../src/net/address.ts';
 import { connect, createNetns, type Netns } from '../../../test/support/netns.ts';
 import { Child } from './child.ts';
 import { monotonicOf } from './clock.ts';
 
 const HOST_AS = 65_000;
 const FIRST_ROUTER_AS = 65_001;
-const SERVER_LINK = '198.18.9';
-const CLIENT = '198.18.0.2';
+const LENGTH = { ipv4: 29, ipv6: 64 } as const;
+/** Both ends of each link: the first number is the link's. */
+const LINKS = {
+  client: (): Ends => ends('198.18.0', 0, 'fd98:0'),
+  router: (index: number): Ends => ends(`198.18.${index + 1}`, 0, `fd98:${index + 1}`),
+  server: (index: number): Ends => ends('198.18.9', 8 * index, `fd98:9${index}`),
+} as const;
+/** of both families, before an interface is made */
+const SYSCTLS = {
+  'net/ipv4/conf/all/rp_filter': 0,
+  'net/ipv6/conf/all/accept_dad': 0,
+  'net/ipv6/conf/default/accept_dad': 0,
+  // Else IPv6 addresses vanish with the link, as IPv4's do not.
+  'net/ipv6/conf/all/keep_addr_on_down': 1,
+  'net/ipv6/conf/default/keep_addr_on_down': 1,
+  // The kernel would spread packets by a label that nobody who asks it for a route knows.
+  'net/ipv6/auto_flowlabels': 0,
+} as const;
+const FORWARDING = ['net/ipv4/ip_forward', 'net/ipv6/conf/all/forwarding'] as const;
 /** between BFD packets, and packets missed in a row */
 const BFD_MS = 300;
 const BFD_MULTIPLIER = 3;
 const LAUNCHER = fileURLToPath(new URL('../../../src/cli/ocicat.sh', import.meta.url));
+
+/** Addresses of the near and the far end of a link. */
+interface Ends {
+  readonly near: Readonly<Record<Family, string>>;
+  readonly far: Readonly<Record<Family, string>>;
+}
+
+function ends(ipv4: string, from: number, ipv6: string): Ends {
+  const end = (last: number): Ends['near'] => ({ ipv4: `${ipv4}.${from + last}`, ipv6: `${ipv6}::${last}` });
+  return { near: end(1), far: end(2) };
+}
+
+function withLengths(end: Ends['near']): string[] {
+  return FAMILIES.map((family) => `${end[family]}/${LENGTH[family]}`);
+}
 
 /** A router, and the host's way to it. */
 export interface Router {
   readonly netns: Netns;
   /** the host's interface */
   readonly device: string;
+  /** of the bed's family */
   readonly hostAddress: string;
   readonly address: string;
   readonly as: number;
@@ -32,6 +66,8 @@ export interface Router {
 }
 
 export interface Bed {
+  /** of sessions, routes, next hops and packets */
+  readonly family: Family;
   readonly host: Netns;
   readonly client: Netns;
   readonly server: Netns;
@@ -42,38 +78,39 @@ export interface Bed {
   close(): void;
 }
 
-export function makeBed(withBfd: boolean): Bed {
+export function makeBed(family: Family, withBfd: boolean): Bed {
   const folder = mkdtempSync(join(tmpdir(), 'ocicat-bench-failover-'));
-  const [host, client, server] = [createNetns(), createNetns(), createNetns()];
-  for (const netns of [host, server]) netns.sysctl('net/ipv4/conf/all/rp_filter', 0);
-  host.sysctl('net/ipv4/ip_forward', 1);
+  const [host, client, server] = [makeNetns(), makeNetns(), makeNetns()];
+  for (const key of FORWARDING) host.sysctl(key, 1);
+  const clientLink = LINKS.client();
   connect(
-    { netns: host, name: 'cali0', addresses: ['198.18.0.1/29'] },
-    { netns: client, name: 'eth0', addresses: [`${CLIENT}/29`] },
+    { netns: host, name: 'cali0', addresses: withLengths(clientLink.near) },
+    { netns: client, name: 'eth0', addresses: withLengths(clientLink.far) },
   );
-  client.sh('ip route add default via 198.18.0.1');
+  addDefaultRoutes(client, clientLink.near);
   const makeRouter = (index: number): Router => {
-    const netns = createNetns();
+    const netns = makeNetns();
     const device = `eth${index}`;
     const as = FIRST_ROUTER_AS + index;
-    const [hostAddress, address] = [`198.18.${index + 1}.1`, `198.18.${index + 1}.2`];
-    const [up, down] = [`${SERVER_LINK}.${8 * index + 1}`, `${SERVER_LINK}.${8 * index + 2}`];
+    const [toHost, toServer] = [LINKS.router(index), LINKS.server(index)];
     connect(
-      { netns: host, name: device, addresses: [`${hostAddress}/29`] },
-      { netns, name: 'down0', addresses: [`${address}/29`] },
+      { netns: host, name: device, addresses: withLengths(toHost.near) },
+      { netns, name: 'down0', addresses: withLengths(toHost.far) },
     );
     connect(
-      { netns, name: 'up0', addresses: [`${up}/29`] },
-      { netns: server, name: device, addresses: [`${down}/29`] },
+      { netns, name: 'up0', addresses: withLengths(toServer.near) },
+      { netns: server, name: device, addresses: withLengths(toServer.far) },
     );
-    netns.sysctl('net/ipv4/ip_forward', 1);
-    netns.sh(`ip route add default via ${down}`);
-    const child = new Child(netns, './router.ts', address, hostAddress, String(as), 'down0');
+    for (const key of FORWARDING) netns.sysctl(key, 1);
+    addDefaultRoutes(netns, toServer.far);
+    const [hostAddress, address] = [toHost.near[family], toHost.far[family]];
+    const routerId = toHost.far.ipv4;
+    const child = new Child(netns, './router.ts', address, hostAddress, String(as), 'down0', routerId);
     const bfd = withBfd ? startBfd(netns, join(folder, device), hostAddress) : undefined;
     return { netns, device, hostAddress, address, as, child, bfd };
   };
   const routers = [makeRouter(0), makeRouter(1)] as const;
-  server.sh(`ip route add default via ${SERVER_LINK}.1`);
+  addDefaultRoutes(server, LINKS.server(0).near);
   const config = join(folder, 'speak.yaml');
   writeFileSync(config, configOf(routers, withBfd));
   const words = ['--socket', join(folder, 'speak.sock'), 'bgp', 'speak', '--config', config, '--fib'];
@@ -87,6 +124,7 @@ export function makeBed(withBfd: boolean): Bed {
     });
   }
   return {
+    family,
     host,
     client,
     server,
@@ -105,6 +143,17 @@ export function makeBed(withBfd: boolean): Bed {
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+function makeNetns(): Netns {
+  const netns = createNetns();
+  for (const [key, value] of Object.entries(SYSCTLS)) netns.sysctl(key, value);
+  return netns;
+}
+
+function addDefaultRoutes(netns: Netns, via: Ends['near']): void {
+  netns.sh(`ip -4 route add default via ${via.ipv4}`);
+  netns.sh(`ip -6 route add default via ${via.ipv6}`);
 }
 
 function parseLogLine(line: string): { readonly time: string; readonly msg: string } {
@@ -133,7 +182,7 @@ function configOf(routers: readonly Router[], withBfd: boolean): string {
     `apiVersion: projectcalico.org/v3
 kind: Node
 metadata: {name: host}
-spec: {bgp: {asNumber: ${HOST_AS}, ipv4Address: ${routers[0]?.hostAddress}/29}}`,
+spec: {bgp: {asNumber: ${HOST_AS}, ${nodeAddresses()}}}`,
     `apiVersion: projectcalico.org/v3
 kind: BGPFilter
 metadata: {name: in}
@@ -142,14 +191,20 @@ spec: {exportV4: [{action: Reject}], exportV6: [{action: Reject}]}`,
       ({ address, as, device }) => `apiVersion: projectcalico.org/v3
 kind: BGPPeer
 metadata: {name: ${device}${withBfd ? bfd : ''}}
-spec: {peerIP: ${address}, asNumber: ${as}, filters: [in]}`,
+spec: {peerIP: "${address}", asNumber: ${as}, filters: [in]}`,
     ),
   ];
   return `${documents.join('\n---\n')}\n`;
 }
 
-/** Whether the host's way to each address leads over a device, as the kernel decides for the client's packets. */
-export function deviceTo(host: Netns, address: string): string | undefined {
-  const text = host.sh(`ip route get ${address} from ${CLIENT} iif cali0`);
+function nodeAddresses(): string {
+  const { near } = LINKS.router(0);
+  return `ipv4Address: ${near.ipv4}/${LENGTH.ipv4}, ipv6Address: "${near.ipv6}/${LENGTH.ipv6}"`;
+}
+
+/** The interface over which the host's way to an address leads, as the kernel decides for the client's packets. */
+export function deviceTo({ host, family }: Bed, address: string): string | undefined {
+  const client = LINKS.client().far[family];
+  const text = host.sh(`ip route get ${address} from ${client} iif cali0 ipproto udp`);
   return /\bdev (eth\d)\b/.exec(text)?.[1];
 }

@@ -42,7 +42,7 @@ export class HostWatch {
     this.#netns = netns;
     this.#monitor = NetlinkMonitor.open(
       {
-        groups: [RTNLGRP.LINK, RTNLGRP.NEXTHOP, RTNLGRP.IPV4_ROUTE],
+        groups: [RTNLGRP.LINK, RTNLGRP.NEXTHOP, RTNLGRP.IPV4_ROUTE, RTNLGRP.IPV6_ROUTE],
         netns,
         bufferBytes: BUFFER_BYTES,
       },

@@ -1,4 +1,5 @@
 /** Figures of the failover benchmark as rows and text. Pure. */
+import type { Family } from '../../../src/net/address.ts';
 import { median } from '../measure.ts';
 import { figure, formatTable } from '../text-table.ts';
 
@@ -21,6 +22,7 @@ export interface Sample {
 
 /** Medians, of the gaps and losses the worst as well. */
 export interface Row {
+  readonly family: Family;
   readonly routes: number;
   readonly cause: string;
   readonly runs: number;
@@ -38,8 +40,7 @@ export interface Row {
 }
 
 export function rowOf(
-  routes: number,
-  cause: string,
+  { family, routes, cause }: Pick<Row, 'family' | 'routes' | 'cause'>,
   samples: readonly Sample[],
   fault: string | undefined,
 ): Row {
@@ -47,7 +48,7 @@ export function rowOf(
   const most = (field: keyof Sample): number =>
     samples.length === 0 ? Number.NaN : Math.max(...values(field));
   return {
-    ...{ routes, cause, runs: samples.length, fault },
+    ...{ family, routes, cause, runs: samples.length, fault },
     gapMs: median(values('gapMs')),
     gapMaxMs: most('gapMs'),
     afterDetectionMs: median(values('afterDetectionMs')),
@@ -62,11 +63,22 @@ export function rowOf(
 }
 
 export function formatRows(rows: readonly Row[]): string {
-  const head = ['Cause', 'Routes', 'Gap ms', 'max', 'After detection ms', 'max', 'Lost', 'Requests'];
+  const head = [
+    'Cause',
+    'Family',
+    'Routes',
+    'Gap ms',
+    'max',
+    'After detection ms',
+    'max',
+    'Lost',
+    'Requests',
+  ];
   return formatTable(
     [...head, 'Routes before', 'Tidied s', 'Lost on return, max', 'Return s'],
     rows.map((row) => [
       row.fault === undefined ? row.cause : `${row.cause} (failed)`,
+      row.family,
       String(row.routes),
       figure(row.gapMs, 1),
       figure(row.gapMaxMs, 1),
@@ -79,6 +91,6 @@ export function formatRows(rows: readonly Row[]): string {
       figure(row.backLostMax, 0),
       figure(row.backSec, 2),
     ]),
-    1,
+    2,
   );
 }

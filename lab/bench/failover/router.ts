@@ -1,6 +1,6 @@
 /**
  * A top-of-rack router, in its namespace: a BGP session that announces a table, and ways to die. Usage: `router.ts OWN-ADDRESS HOST-ADDRESS AS
- * DEVICE`. Lines: `announce COUNT` (opens the session), `reset` (stops forwarding and ends the session), `stop-forwarding`, `forward`,
+ * DEVICE ROUTER-ID`, of either family. Lines: `announce COUNT` (opens the session), `reset` (stops forwarding and ends the session), `stop-forwarding`, `forward`,
  * `link up|down`, `close`. Answers with the time (`clock.ts`) just before it did so (`reset`: before
  * it ended the session).
  */
@@ -9,19 +9,22 @@ import { writeFileSync } from 'node:fs';
 import { addressOctets } from '../bgp/jobs.ts';
 import { encodeAnnouncements } from '../bgp/routes.ts';
 import { BenchSession } from '../bgp/session.ts';
-import { makeWorkload } from '../bgp/workload.ts';
+import { makeIpv6Workload, makeWorkload } from '../bgp/workload.ts';
 import { answerLines } from './child.ts';
 import { monotonicMs } from './clock.ts';
 
 /** Cease, Administrative Reset (RFC 4486). */
 const RESET = Buffer.concat([Buffer.alloc(16, 0xff), Buffer.from([0, 21, 3, 6, 4])]);
 
-const [ownAddress = '', hostAddress = '', as = '', device = ''] = process.argv.slice(2);
+const [ownAddress = '', hostAddress = '', as = '', device = '', routerId = ''] = process.argv.slice(2);
+const family = ownAddress.includes(':') ? 'ipv6' : 'ipv4';
+const make = family === 'ipv4' ? makeWorkload : makeIpv6Workload;
 let session: BenchSession | undefined;
 let announcements: { readonly count: number; readonly octets: Buffer } | undefined;
 
 function setForwarding(on: boolean): void {
-  writeFileSync('/proc/sys/net/ipv4/ip_forward', on ? '1' : '0');
+  const key = family === 'ipv4' ? 'ipv4/ip_forward' : 'ipv6/conf/all/forwarding';
+  writeFileSync(`/proc/sys/net/${key}`, on ? '1' : '0');
 }
 
 function encoded(count: number): Buffer {
@@ -29,7 +32,7 @@ function encoded(count: number): Buffer {
   if (announcements?.count !== count)
     announcements = {
       count,
-      octets: encodeAnnouncements(makeWorkload(count, Number(as)), addressOctets(ownAddress)),
+      octets: encodeAnnouncements(make(count, Number(as)), addressOctets(ownAddress)),
     };
   return announcements.octets;
 }
@@ -42,7 +45,7 @@ await answerLines(async ([verb, word]) => {
       session?.close();
       session = await BenchSession.open({
         ...{ localAddress: ownAddress, peerAddress: hostAddress, peerPort: 179, as: Number(as) },
-        ...{ routerId: ownAddress, family: 'ipv4', isSink: true },
+        ...{ routerId, family, isSink: true },
       });
       await session.send(octets);
       break;

@@ -2,28 +2,18 @@
  * Sends numbered UDP packets to each of some addresses every half millisecond, each with the time of its sending (`clock.ts`). Usage:
  * `sender.ts PORT ADDRESS...`; a line makes it answer with how many rounds it has sent.
  */
-import { sendTo, socket } from '../../../fib/netlink/libc.ts';
-import { addressOctets } from '../bgp/jobs.ts';
+import { sendTo } from '../../../fib/netlink/libc.ts';
 import { answerLines } from './child.ts';
 import { monotonicMs } from './clock.ts';
 import { PACKET_OCTETS, writePacket } from './packets.ts';
+import { openUdp, socketAddress } from './udp.ts';
 
 const INTERVAL_MS = 0.5;
 const ROUNDS_A_TURN = 16;
-const AF_INET = 2;
-const SOCK_DGRAM = 2;
 
 const [port = '', ...addresses] = process.argv.slice(2);
-const opened = socket(AF_INET, SOCK_DGRAM, 0);
-if ('errno' in opened) throw new Error(`socket: errno ${opened.errno}`);
-const descriptor = opened.value;
-const targets = addresses.map((address) => {
-  const octets = Buffer.alloc(16);
-  octets.writeUInt16LE(AF_INET);
-  octets.writeUInt16BE(Number(port), 2);
-  octets.set(addressOctets(address), 4);
-  return octets;
-});
+const targets = addresses.map((address) => socketAddress(address, Number(port)));
+const descriptor = openUdp(addresses[0] ?? '');
 const packet = Buffer.alloc(PACKET_OCTETS);
 const nobody = new Int32Array(new SharedArrayBuffer(4));
 let rounds = 0;

@@ -6,7 +6,15 @@
 import * as libc from '../../../fib/netlink/libc.ts';
 import { filterProgram } from '../../../fib/netlink/packet-filter.ts';
 import { MessageCursor } from '../../../fib/netlink/reader.ts';
-import { AF_INET, NETLINK_OPTION, NLM_F, RTM, RTNLGRP, SOL_NETLINK } from '../../../fib/netlink/registry.ts';
+import {
+  AF_INET,
+  AF_INET6,
+  NETLINK_OPTION,
+  NLM_F,
+  RTM,
+  RTNLGRP,
+  SOL_NETLINK,
+} from '../../../fib/netlink/registry.ts';
 import {
   decodeRoute,
   forEachNextHop,
@@ -14,8 +22,9 @@ import {
   writeRouteDump,
 } from '../../../fib/netlink/route-message.ts';
 import { NetlinkSocket, openRouteSocket } from '../../../fib/netlink/socket.ts';
+import { addressFromBytes, addressOctets, type Family, formatAddress } from '../../../src/net/address.ts';
 import { PrefixTable } from '../../../src/net/prefix-table.ts';
-import type { RouteTable } from '../bgp/routes.ts';
+import { type RouteTable, wordsOf } from '../bgp/routes.ts';
 
 const MAIN = 254;
 const PROTOCOL_KERNEL = 2;
@@ -123,40 +132,49 @@ export interface TableState {
 /** The prefixes of a table, to look routes up in. */
 export class ExpectedRoutes {
   readonly table: RouteTable;
-  readonly #prefixes = new PrefixTable('ipv4');
+  readonly #prefixes: PrefixTable;
 
   constructor(table: RouteTable) {
     this.table = table;
-    for (let index = 0; index < table.count; index++)
-      this.#prefixes.intern(table.lengths[index] ?? 0, (table.words[index] ?? 0) | 0, 0, 0, 0);
+    this.#prefixes = new PrefixTable(table.family);
+    const size = wordsOf(table.family);
+    for (let index = 0; index < table.count; index++) {
+      const word = (offset: number): number => (table.words[index * size + offset] ?? 0) | 0;
+      const length = table.lengths[index] ?? 0;
+      if (size === 1) this.#prefixes.intern(length, word(0), 0, 0, 0);
+      else this.#prefixes.intern(length, word(0), word(1), word(2), word(3));
+    }
   }
 
-  /** Of the sample. */
+  /** Of the sample, in IPv4. */
   sampled(bits: number): number {
     return this.table.words.reduce((sum, word) => sum + (isSampled(word, bits) ? 1 : 0), 0);
   }
 
-  /** Compares a namespace's main table: each prefix once and no other, each over just these gateways. */
+  /** Compares a namespace's main table: each prefix once and no other, each over just these gateways (as `formatAddress` writes them). */
   compare(netns: string, gateways: readonly string[]): TableState {
     const wanted = [...gateways].sort().join(' ');
+    const { family } = this.table;
     const record = new RouteRecord();
     const seen = new Uint8Array(this.#prefixes.idLimit);
     let count = 0;
     let problem: string | undefined;
     forEachRoute(
       netns,
+      family,
       record,
       () => {
         count++;
         if (problem !== undefined) return;
-        const id = this.#prefixes.find(record.length, record.w0, 0, 0, 0);
-        const name = `${dotted(record.w0)}/${record.length}`;
-        if (id < 0) problem = `${name} should not be there`;
-        else if (seen[id] === 1) problem = `${name} is there twice`;
+        const { length, w0, w1, w2, w3 } = record;
+        const id = this.#prefixes.find(length, w0, w1, w2, w3);
+        const name = (): string => `${addressOfWords(family, [w0, w1, w2, w3])}/${length}`;
+        if (id < 0) problem = `${name()} should not be there`;
+        else if (seen[id] === 1) problem = `${name()} is there twice`;
         else {
           seen[id] = 1;
           const found = gatewaysOf(record);
-          if (found !== wanted) problem = `${name} goes over ${found || 'none'} instead of ${wanted}`;
+          if (found !== wanted) problem = `${name()} goes over ${found || 'none'} instead of ${wanted}`;
         }
       },
       () => {
@@ -171,11 +189,12 @@ export class ExpectedRoutes {
   }
 }
 
-/** How many routes a namespace's main table holds, without those of the kernel's own making. */
+/** How many IPv4 routes a namespace's main table holds, without those of the kernel's own making. */
 export function countRoutes(netns: string): number {
   let count = 0;
   forEachRoute(
     netns,
+    'ipv4',
     new RouteRecord(),
     () => {
       count++;
@@ -187,12 +206,18 @@ export function countRoutes(netns: string): number {
   return count;
 }
 
-function forEachRoute(netns: string, record: RouteRecord, visit: () => void, restart: () => void): void {
+function forEachRoute(
+  netns: string,
+  family: Family,
+  record: RouteRecord,
+  visit: () => void,
+  restart: () => void,
+): void {
   const socket = NetlinkSocket.open({ netns });
   try {
     socket.dump(
       'read the routes',
-      (writer) => writeRouteDump(writer, RTM.GETROUTE, AF_INET, MAIN, 0),
+      (writer) => writeRouteDump(writer, RTM.GETROUTE, family === 'ipv4' ? AF_INET : AF_INET6, MAIN, 0),
       (message) => {
         if (decodeRoute(message, record) && record.protocol !== PROTOCOL_KERNEL) visit();
       },
@@ -205,10 +230,33 @@ function forEachRoute(netns: string, record: RouteRecord, visit: () => void, res
 
 function gatewaysOf(record: RouteRecord): string {
   const found: string[] = [];
-  forEachNextHop(record, ({ gatewayAt }) => {
-    found.push(gatewayAt < 0 ? '-' : dotted(record.view.getInt32(gatewayAt)));
+  forEachNextHop(record, ({ gatewayAt, gatewayFamily }) => {
+    if (gatewayAt < 0) found.push('-');
+    else if (gatewayFamily === AF_INET6)
+      found.push(ipv6Text(record.bytes.subarray(gatewayAt, gatewayAt + 16)));
+    else found.push(dotted(record.view.getInt32(gatewayAt)));
   });
   return found.sort().join(' ');
+}
+
+/** Gateways are few and come with each route. */
+const ipv6Texts = new Map<string, string>();
+
+function ipv6Text(octets: Uint8Array): string {
+  const key = Buffer.from(octets).toString('latin1');
+  const known = ipv6Texts.get(key);
+  if (known !== undefined) return known;
+  const text = formatAddress(addressFromBytes(octets));
+  ipv6Texts.set(key, text);
+  return text;
+}
+
+/** An address of a family, words, as people write it. IPv4 has the first word alone. */
+export function addressOfWords(family: Family, words: readonly number[]): string {
+  const octets = new Uint8Array(addressOctets(family));
+  const view = new DataView(octets.buffer);
+  for (let at = 0; at < octets.length; at += 4) view.setInt32(at, words[at / 4] ?? 0);
+  return formatAddress(addressFromBytes(octets));
 }
 
 /** An IPv4 address, a word, as people write it. */

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import * as fc from 'fast-check';
 import { makeWorkload } from '../../../../../lab/bench/bgp/workload.ts';
 import {
+  addressOfWords,
   dotted,
   ExpectedRoutes,
   isSampled,
@@ -60,5 +61,7 @@ describe('bench: the sample of routes', () => {
 
   it('names addresses as people do', () => {
     assert.equal(dotted(0xdf00_0001 | 0), '223.0.0.1');
+    assert.equal(addressOfWords('ipv4', [0xdf00_0001]), '223.0.0.1');
+    assert.equal(addressOfWords('ipv6', [0x2400_0001, 0x0002_0000 | 0, 0, 3]), '2400:1:2::3');
   });
 });
