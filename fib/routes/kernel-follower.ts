@@ -7,7 +7,7 @@ import { AF_INET } from '../netlink/registry.ts';
 import type { RouteRecord } from '../netlink/route-message.ts';
 import { type FamilyRoutes, FLAG, NONE, UNKNOWN } from './family-routes.ts';
 import { type KernelListener, type KernelWatch, losesIpv4 } from './kernel-watch.ts';
-import type { Link } from './link-table.ts';
+import type { Link, LinkAddress } from './link-table.ts';
 import type { TargetTable } from './targets.ts';
 
 /** What the follower needs of its route table. */
@@ -22,6 +22,8 @@ export interface FollowerDependencies {
   /** puts a prefix to work; `isInterference`: somebody changed what was as desired */
   repair(routes: FamilyRoutes, id: number, isInterference: boolean): void;
   announceWork(): void;
+  /** an address of this host that routes have as preferred source is gone */
+  sourceLost(address: Uint8Array): void;
 }
 
 /** The kernel's side of a route table's bookkeeping. */
@@ -117,10 +119,10 @@ export class KernelFollower implements KernelListener {
         after.addresses.length > before.addresses.length ||
         (after.hasCarrier && !before.hasCarrier));
     if (after !== undefined && isBetter) this.#retryVia(after.ifindex);
-    const lost = before?.addresses.filter(
-      (old) => !after?.addresses.some((now) => addressesEqual(now.address, old.address)),
-    );
-    for (const { address } of lost ?? []) this.#doubtPrefsrc(address.family, address.bytes);
+    for (const { address } of addressesLacking(before, after))
+      this.#doubtPrefsrc(address.family, address.bytes);
+    for (const { address } of addressesLacking(after, before))
+      this.#retryPrefsrc(address.family, address.bytes);
   }
 
   /** Routes of which an interface was the last way on may be gone. One of several is only marked dead by the kernel, and revived. */
@@ -161,10 +163,24 @@ export class KernelFollower implements KernelListener {
 
   #doubtPrefsrc(family: Family, address: Uint8Array): void {
     if (!this.#deps.targets.hasPrefsrc(address)) return;
-    this.#doubtWhere(this.#deps.families[family], true, (target) => {
-      const { prefsrc } = this.#deps.targets.get(target).fields;
-      return prefsrc !== undefined && Buffer.compare(prefsrc, address) === 0;
+    this.#deps.sourceLost(address);
+    this.#doubtWhere(this.#deps.families[family], true, (target) => this.#hasSource(target, address));
+  }
+
+  /** What was refused for want of its preferred source gets another try. */
+  #retryPrefsrc(family: Family, address: Uint8Array): void {
+    if (!this.#deps.targets.hasPrefsrc(address)) return;
+    const routes = this.#deps.families[family];
+    forEachId(routes, true, (id) => {
+      if (!routes.has(id, FLAG.FAILED)) return;
+      const wanted = routes.desired(id);
+      if (wanted >= 0 && this.#hasSource(wanted, address)) routes.markDirty(id);
     });
+  }
+
+  #hasSource(target: number, address: Uint8Array): boolean {
+    const { prefsrc } = this.#deps.targets.get(target).fields;
+    return prefsrc !== undefined && Buffer.compare(prefsrc, address) === 0;
   }
 
   #doubtWhere(routes: FamilyRoutes, learnedToo: boolean, concerns: (target: number) => boolean): void {
@@ -229,6 +245,14 @@ export class KernelFollower implements KernelListener {
     // A reading meets old states of what was written meanwhile.
     this.#deps.repair(routes, id, isInterference && !this.#isReadingAll);
   }
+}
+
+/** The addresses of an interface that it does not have in another state of it. */
+function addressesLacking(link: Link | undefined, other: Link | undefined): readonly LinkAddress[] {
+  if (link === undefined || link.addresses === other?.addresses) return [];
+  return link.addresses.filter(
+    ({ address }) => other?.addresses.some((each) => addressesEqual(each.address, address)) !== true,
+  );
 }
 
 /** Walks the local prefixes, or all: a container's interface must not cost a walk over a full table. */

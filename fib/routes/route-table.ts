@@ -130,6 +130,7 @@ export class RouteTable {
       doomIfSwept: (routes, id) => this.#doomIfSwept(routes, id),
       repair: (routes, id, isInterference) => this.#repair(routes, id, isInterference),
       announceWork: () => this.#announceWork(),
+      sourceLost: (address) => this.#forms.forgetSource(address),
     });
     this.#stopListening = kernel.listen(this.#follower);
   }

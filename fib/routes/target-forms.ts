@@ -8,6 +8,8 @@ import type { NextHopObjects } from './next-hop-objects.ts';
 import { MAX_WEIGHT } from './shares.ts';
 import type { InternedTarget, TargetTable } from './targets.ts';
 
+const EADDRNOTAVAIL = 99;
+
 /** `of` and `peek`: not known yet. */
 export const NO_FORM = -3;
 /** `of`: an interface is down, or a next hop is kept out for a moment. */
@@ -49,7 +51,8 @@ export class TargetForms {
     }
     if (!entry.ifindexes.every((ifindex) => this.#isUsable(ifindex))) return NOT_NOW;
     if (this.#objects.isSuspended(entry.fields.nextHops)) return NOT_NOW;
-    const id = this.#refusals.get(target) ?? this.#objects.idFor(entry.fields.nextHops);
+    const id =
+      this.#refusals.get(target) ?? this.#foreignSource(entry) ?? this.#objects.idFor(entry.fields.nextHops);
     if (typeof id !== 'number') {
       this.#refusals.set(target, id);
       this.refusal = id;
@@ -74,6 +77,14 @@ export class TargetForms {
     }
   }
 
+  /** This host has lost an address: what has it as preferred source is looked at again. */
+  forgetSource(address: Uint8Array): void {
+    for (const target of this.#forms.keys()) {
+      const { prefsrc } = this.#targets.get(target).fields;
+      if (prefsrc !== undefined && Buffer.compare(prefsrc, address) === 0) this.#forms.delete(target);
+    }
+  }
+
   /** Forgets what the target table has forgotten: its ids may mean others from now on. */
   forgetCollected(): void {
     this.#refusals.clear();
@@ -86,6 +97,12 @@ export class TargetForms {
     if (this.#objects?.isSupported !== true || isLocal || fields.nextHopId !== undefined) return false;
     // Kernels before 6.12 take no weight of 256 in a group, though in a route.
     return fields.nextHops.every(({ gateway, weight }) => gateway !== undefined && weight <= MAX_WEIGHT);
+  }
+
+  /** Of an IPv6 route by an object the kernel does not check it, and then sends this host's packets from an address that is not its own. */
+  #foreignSource({ target: { prefsrc } }: InternedTarget): Verdict | undefined {
+    if (prefsrc?.family !== 'ipv6' || this.#links.owns(prefsrc)) return undefined;
+    return { errno: EADDRNOTAVAIL, text: 'the preferred source is no address of this host' };
   }
 
   #isUsable(ifindex: number): boolean {

@@ -107,6 +107,44 @@ describe('fib/routes after changes by others, refusals and losses', () => {
       assert.deepEqual(p.interfered, [], 'the kernel itself is nobody who interferes');
     });
 
+  it('a preferred source that goes takes its routes along without a word, and brings them back', async () => {
+    const { host } = twoUplinks();
+    const sources = { ipv4: '192.0.2.77', ipv6: '2001:db8:77::1' };
+    const add = (): void => {
+      host.sh(`ip address add ${sources.ipv4}/32 dev lo`);
+      host.sh(`ip -6 address add ${sources.ipv6}/128 dev lo nodad`);
+    };
+    add();
+    const p = await bench.programmer(host);
+    const texts = ['10.1.0.0/16', '2001:db8:a::/48'] as const;
+    p.routes.setRoute(prefix(texts[0]), 'bgp', {
+      ...p.via(['eth0', '192.0.2.2']),
+      prefsrc: address(sources.ipv4),
+    });
+    p.routes.setRoute(prefix(texts[1]), 'bgp', {
+      ...p.via(['eth0', '2001:db8::2']),
+      prefsrc: address(sources.ipv6),
+    });
+    const all = (state: string): boolean => texts.every((text) => p.state(text) === state);
+    p.settle();
+    assert.ok(all('installed'));
+    for (let round = 0; round < 2; round++) {
+      host.sh(`ip address del ${sources.ipv4}/32 dev lo`);
+      host.sh(`ip -6 address del ${sources.ipv6}/128 dev lo`);
+      await eventually('both are refused', () => all('failed'));
+      assert.equal(show(host, 'route', 'show', 'proto', '171'), '');
+      // Far enough into the back-off to tell a retry from one that is due.
+      await eventually('refused again and again', () =>
+        routeFailures(p.routes).every(({ attempts }) => attempts >= 4),
+      );
+      add();
+      await eventually('back at once', () => all('installed'), { timeoutMs: 1000 });
+      assert.match(show(host, 'route', 'show', texts[0]), /src 192\.0\.2\.77/);
+      assert.match(show(host, '-6', 'route', 'show', texts[1]), /src 2001:db8:77::1/);
+    }
+    assert.deepEqual(p.interfered, []);
+  });
+
   it("one refused route holds nothing else back, is listed with the kernel's words and retried with back-off", async () => {
     const { host } = twoUplinks();
     const kernel = KernelWatch.open({ netns: host.path });

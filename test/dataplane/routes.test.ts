@@ -79,6 +79,34 @@ describe('fib/routes in a real kernel', () => {
     assert.equal(viewOfAddress(next.routes, address('10.2.0.9'))?.source, 'block');
   });
 
+  it('drops, or answers with an ICMP error, what is to go nowhere (blackhole, unreachable, prohibit)', async () => {
+    const { host } = twoUplinks();
+    const p = await bench.programmer(host);
+    for (const [index, kind] of (['blackhole', 'unreachable', 'prohibit'] as const).entries()) {
+      const texts = [`10.${index}.0.0/16`, `2001:db8:${index + 10}::/48`];
+      for (const text of texts) p.routes.setRoute(prefix(text), 'block', { kind, nextHops: [] });
+      p.settle();
+      // What connect(2) of this host gets.
+      const code = {
+        blackhole: 'Invalid argument',
+        unreachable: 'No route to host',
+        prohibit: 'Permission denied',
+      };
+      for (const to of [`10.${index}.0.1`, `2001:db8:${index + 10}::1`]) {
+        const family = to.includes(':') ? '-6' : '-4';
+        const said = host.run('sh', '-c', `ip ${family} route get ${to} 2>&1 || true`);
+        assert.match(said, new RegExp(`${code[kind]}|^${kind} `), `${kind} ${to}: ${said}`);
+      }
+      for (const text of texts) assert.equal(p.state(text), 'installed', `${kind} ${text}`);
+    }
+    for (const text of ['10.0.0.0/16', '2001:db8:a::/48']) {
+      p.routes.setRoute(prefix(text), 'block', { kind: 'prohibit', nextHops: [] });
+      p.settle();
+      assert.equal(p.state(text), 'installed');
+      assert.match(show(host, text.includes(':') ? '-6' : '-4', 'route', 'show', text), /^prohibit /);
+    }
+  });
+
   it('adopts 10,000 routes with no write at all, and sweeps only what nobody wants', async () => {
     const { host } = twoUplinks();
     const learned = new PrefixTable('ipv4');
