@@ -2,11 +2,14 @@
  * Failing over between two routers: `ocicat bgp speak --fib` has the same routes from both and uses both; one dies, and packets through the host
  * show how long it takes until all of them go over the other, and whether any is lost when it comes back.
  * Usage (as root): node lab/bench/failover.ts [--routes 10000,100000,500000] [--causes reset,carrier,admin,bfd] [--runs 3]
- * [--family ipv4|ipv6|both] [--json].
+ * [--family ipv4|ipv6|both] [--json] [--plot FILE].
  * Causes: reset (the router ends the session and forwards nothing more, the link stays up), carrier (its end of the link goes down), admin
  * (the host's end is set down), bfd (300 ms x 3 with BIRD; the router freezes and forwards nothing more). Four flows, a packet every half
  * millisecond each. Family: of the sessions, the routes, their next hops and the packets. A gap is measured between the sending of two packets that arrived. In network namespaces of its own.
+ * --plot: an SVG of the gaps.
  */
+import { writeFileSync } from 'node:fs';
+import { cpus, release } from 'node:os';
 import { parseArgs } from 'node:util';
 import { prepareNamespaces } from '../../fib/netlink/namespace.ts';
 import { addressBits, FAMILIES, type Family } from '../../src/net/address.ts';
@@ -20,8 +23,9 @@ import { Child } from './failover/child.ts';
 import { monotonicMs } from './failover/clock.ts';
 import { HostWatch } from './failover/host-watch.ts';
 import { type FlowReport, lossOf } from './failover/packets.ts';
-import { formatRows, type Row, rowOf, type Sample } from './failover/report.ts';
+import { formatRows, plotOf, type Row, rowOf, type Sample } from './failover/report.ts';
 import { addressOfWords, ExpectedRoutes } from './fib/kernel-table.ts';
+import { renderPlot } from './plot.ts';
 
 const PORT = '7777';
 const FLOWS_A_ROUTER = 2;
@@ -229,6 +233,7 @@ async function main(): Promise<void> {
       runs: { type: 'string', default: '3' },
       family: { type: 'string', default: 'both' },
       json: { type: 'boolean', default: false },
+      plot: { type: 'string' },
     },
   });
   const causes = values.causes.split(',');
@@ -245,6 +250,10 @@ async function main(): Promise<void> {
   }
   if (values.json) console.log(JSON.stringify(rows, undefined, 2));
   else console.log(formatRows(rows));
+  if (values.plot !== undefined) {
+    const note = `By cause and family, a bar for each number of routes; Linux ${release()}, ${cpus().length} processors; ${values.runs} runs`;
+    writeFileSync(values.plot, renderPlot(plotOf(rows, note)));
+  }
   if (rows.some(({ fault }) => fault !== undefined)) process.exitCode = 1;
 }
 

@@ -2,14 +2,18 @@
  * Routes into the kernel and out again: how long until it holds the last one, and none. A raw netlink loop by next-hop id is the limit; beside
  * it our programmer, `ip -batch`, and from wire to kernel `ocicat bgp speak --fib`, BIRD and FRR (bgpd and zebra), in turns.
  * Usage (as root): node lab/bench/fib.ts [--routes 100000,500000] [--runs 5] [--contenders raw,programmer,ip-batch,ocicat,bird,frr]
- * [--adopt] [--no-adopt] [--json].
+ * [--adopt] [--no-adopt] [--json] [--plot FILE].
  * Also measured, and with --adopt alone: a start on a kernel that holds all the routes already. In network namespaces of its own; what the
  * kernel holds is compared, prefixes and gateways, after each phase. For the daemons the clock runs from the first octet sent.
+ * --plot: an SVG of the ratios to the raw loop, which is to be among the contenders.
  */
 import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { cpus, release } from 'node:os';
 import { parseArgs } from 'node:util';
 import { prepareNamespaces } from '../../fib/netlink/namespace.ts';
 import { connect, createNetns, Netns, removeAllNetns } from '../../test/support/netns.ts';
+import { DEVICES, deviceVersion } from './bgp/devices.ts';
 import { FIRST_SENDER_AS } from './bgp/jobs.ts';
 import { makeWorkload } from './bgp/workload.ts';
 import { type Adoption, adopt } from './fib/adopt.ts';
@@ -25,7 +29,8 @@ import {
   type Times,
 } from './fib/in-process.ts';
 import { ExpectedRoutes } from './fib/kernel-table.ts';
-import { adoptionsOf, formatAdoptions, formatRows, type Row, rowsOf } from './fib/report.ts';
+import { adoptionsOf, formatAdoptions, formatRows, plotOf, type Row, rowsOf } from './fib/report.ts';
+import { renderPlot } from './plot.ts';
 
 const HOST = 'OCICAT_BENCH_HOST_NETNS';
 
@@ -48,6 +53,7 @@ async function measure(host: Netns): Promise<void> {
       adopt: { type: 'boolean', default: false },
       'no-adopt': { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
+      plot: { type: 'string' },
     },
   });
   const contenders = values.adopt ? [] : values.contenders.split(',');
@@ -85,6 +91,11 @@ async function measure(host: Netns): Promise<void> {
   else {
     if (rows.length > 0) console.log(formatRows(rows));
     if (adoptions.length > 0) console.log(`\n${formatAdoptions(adoptions)}`);
+  }
+  if (values.plot !== undefined) {
+    const versions = DEVICES.filter((name) => contenders.includes(name)).map((name) => deviceVersion(name));
+    const place = `Linux ${release()}, ${cpus().length} processors; medians of ${runs} runs that take turns`;
+    writeFileSync(values.plot, renderPlot(plotOf(rows, [...versions, place].join(', '))));
   }
   if (rows.some(({ fault }) => fault !== undefined)) process.exitCode = 1;
 }

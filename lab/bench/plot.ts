@@ -1,11 +1,11 @@
 /**
- * Bars of ratios as SVG: panels below each other, in each a group of bars for each workload, on a logarithmic axis about the line of 1. Text and
- * lines follow the reader's light or dark scheme.
+ * Bars as SVG: panels below each other, in each a group of bars for each workload: ratios on a logarithmic axis about the line of 1, or figures
+ * from 0 up. Text and lines follow the reader's light or dark scheme.
  */
 
-/** A bar: `ratio` over 0; undefined leaves its place empty. */
+/** A bar; undefined, and a ratio that is not over 0, leaves its place empty. */
 export interface Bar {
-  readonly ratio: number | undefined;
+  readonly value: number | undefined;
   /** what stands on it, `0.31 s` */
   readonly label: string;
 }
@@ -19,6 +19,8 @@ export interface Group {
 export interface Panel {
   readonly title: string;
   readonly groups: readonly Group[];
+  /** figures from 0 up, with a line across at one of them; undefined: ratios */
+  readonly figures?: { readonly line?: number };
 }
 
 export interface Plot {
@@ -34,6 +36,8 @@ const COLOURS = ['#d55e00', '#0072b2', '#009e73', '#b07aa1', '#999933', '#666666
 const WIDTH = 960;
 const MARGIN = { left: 56, right: 16, top: 92, panelHead: 34, panelFoot: 40 } as const;
 const PANEL_HEIGHT = 200;
+/** about so many steps has an axis of figures */
+const TICKS = 5;
 const STYLE = `
   text { font: 12px system-ui, sans-serif; fill: #1f2328; }
   .title { font-size: 17px; font-weight: 600; }
@@ -50,7 +54,7 @@ const STYLE = `
 
 /** The picture. Panels without any bar are left out. */
 export function renderPlot(plot: Plot): string {
-  const panels = plot.panels.filter(({ groups }) => groups.some(hasBar));
+  const panels = plot.panels.filter((panel) => panel.groups.some((group) => hasBar(panel, group)));
   const step = MARGIN.panelHead + PANEL_HEIGHT + MARGIN.panelFoot;
   const height = MARGIN.top + panels.length * step;
   const parts = [
@@ -79,31 +83,65 @@ export function axisTicks(ratios: readonly number[]): readonly number[] {
   return Array.from({ length: to - from + 1 }, (_, index) => base ** (from + index));
 }
 
-function hasBar({ bars }: Group): boolean {
-  return bars.some(({ ratio }) => isRatio(ratio));
+/** Even steps of 1, 2 or 5 times a power of ten, from 0 to the highest of the figures or beyond. */
+export function figureTicks(figures: readonly number[]): readonly number[] {
+  const high = Math.max(0, ...figures);
+  if (high === 0) return [0, 1];
+  const raw = high / TICKS;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = power * ([1, 2, 5].find((factor) => factor * power >= raw * (1 - 1e-9)) ?? 10);
+  const count = Math.ceil(high / step - 1e-9);
+  return Array.from({ length: count + 1 }, (_, index) => Number((index * step).toPrecision(6)));
 }
 
-function isRatio(ratio: number | undefined): ratio is number {
-  return ratio !== undefined && Number.isFinite(ratio) && ratio > 0;
+/** What the axis of a panel makes of the values. */
+interface Axis {
+  readonly ticks: readonly number[];
+  /** where bars begin, and a heavier line stands if it is not this one */
+  readonly base: number;
+  readonly line: number;
+  /** 0 at the bottom to 1 at the top */
+  readonly placeOf: (value: number) => number;
+}
+
+function axisOf({ figures }: Panel, values: readonly number[]): Axis {
+  if (figures !== undefined) {
+    const line = figures.line ?? 0;
+    const ticks = figureTicks([...values, line]);
+    const highest = ticks.at(-1) ?? 1;
+    return { ticks, base: 0, line, placeOf: (value) => value / highest };
+  }
+  const ticks = axisTicks(values);
+  const [lowest = 0.5] = ticks;
+  const span = Math.log((ticks.at(-1) ?? 2) / lowest);
+  return { ticks, base: 1, line: 1, placeOf: (value) => Math.log(value / lowest) / span };
+}
+
+function canShow({ figures }: Panel, value: number | undefined): value is number {
+  if (value === undefined || !Number.isFinite(value)) return false;
+  return figures === undefined ? value > 0 : value >= 0;
+}
+
+function hasBar(panel: Panel, { bars }: Group): boolean {
+  return bars.some(({ value }) => canShow(panel, value));
 }
 
 function renderPanel(panel: Panel, seriesCount: number, top: number): string[] {
-  const groups = panel.groups.filter(hasBar);
-  const ratios = groups.flatMap(({ bars }) => bars.flatMap(({ ratio }) => (isRatio(ratio) ? [ratio] : [])));
-  const ticks = axisTicks(ratios);
-  const [lowest = 0.5] = ticks;
-  const highest = ticks.at(-1) ?? 2;
+  const groups = panel.groups.filter((group) => hasBar(panel, group));
+  const values = groups.flatMap(({ bars }) =>
+    bars.flatMap(({ value }) => (canShow(panel, value) ? [value] : [])),
+  );
+  const { ticks, base, line, placeOf } = axisOf(panel, values);
   const plotTop = top + MARGIN.panelHead;
   const bottom = plotTop + PANEL_HEIGHT;
-  const yOf = (ratio: number): number =>
-    bottom - ((Math.log(ratio) - Math.log(lowest)) / (Math.log(highest) - Math.log(lowest))) * PANEL_HEIGHT;
+  const yOf = (value: number): number => bottom - placeOf(value) * PANEL_HEIGHT;
   const right = WIDTH - MARGIN.right;
   const parts = [text(MARGIN.left, top + 14, panel.title, 'head')];
-  for (const tick of ticks) {
+  for (const tick of new Set([...ticks, line])) {
     const y = yOf(tick);
     parts.push(
-      `<line class="${tick === 1 ? 'one' : 'grid'}" x1="${MARGIN.left}" y1="${round(y)}" x2="${right}" y2="${round(y)}"/>`,
-      text(MARGIN.left - 6, y + 4, formatRatio(tick), 'faint', 'end'),
+      `<line class="${tick === line ? 'one' : 'grid'}" x1="${MARGIN.left}" y1="${round(y)}" x2="${right}" y2="${round(y)}"/>`,
+      text(MARGIN.left - 6, y + 4, shortly(tick), 'faint', 'end'),
     );
   }
   const groupWidth = (right - MARGIN.left) / groups.length;
@@ -111,17 +149,17 @@ function renderPanel(panel: Panel, seriesCount: number, top: number): string[] {
   for (const [index, { name, bars }] of groups.entries()) {
     const middle = MARGIN.left + (index + 0.5) * groupWidth;
     parts.push(text(middle, bottom + 24, name, undefined, 'middle'));
-    for (const [series, { ratio, label }] of bars.entries()) {
-      if (!isRatio(ratio)) continue;
+    for (const [series, { value, label }] of bars.entries()) {
+      if (!canShow(panel, value)) continue;
       const x = middle + (series - seriesCount / 2) * barWidth;
-      const [y, one] = [yOf(ratio), yOf(1)];
-      const upper = Math.min(y, one);
-      const size = Math.max(1, Math.abs(y - one));
-      // The figure stands at the bar's end that is away from the line of 1.
-      const labelY = ratio < 1 ? upper + size + 12 : upper - 4;
+      const [y, from] = [yOf(value), yOf(base)];
+      const size = Math.max(1, Math.abs(y - from));
+      const upper = value < base ? from : from - size;
+      // The figure stands at the bar's end that is away from where it begins.
+      const labelY = value < base ? upper + size + 12 : upper - 4;
       parts.push(
         `<rect x="${round(x + 1)}" y="${round(upper)}" width="${round(barWidth - 2)}" height="${round(size)}" rx="2" fill="${colourOf(series)}"><title>${escapeXml(`${name}: ${label}`)}</title></rect>`,
-        text(x + barWidth / 2, labelY, formatRatio(ratio), 'faint', 'middle'),
+        text(x + barWidth / 2, labelY, shortly(value), 'faint', 'middle'),
       );
     }
   }
@@ -133,8 +171,8 @@ function colourOf(series: number): string {
 }
 
 /** Two significant digits, as short as that goes. */
-function formatRatio(ratio: number): string {
-  return ratio >= 10 ? String(Math.round(ratio)) : String(Number(ratio.toPrecision(2)));
+function shortly(value: number): string {
+  return value >= 10 ? String(Math.round(value)) : String(Number(value.toPrecision(2)));
 }
 
 function text(x: number, y: number, content: string, className?: string, anchor?: string): string {

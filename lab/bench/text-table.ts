@@ -21,6 +21,11 @@ export function formatTable(
     .join('\n');
 }
 
+/** A number as people read it, `100,000`. */
+export function grouped(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
 /** A figure with so many decimals; empty when there is none. */
 export function figure(value: number | undefined, decimals: number): string {
   return value === undefined || !Number.isFinite(value) ? '' : value.toFixed(decimals);

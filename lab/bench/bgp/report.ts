@@ -216,8 +216,8 @@ export function plotOf(rows: readonly Row[], note: string): Plot {
       bars: series.map((device): Bar => {
         const row = rows.find((each) => each.workload === name && each.device === device);
         return row === undefined
-          ? { ratio: undefined, label: '' }
-          : { ratio: toBird(row), label: `${device} ${label(row)}` };
+          ? { value: undefined, label: '' }
+          : { value: toBird(row), label: `${device} ${label(row)}` };
       }),
     })),
   });

@@ -1,7 +1,8 @@
 /** Figures of the failover benchmark as rows and text. Pure. */
 import type { Family } from '../../../src/net/address.ts';
 import { median } from '../measure.ts';
-import { figure, formatTable } from '../text-table.ts';
+import type { Panel, Plot } from '../plot.ts';
+import { figure, formatTable, grouped } from '../text-table.ts';
 
 /** One death of a router and its return. */
 export interface Sample {
@@ -60,6 +61,41 @@ export function rowOf(
     backLostMax: most('backLost'),
     backSec: median(values('backSec')),
   };
+}
+
+/** Longest that a gap may go on once the host knows, ms. */
+const GOAL_MS = 10;
+
+/** Gaps beside the tidying up, by cause and family, a series for each number of routes. */
+export function plotOf(rows: readonly Row[], note: string): Plot {
+  const counts = [...new Set(rows.map(({ routes }) => routes))];
+  const names = [...new Set(rows.map(nameOf))];
+  const panel = (title: string, unit: string, figureOf: (row: Row) => number, line?: number): Panel => ({
+    title: `${title}, ${unit}`,
+    groups: names.map((name) => ({
+      name,
+      bars: counts.map((routes) => {
+        const row = rows.find((each) => nameOf(each) === name && each.routes === routes);
+        const value = row === undefined || row.runs === 0 ? undefined : figureOf(row);
+        return { value, label: `${grouped(routes)} routes ${figure(value, 1)} ${unit}` };
+      }),
+    })),
+    figures: line === undefined ? {} : { line },
+  });
+  return {
+    title: `One router of two dies: packets arrive again (the line: ${GOAL_MS} ms)`,
+    note,
+    series: counts.map((routes) => `${grouped(routes)}`),
+    panels: [
+      panel('Gap after the host knew of it, median', 'ms', (row) => row.afterDetectionMs, GOAL_MS),
+      panel('Gap after the host knew of it, the longest', 'ms', (row) => row.afterDetectionMaxMs, GOAL_MS),
+      panel('Until every route was tidied up as well, median', 's', (row) => row.tidySec),
+    ],
+  };
+}
+
+function nameOf({ cause, family }: Row): string {
+  return `${cause}, ${family === 'ipv4' ? 'IPv4' : 'IPv6'}`;
 }
 
 export function formatRows(rows: readonly Row[]): string {

@@ -1,6 +1,7 @@
 /** Figures of the FIB benchmark as rows and text. Pure. */
 import { median } from '../measure.ts';
-import { figure, formatTable } from '../text-table.ts';
+import type { Bar, Panel, Plot } from '../plot.ts';
+import { figure, formatTable, grouped } from '../text-table.ts';
 import type { Adoption } from './adopt.ts';
 import type { Times } from './in-process.ts';
 
@@ -85,6 +86,31 @@ export function formatRows(rows: readonly Row[]): string {
     ]),
     1,
   );
+}
+
+/** Times in and out as ratios to the raw netlink loop. */
+export function plotOf(rows: readonly Row[], note: string): Plot {
+  const series = [...new Set(rows.map(({ who }) => who))];
+  const counts = [...new Set(rows.map(({ routes }) => routes))];
+  const panel = (title: string, toRaw: 'addToRaw' | 'deleteToRaw', time: 'addSec' | 'deleteSec'): Panel => ({
+    title,
+    groups: counts.map((routes) => ({
+      name: `${grouped(routes)} routes`,
+      bars: series.map((who): Bar => {
+        const row = rows.find((each) => each.routes === routes && each.who === who);
+        return { value: row?.[toRaw], label: `${who} ${figure(row?.[time], 3)} s` };
+      }),
+    })),
+  });
+  return {
+    title: 'Routes into the kernel, beside a bare netlink loop (1 = that loop, less is better)',
+    note,
+    series,
+    panels: [
+      panel('In: until the kernel holds the last route', 'addToRaw', 'addSec'),
+      panel('Out: until it holds none', 'deleteToRaw', 'deleteSec'),
+    ],
+  };
 }
 
 export function formatAdoptions(adoptions: readonly (Adoption & { readonly routes: number })[]): string {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { median, quantile } from '../../../../lab/bench/measure.ts';
-import { axisTicks, type Plot, renderPlot } from '../../../../lab/bench/plot.ts';
+import { axisTicks, figureTicks, type Plot, renderPlot } from '../../../../lab/bench/plot.ts';
 import { figure, formatTable } from '../../../../lab/bench/text-table.ts';
 
 const PLOT: Plot = {
@@ -14,20 +14,20 @@ const PLOT: Plot = {
         {
           name: 'one-1m',
           bars: [
-            { ratio: 0.25, label: 'ocicat 0.3 s' },
-            { ratio: 1, label: 'bird 1.2 s' },
+            { value: 0.25, label: 'ocicat 0.3 s' },
+            { value: 1, label: 'bird 1.2 s' },
           ],
         },
         {
           name: 'ten-100k',
           bars: [
-            { ratio: undefined, label: '' },
-            { ratio: 1, label: 'bird 1.5 s' },
+            { value: undefined, label: '' },
+            { value: 1, label: 'bird 1.5 s' },
           ],
         },
       ],
     },
-    { title: 'Nothing', groups: [{ name: 'one-1m', bars: [{ ratio: undefined, label: '' }] }] },
+    { title: 'Nothing', groups: [{ name: 'one-1m', bars: [{ value: undefined, label: '' }] }] },
   ],
 };
 
@@ -62,7 +62,7 @@ describe('bench: picture', () => {
 
   it('has longer bars the farther a ratio is from 1, downward below it and upward above', () => {
     const heights = (ratios: readonly number[]): readonly { y: number; height: number }[] => {
-      const groups = ratios.map((ratio) => ({ name: String(ratio), bars: [{ ratio, label: '' }] }));
+      const groups = ratios.map((ratio) => ({ name: String(ratio), bars: [{ value: ratio, label: '' }] }));
       const svg = renderPlot({ ...PLOT, series: ['x'], panels: [{ title: 'p', groups }] });
       return [
         ...svg.matchAll(
@@ -82,6 +82,28 @@ describe('bench: picture', () => {
     assert.deepEqual(axisTicks([0.3, 1]), [0.25, 0.5, 1, 2]);
     assert.deepEqual(axisTicks([0.2, 60]), [0.1, 1, 10, 100]);
     assert.deepEqual(axisTicks([]), [0.5, 1, 2]);
+  });
+});
+
+describe('bench: picture of figures', () => {
+  const groups = [{ name: 'reset', bars: [0, 2, 8].map((value) => ({ value, label: `${value} ms` })) }];
+  const panels = [{ title: 'Gap, ms', groups, figures: { line: 10 } }];
+  const svg = renderPlot({ ...PLOT, series: ['a', 'b', 'c'], panels });
+
+  it('has bars from 0 up, one for 0 too, and a line across', () => {
+    const heights = [...svg.matchAll(/height="([\d.]+)" rx="2" fill="[^"]+"><title>/g)].map(([, height]) =>
+      Number(height),
+    );
+    assert.deepEqual(heights, [1, 40, 160]);
+    assert.equal(tagsOf(svg).filter((tag) => tag === 'line').length, 6);
+    assert.equal(svg.match(/class="one"/g)?.length, 1);
+  });
+
+  it('has an axis of even steps', () => {
+    assert.deepEqual(figureTicks([8, 10]), [0, 2, 4, 6, 8, 10]);
+    assert.deepEqual(figureTicks([0.13]), [0, 0.05, 0.1, 0.15]);
+    assert.deepEqual(figureTicks([430]), [0, 100, 200, 300, 400, 500]);
+    assert.deepEqual(figureTicks([0]), [0, 1]);
   });
 });
 

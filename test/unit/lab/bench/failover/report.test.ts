@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { formatRows, rowOf } from '../../../../../lab/bench/failover/report.ts';
+import { formatRows, plotOf, rowOf } from '../../../../../lab/bench/failover/report.ts';
 
 const sample = (gapMs: number, requests: number) => ({
   gapMs,
@@ -31,5 +31,26 @@ describe('bench: the failover report', () => {
       formatRows([rowOf({ family: 'ipv6', routes: 1000, cause: 'bfd' }, [], 'no BFD')]),
       /^bfd \(failed\) +ipv6 +1000$/m,
     );
+  });
+
+  it('draws a bar for each number of routes, and none where nothing was measured', () => {
+    const of = (routes: number, gaps: readonly number[]) =>
+      rowOf(
+        { family: 'ipv6', routes, cause: 'reset' },
+        gaps.map((gap) => sample(gap, 1)),
+        undefined,
+      );
+    const { series, panels } = plotOf([of(10_000, [2, 8, 4]), of(500_000, [])], 'note');
+    assert.deepEqual(series, ['10,000', '500,000']);
+    assert.deepEqual(panels[0]?.figures, { line: 10 });
+    assert.deepEqual(panels[0]?.groups, [
+      {
+        name: 'reset, IPv6',
+        bars: [
+          { value: 2, label: '10,000 routes 2.0 ms' },
+          { value: undefined, label: '500,000 routes  ms' },
+        ],
+      },
+    ]);
   });
 });

@@ -1,5 +1,11 @@
 import assert from 'node:assert/strict';
-import { adoptionsOf, formatAdoptions, formatRows, rowsOf } from '../../../../../lab/bench/fib/report.ts';
+import {
+  adoptionsOf,
+  formatAdoptions,
+  formatRows,
+  plotOf,
+  rowsOf,
+} from '../../../../../lab/bench/fib/report.ts';
 
 const times = (addSec: number, deleteSec: number) => ({ addSec, deleteSec });
 
@@ -31,5 +37,24 @@ describe('bench: the FIB report', () => {
       { readSec: 3, compareSec: 4, writes: 7 },
     ]);
     assert.match(formatAdoptions(adoptions), /^5 routes +3\.000 +4\.000 +7\.000 +7$/m);
+  });
+
+  it('draws ratios to the raw loop by number of routes', () => {
+    const results = new Map([
+      ['raw', [times(1, 2)]],
+      ['bird', [times(10, 8)]],
+    ]);
+    const { series, panels } = plotOf(
+      [1000, 2000].flatMap((routes) => rowsOf(routes, results, new Map())),
+      'note',
+    );
+    assert.deepEqual(series, ['raw', 'bird']);
+    assert.deepEqual(panels[0]?.groups[1], {
+      name: '2,000 routes',
+      bars: [
+        { value: 1, label: 'raw 1.000 s' },
+        { value: 10, label: 'bird 10.000 s' },
+      ],
+    });
   });
 });
