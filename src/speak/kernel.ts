@@ -140,9 +140,11 @@ export class SpeakKernel implements Forwarding {
 
   #install({ prefix, forwarding }: StaticRoute): TrackedNextHop | undefined {
     const { routes, nextHops } = this.#fib;
-    if (forwarding.kind === 'blackhole')
-      routes.setRoute(prefix, 'block', { kind: 'blackhole', nextHops: [] });
-    if (forwarding.kind !== 'via') return undefined;
+    if (forwarding.kind === 'none') return undefined;
+    if (forwarding.kind !== 'via') {
+      routes.setRoute(prefix, 'block', { kind: forwarding.kind, nextHops: [] });
+      return undefined;
+    }
     const follow = ({ resolution }: Pick<TrackedNextHop, 'resolution'>): void => {
       if (resolution.reachable) {
         routes.setRoute(prefix, 'remote', { kind: 'unicast', nextHops: resolution.nextHops });
@@ -155,7 +157,7 @@ export class SpeakKernel implements Forwarding {
 }
 
 function sourceOf({ forwarding }: StaticRoute): 'block' | 'remote' {
-  return forwarding.kind === 'blackhole' ? 'block' : 'remote';
+  return forwarding.kind === 'via' ? 'remote' : 'block';
 }
 
 function formOf({ forwarding }: StaticRoute): string {

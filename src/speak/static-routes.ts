@@ -33,6 +33,10 @@ export interface StaticRouteSpec {
   readonly nextHop?: string;
   /** with `--fib` the kernel drops what no longer prefix leads elsewhere */
   readonly blackhole?: boolean;
+  /** the same, and who sent it hears of it: ICMP "no route to host" */
+  readonly unreachable?: boolean;
+  /** the same, and who sent it hears of it: ICMP "administratively prohibited" */
+  readonly prohibit?: boolean;
   /** `aa:nn` and `aa:nn:mm` */
   readonly communities?: readonly string[];
   /** 0..4294967295 */
@@ -58,6 +62,10 @@ export interface StaticRoutes {
   readonly spec: StaticRoutesSpec;
 }
 
+/** Ways to send a packet nowhere. */
+const DEAD_ENDS = ['blackhole', 'unreachable', 'prohibit'] as const;
+export type DeadEnd = (typeof DEAD_ENDS)[number];
+
 /** A static route with its values read. */
 export interface StaticRoute {
   readonly prefix: Prefix;
@@ -65,7 +73,7 @@ export interface StaticRoute {
   /** what the kernel is to do with the prefix, where it is told at all */
   readonly forwarding:
     | { readonly kind: 'none' }
-    | { readonly kind: 'blackhole' }
+    | { readonly kind: DeadEnd }
     | { readonly kind: 'via'; readonly nextHop: Address };
 }
 
@@ -78,6 +86,8 @@ const route = object<StaticRouteSpec>(
     prefix: required(network()),
     nextHop: optional(address()),
     blackhole: optional(boolean()),
+    unreachable: optional(boolean()),
+    prohibit: optional(boolean()),
     communities: optional(list(community, 255)),
     med: optional(integer(0, 0xffffffff)),
     localPref: optional(integer(0, 0xffffffff)),
@@ -85,10 +95,13 @@ const route = object<StaticRouteSpec>(
     origin: optional(oneOf('igp', 'egp', 'incomplete')),
   },
   (value, path, problems) => {
+    const [first, second] = [
+      ...(value.nextHop === undefined ? [] : ['nextHop' as const]),
+      ...DEAD_ENDS.filter((each) => value[each] === true),
+    ];
+    if (second !== undefined)
+      problems.add(`${path}.${second}`, `${first} and ${second} cannot both be set: remove one`);
     if (value.nextHop === undefined) return;
-    if (value.blackhole === true) {
-      problems.add(`${path}.blackhole`, 'nextHop and blackhole cannot both be set: remove one');
-    }
     // RFC 8950 would allow the first; the other way round there is nothing.
     if (value.nextHop.includes(':') !== value.prefix.includes(':')) {
       problems.add(`${path}.nextHop`, `${show(value.nextHop)} is not of the family of ${value.prefix}`);
@@ -149,7 +162,7 @@ export function toStaticRoute(spec: StaticRouteSpec): StaticRoute | undefined {
     forwarding:
       nextHop !== undefined
         ? { kind: 'via', nextHop }
-        : { kind: spec.blackhole === true ? 'blackhole' : 'none' },
+        : { kind: DEAD_ENDS.find((each) => spec[each] === true) ?? 'none' },
   };
 }
 

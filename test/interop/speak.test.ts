@@ -251,7 +251,7 @@ describe('ocicat bgp speak', function () {
       chain.until(what, () => patterns.every((pattern) => pattern.test(kernel())));
     const text = fileOf({
       statics:
-        'routes: [{prefix: 10.1.0.0/16, blackhole: true}, {prefix: 10.12.0.0/16, nextHop: 198.51.100.9}, {prefix: 10.13.0.0/16, nextHop: 203.0.113.1}]',
+        'routes: [{prefix: 10.1.0.0/16, blackhole: true}, {prefix: 10.14.0.0/16, prohibit: true}, {prefix: 10.12.0.0/16, nextHop: 198.51.100.9}, {prefix: 10.13.0.0/16, nextHop: 203.0.113.1}]',
     });
     writeFileSync(chain.file, text);
     const others = '10.22.0.0/16 via 198.51.100.9 metric 1024';
@@ -262,11 +262,12 @@ describe('ocicat bgp speak', function () {
       /^10\.2\.0\.0\/16 .*192\.0\.2\.2/m,
       /^10\.3\.0\.0\/16 .*198\.51\.100\.2/m,
       /^blackhole 10\.1\.0\.0\/16/m,
+      /^prohibit 10\.14\.0\.0\/16/m,
       /^10\.12\.0\.0\/16 .*198\.51\.100\.9/m,
     );
     // What cannot be forwarded is not announced: there is no way to 203.0.113.1.
     // Nor is 10.22.0.0/16, whose place in the kernel another route has.
-    const ready = ['10.1.0.0/16', '10.12.0.0/16', '10.2.0.0/16'];
+    const ready = ['10.1.0.0/16', '10.12.0.0/16', '10.14.0.0/16', '10.2.0.0/16'];
     await chain.has(chain.bird, ready);
     const { stdout } = await runCli(['bgp', 'routes', '10.22.0.0/16'], { socket: chain.socket });
     assert.match(stdout, /kept back until the kernel takes it: see "ocicat routes 10\.22\.0\.0\/16"/);

@@ -43,14 +43,21 @@ describe('src/speak/config', () => {
       ALL,
       peer('p', 'peerIP: 192.0.2.2, asNumber: 65002, filters: [all]'),
       statics(
-        'transit: false, routes: [{prefix: 10.1.0.0/16, nextHop: 192.0.2.9, communities: ["65001:7", "1:2:3"], med: 5}, {prefix: "2001:db8::/32", blackhole: true}]',
+        'transit: false, routes: [{prefix: 10.1.0.0/16, nextHop: 192.0.2.9, communities: ["65001:7", "1:2:3"], med: 5}, {prefix: "2001:db8::/32", blackhole: true}, ' +
+          '{prefix: 10.4.0.0/16, unreachable: true, prohibit: false}, {prefix: 10.5.0.0/16, prohibit: true}, {prefix: 10.6.0.0/16}]',
       ),
     );
     assert.equal(config.node.metadata.name, 'r1');
     assert.equal(config.transit, false);
     assert.deepEqual(
       config.statics.map(({ prefix, forwarding }) => `${formatPrefix(prefix)} ${forwarding.kind}`),
-      ['10.1.0.0/16 via', '2001:db8::/32 blackhole'],
+      [
+        '10.1.0.0/16 via',
+        '2001:db8::/32 blackhole',
+        '10.4.0.0/16 unreachable',
+        '10.5.0.0/16 prohibit',
+        '10.6.0.0/16 none',
+      ],
     );
     assert.deepEqual(config.statics[0]?.attributes.communities, [65001 * 65536 + 7]);
     assert.deepEqual(config.statics[0]?.attributes.largeCommunities, [{ global: 1, local1: 2, local2: 3 }]);
@@ -85,7 +92,7 @@ describe('src/speak/config', () => {
       [
         NODE,
         statics(
-          'routes: [{prefix: 10.0.0.1/8}, {prefix: 10.0.0.0/8, nextHop: "::1"}, {prefix: 10.1.0.0/16, nexthop: 1.1.1.1}, {prefix: 10.2.0.0/16, nextHop: 1.1.1.1, blackhole: true}, {prefix: 10.3.0.0/16, communities: [x]}]',
+          'routes: [{prefix: 10.0.0.1/8}, {prefix: 10.0.0.0/8, nextHop: "::1"}, {prefix: 10.1.0.0/16, nexthop: 1.1.1.1}, {prefix: 10.2.0.0/16, nextHop: 1.1.1.1, blackhole: true}, {prefix: 10.3.0.0/16, communities: [x]}, {prefix: 10.4.0.0/16, prohibit: true, unreachable: true}]',
         ),
       ],
       [
@@ -94,6 +101,7 @@ describe('src/speak/config', () => {
         /routes\[2\]\.nexthop: unknown field; did you mean "nextHop"/,
         /routes\[3\]\.blackhole: nextHop and blackhole cannot both be set: remove one/,
         /routes\[4\]\.communities\[0\]: "x" is not a community/,
+        /routes\[5\]\.prohibit: unreachable and prohibit cannot both be set: remove one/,
       ],
     ],
     [
