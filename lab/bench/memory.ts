@@ -1,17 +1,17 @@
 /**
  * What the agent and the speaker hold in memory: VmRSS, and of it RssAnon, which no file backs; from this checkout and from the package that
- * `npm pack` makes of it, installed into a temporary folder. The least of some looks, once all has been quiet for a while.
+ * `npm run build` makes of it, in a temporary folder. The least of some looks, once all has been quiet for a while.
  * Usage (as root): node lab/bench/memory.ts [--from checkout,package] [--nodes N] [--blocks N] [--routes N] [--settle SECONDS] [--json].
  * Everything happens in network namespaces of its own; etcd is one of its own too, left out where there is no etcd.
  */
-import { type ExecFileSyncOptions, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ApiClient } from '../../src/api/client.ts';
-import type { StatusView } from '../../src/api/views.ts';
+import type { PeerView, StatusView } from '../../src/api/views.ts';
 import { EtcdCluster } from '../../test/support/etcd.ts';
 import { eventually } from '../../test/support/eventually.ts';
 import { removeAllNetns } from '../../test/support/netns.ts';
@@ -30,20 +30,24 @@ import { BenchSession } from './bgp/session.ts';
 import { makeWorkload } from './bgp/workload.ts';
 import { fillEtcd } from './etcd-contents.ts';
 import { memoryMibOf } from './measure.ts';
-import { formatTable } from './text-table.ts';
+import { figure, formatTable, grouped } from './text-table.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const DEVICE_NETNS = 'BENCH_DEVICE_NETNS';
 const PACKAGE = 'BENCH_PACKAGE';
 const READY_TIMEOUT_MS = 60_000;
 const PASS_TIMEOUT_MS = 300_000;
-const INSTALL_TIMEOUT_MS = 300_000;
+const BUILD_TIMEOUT_MS = 120_000;
 const LOOKS = 5;
+/** of VmRSS, idle */
+const GOAL_MIB = { embedded: 100, etcd: 130 } as const;
 
 /** One process at rest. MiB. */
 interface Row {
   readonly from: string;
   readonly what: string;
+  /** most that VmRSS may be */
+  readonly goalMib: number | undefined;
   readonly rssMib: number;
   readonly anonMib: number;
 }
@@ -59,24 +63,27 @@ const { values } = parseArgs({
   },
 });
 
-/** Packs this checkout and installs the package; returns its command. */
-function installPackage(folder: string): string {
-  const options: ExecFileSyncOptions = {
+/** What the package holds (`files` in package.json), built as `npm run build` builds it, with the checkout's dependencies; returns its command. */
+function buildPackage(folder: string): string {
+  const { files }: { readonly files: readonly string[] } = JSON.parse(
+    readFileSync(join(ROOT, 'package.json'), 'utf8'),
+  );
+  const built = ['-p', 'tsconfig.build.json', '--outDir', join(folder, 'dist')];
+  execFileSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), ...built], {
     cwd: ROOT,
-    timeout: INSTALL_TIMEOUT_MS,
-    stdio: ['ignore', 'ignore', 'inherit'],
-  };
-  execFileSync('npm', ['pack', '--silent', '--pack-destination', folder], options);
-  const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz'));
-  if (tarball === undefined) throw new Error('npm pack made no package');
-  const home = join(folder, 'home');
-  const quiet = ['--silent', '--no-audit', '--no-fund', '--prefer-offline'];
-  execFileSync('npm', ['install', ...quiet, '--prefix', home, join(folder, tarball)], options);
-  return join(home, 'node_modules/.bin/ocicat');
+    timeout: BUILD_TIMEOUT_MS,
+    stdio: 'inherit',
+  });
+  for (const file of ['package.json', ...files])
+    if (file !== 'dist') cpSync(join(ROOT, file), join(folder, file), { recursive: true });
+  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+  return join(folder, 'src/cli/ocicat.sh');
 }
 
+type Memory = Pick<Row, 'rssMib' | 'anonMib'>;
+
 /** The least of some looks at a process, once it has been left alone. */
-async function atRest(pid: number): Promise<Pick<Row, 'rssMib' | 'anonMib'>> {
+async function atRest(pid: number): Promise<Memory> {
   await pause(Number(values.settle) * 1000);
   const rss: number[] = [];
   const anon: number[] = [];
@@ -88,12 +95,13 @@ async function atRest(pid: number): Promise<Pick<Row, 'rssMib' | 'anonMib'>> {
   return { rssMib: Math.min(...rss), anonMib: Math.min(...anon) };
 }
 
-/** Runs an agent with these lines of configuration, has it take in `documents`, and looks at it at rest. */
+/** Runs an agent with this line of configuration, has it take in `documents`, and looks at it at rest. `hasBfd`: a peer of it is watched by BFD. */
 async function agent(
   launcher: string,
   store: string,
   documents: readonly string[],
-): Promise<Pick<Row, 'rssMib' | 'anonMib'>> {
+  hasBfd: boolean,
+): Promise<Memory> {
   const folder = mkdtempSync(join(tmpdir(), 'ocicat-bench-memory-'));
   const socket = join(folder, 'api.sock');
   const config = join(folder, 'agent.yaml');
@@ -120,6 +128,15 @@ async function agent(
       });
       if (applied.status !== 0) throw new Error(`ocicat apply: ${applied.stderr}`);
     }
+    if (hasBfd)
+      await eventually(
+        'a peer has BFD',
+        async () => {
+          const peers = await api.call<PeerView[]>('GET', '/v1/bgp/peers');
+          return peers.some(({ bfd }) => bfd !== undefined);
+        },
+        timeout,
+      );
     if (child.pid === undefined) throw new Error('the agent has no process');
     return await atRest(child.pid);
   } finally {
@@ -130,11 +147,7 @@ async function agent(
 }
 
 /** A speaker with one sender of `routes` prefixes and one receiver; without both, and idle, when there are none. */
-async function speaker(
-  launcher: string,
-  netns: string,
-  routes: number,
-): Promise<Pick<Row, 'rssMib' | 'anonMib'>> {
+async function speaker(launcher: string, netns: string, routes: number): Promise<Memory> {
   const peers = [
     { address: senderAddress(0, 'ipv4'), as: FIRST_SENDER_AS },
     { address: ADDRESS.receiver.ipv4, as: RECEIVER_AS },
@@ -193,12 +206,18 @@ spec: {peerIP: ${ADDRESS.device.ipv4}, asNumber: 64512}`;
 /** All cases of one command. Runs in the namespace of the agent and of etcd; `deviceNetns` is the speaker's. */
 async function measure(from: string, launcher: string, deviceNetns: string): Promise<Row[]> {
   const rows: Row[] = [];
-  const add = (what: string, figures: Pick<Row, 'rssMib' | 'anonMib'>): void => {
-    rows.push({ from, what, ...figures });
+  const add = (what: string, memory: Memory, goalMib?: number): void => {
+    rows.push({ from, what, goalMib, ...memory });
+    console.error(`${from}: ${what}: ${memory.rssMib.toFixed(1)} MiB`);
   };
+  if (from === 'checkout') {
+    // The first start from changed sources holds the compiler too.
+    await speaker(launcher, deviceNetns, 0);
+    await agent(launcher, '', [WITH_BFD], true);
+  }
   add('bgp speak, idle', await speaker(launcher, deviceNetns, 0));
-  add('agent, embedded store, no BFD', await agent(launcher, '', []));
-  add('agent, embedded store, BFD', await agent(launcher, '', [WITH_BFD]));
+  add('agent idle, embedded store, without BFD', await agent(launcher, '', [], false), GOAL_MIB.embedded);
+  add('agent idle, embedded store, with BFD', await agent(launcher, '', [WITH_BFD], true));
   const routes = Number(values.routes);
   if (spawnSync('etcd', ['--version']).status === 0) {
     const etcd = await EtcdCluster.start();
@@ -206,16 +225,21 @@ async function measure(from: string, launcher: string, deviceNetns: string): Pro
     const store = (name: string): string =>
       `store: {kind: etcd, endpoints: [${etcd.endpoints.join(', ')}], path: ${join(folder, name)}}`;
     try {
-      add('agent, etcd, BFD', await agent(launcher, store('few'), [WITH_BFD]));
+      if (from === 'checkout') await agent(launcher, store('few'), [WITH_BFD], true);
+      add('agent idle, etcd, with BFD', await agent(launcher, store('few'), [WITH_BFD], true), GOAL_MIB.etcd);
       const [blocks, nodes] = [Number(values.blocks), Number(values.nodes)];
       await fillEtcd(etcd.client(), blocks, nodes);
-      add(`agent, etcd, BFD, ${nodes} nodes, ${blocks} blocks`, await agent(launcher, store('many'), []));
+      const many = await agent(launcher, store('many'), [], true);
+      add(`agent, etcd, with BFD, ${grouped(blocks)} blocks of ${grouped(nodes)} nodes`, many);
     } finally {
       await etcd.close();
       rmSync(folder, { recursive: true, force: true });
     }
   } else console.error('without the cases of etcd, which is not installed');
-  add(`bgp speak, ${routes} routes, one receiver`, await speaker(launcher, deviceNetns, routes));
+  add(
+    `bgp speak, ${grouped(routes)} routes from one peer to another`,
+    await speaker(launcher, deviceNetns, routes),
+  );
   return rows;
 }
 
@@ -231,18 +255,26 @@ async function main(deviceNetns: string): Promise<void> {
   else
     console.log(
       formatTable(
-        ['from', 'what', 'VmRSS MiB', 'RssAnon MiB'],
-        rows.map(({ from, what, rssMib, anonMib }) => [from, what, rssMib.toFixed(1), anonMib.toFixed(1)]),
+        ['from', 'what', 'VmRSS MiB', 'goal', 'RssAnon MiB'],
+        rows.map(({ from, what, rssMib, anonMib, goalMib }) => [
+          ...[
+            from,
+            what,
+            figure(rssMib, 1),
+            goalMib === undefined ? '' : `<= ${goalMib}`,
+            figure(anonMib, 1),
+          ],
+        ]),
         2,
       ),
     );
 }
 
-/** Installs the package, while there is still a way to the registry, and runs this program again in the namespace of the agent. */
+/** Builds the package, and runs this program again in the namespace of the agent. */
 async function enter(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'ocicat-bench-package-'));
   try {
-    const launcher = values.from.split(',').includes('package') ? installPackage(folder) : '';
+    const launcher = values.from.split(',').includes('package') ? buildPackage(folder) : '';
     const { device, peers } = makeBed();
     const words = ['--pdeathsig', 'TERM', 'nsenter', `--net=${peers.path}`, process.execPath];
     const child = spawn('setpriv', [...words, ...process.argv.slice(1)], {
