@@ -6,8 +6,10 @@
 /** A bar; undefined, and a ratio that is not over 0, leaves its place empty. */
 export interface Bar {
   readonly value: number | undefined;
-  /** what stands on it, `0.31 s` */
+  /** what a reader's pointer is told, `ocicat 0.31 s` */
   readonly label: string;
+  /** stands upright in an empty place, `> 900 s` */
+  readonly absence?: string;
 }
 
 export interface Group {
@@ -149,9 +151,12 @@ function renderPanel(panel: Panel, seriesCount: number, top: number): string[] {
   for (const [index, { name, bars }] of groups.entries()) {
     const middle = MARGIN.left + (index + 0.5) * groupWidth;
     parts.push(text(middle, bottom + 24, name, undefined, 'middle'));
-    for (const [series, { value, label }] of bars.entries()) {
-      if (!canShow(panel, value)) continue;
+    for (const [series, { value, label, absence }] of bars.entries()) {
       const x = middle + (series - seriesCount / 2) * barWidth;
+      if (!canShow(panel, value)) {
+        if (absence !== undefined) parts.push(upright(x + barWidth / 2 + 4, yOf(base) - 6, absence));
+        continue;
+      }
       const [y, from] = [yOf(value), yOf(base)];
       const size = Math.max(1, Math.abs(y - from));
       const upper = value < base ? from : from - size;
@@ -178,6 +183,11 @@ function shortly(value: number): string {
 function text(x: number, y: number, content: string, className?: string, anchor?: string): string {
   const attributes = `${className === undefined ? '' : ` class="${className}"`}${anchor === undefined ? '' : ` text-anchor="${anchor}"`}`;
   return `<text x="${round(x)}" y="${round(y)}"${attributes}>${escapeXml(content)}</text>`;
+}
+
+function upright(x: number, y: number, content: string): string {
+  const at = `${round(x)} ${round(y)}`;
+  return `<text transform="translate(${at}) rotate(-90)" class="faint">${escapeXml(content)}</text>`;
 }
 
 function round(value: number): number {

@@ -201,6 +201,12 @@ function outcomeOf({ fault, waitedSec }: Row): string {
   return fault === undefined ? '' : 'failed';
 }
 
+/** The same in a picture. */
+function absenceOf({ runs, fault, waitedSec }: Row): Pick<Bar, 'absence'> {
+  if (runs > 0 || fault === undefined) return {};
+  return { absence: waitedSec === undefined ? 'failed' : `> ${waitedSec} s` };
+}
+
 /** Time in, time out, the stream and memory, all as ratios to BIRD. */
 export function plotOf(rows: readonly Row[], note: string): Plot {
   const series = [...new Set(rows.map(({ device }) => device))];
@@ -217,7 +223,7 @@ export function plotOf(rows: readonly Row[], note: string): Plot {
         const row = rows.find((each) => each.workload === name && each.device === device);
         return row === undefined
           ? { value: undefined, label: '' }
-          : { value: toBird(row), label: `${device} ${label(row)}` };
+          : { value: toBird(row), label: `${device} ${label(row)}`, ...absenceOf(row) };
       }),
     })),
   });

@@ -56,6 +56,16 @@ describe('bench: picture', () => {
     assert.ok(svg.includes('Beside &lt;the&gt; others') && svg.includes('one &amp; all'));
   });
 
+  it('says in the place of a bar why there is none', () => {
+    const bars = [
+      { value: 1, label: 'bird 1.0 s' },
+      { value: undefined, label: '', absence: '> 900 s' },
+    ];
+    const svg = renderPlot({ ...PLOT, panels: [{ title: 'In', groups: [{ name: 'one-1m', bars }] }] });
+    assert.equal(tagsOf(svg).filter((tag) => tag === 'rect').length, 3);
+    assert.match(svg, /rotate\(-90\)" class="faint">&gt; 900 s</);
+  });
+
   it('follows the scheme of the reader', () => {
     assert.match(renderPlot(PLOT), /prefers-color-scheme: dark/);
   });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { formatRows, type Measured, rowsOf } from '../../../../../lab/bench/bgp/report.ts';
+import { formatRows, type Measured, plotOf, rowsOf } from '../../../../../lab/bench/bgp/report.ts';
 
 const phase = (name: 'in' | 'out', sec: number) => ({
   ...{ name, sec, firstMs: 5, backlogMs: 0, cpuSec: 2 * sec, peakRssMib: 100 * sec },
@@ -37,6 +37,23 @@ describe('bench: the report on speakers', () => {
     assert.match(text, /^one-1m +gobgp +0 +did not finish in 900 s /m);
     assert.match(text, /^one-1m +frr +0 +failed /m);
     assert.match(text, /^one-1m, frr: after "in": 3 paths too few$/m);
+  });
+
+  it('says so in the picture too', () => {
+    const rows = rowsOf([
+      measured('bird', { runs: [run(1, 1)] }),
+      measured('gobgp', { fault: 'did not finish in 900 s: not all received', waitedSec: 900 }),
+      measured('frr', { fault: 'the session fell' }),
+    ]);
+    const bars = plotOf(rows, '').panels[0]?.groups[0]?.bars;
+    assert.deepEqual(
+      bars?.map(({ value, absence }) => [value, absence]),
+      [
+        [1, undefined],
+        [undefined, '> 900 s'],
+        [undefined, 'failed'],
+      ],
+    );
   });
 
   it('gives the longest silence of BFD and all its flaps', () => {
