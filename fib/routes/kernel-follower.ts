@@ -6,7 +6,7 @@ import { addressesEqual, FAMILIES, type Family } from '../../src/net/address.ts'
 import { AF_INET } from '../netlink/registry.ts';
 import type { RouteRecord } from '../netlink/route-message.ts';
 import { type FamilyRoutes, FLAG, NONE, UNKNOWN } from './family-routes.ts';
-import { type KernelListener, type KernelWatch, losesIpv4 } from './kernel-watch.ts';
+import { hasIpv4, type KernelListener, type KernelWatch, losesIpv4 } from './kernel-watch.ts';
 import type { Link, LinkAddress } from './link-table.ts';
 import type { TargetTable } from './targets.ts';
 
@@ -128,11 +128,14 @@ export class KernelFollower implements KernelListener {
   /** Routes of which an interface was the last way on may be gone. One of several is only marked dead by the kernel, and revived. */
   #doubt(family: Family, ifindex: number): void {
     const { links } = this.#deps.kernel;
+    // One that has lost its last IPv4 address was marked dead before, though it is up.
+    const isAlive = (other: number): boolean => {
+      const link = links.get(other);
+      return link?.isUp === true && (family === 'ipv6' || hasIpv4(link));
+    };
     const concerns = (target: number): boolean => {
       const { ifindexes } = this.#deps.targets.get(target);
-      return (
-        ifindexes.includes(ifindex) && ifindexes.every((other) => other === ifindex || !links.isUp(other))
-      );
+      return ifindexes.includes(ifindex) && ifindexes.every((other) => other === ifindex || !isAlive(other));
     };
     this.#doubtWhere(this.#deps.families[family], this.#deps.targets.hasLearnedVia(ifindex), concerns);
   }

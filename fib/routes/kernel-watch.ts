@@ -340,6 +340,10 @@ export class KernelWatch {
 /** Whether a change makes the kernel flush the interface's IPv4 routes. */
 export function losesIpv4(before: Link, after: Link | undefined): boolean {
   if (after === undefined || (before.isUp && !after.isUp)) return true;
-  const had = before.addresses.some(({ address }) => address.family === 'ipv4');
-  return had && !after.addresses.some(({ address }) => address.family === 'ipv4');
+  return hasIpv4(before) && !hasIpv4(after);
+}
+
+/** Whether an interface has an IPv4 address. */
+export function hasIpv4({ addresses }: Link): boolean {
+  return addresses.some(({ address }) => address.family === 'ipv4');
 }
