@@ -1,10 +1,11 @@
 /**
  * From sender to receiver through a BGP speaker: how long a table takes to pass, and to go again; beside BIRD, FRR and GoBGP in the same run.
  * Usage (as root): node lab/bench/bgp/main.ts [--devices ocicat,bird,frr,gobgp] [--workloads NAME,...] [--runs N] [--limit N] [--data FOLDER]
- * [--no-watch] [--json] [--plot FILE].
+ * [--no-watch] [--bfd] [--json] [--plot FILE].
  * Workloads: one-100k, one-1m, ten-100k, hundred-1k, and from real tables real-113k, real-634k, real-addpath, real-churn. Those need --data: a
  * folder with the files that `data.ts` names; RIPE RIS and Route Views publish such. --limit: so many prefixes of a table, UPDATEs of a stream.
- * --no-watch: without the session and the questions that see whether the device stays responsive. --plot: an SVG of the ratios to BIRD.
+ * --no-watch: without the session and the questions that see whether the device stays responsive. --bfd: BFD with
+ * Ocicat too, at 300 ms x 3, which costs it some memory. --plot: an SVG of the ratios to BIRD.
  * Everything happens in network namespaces of its own. Runs of the devices take turns; the received set is verified after each phase. A device
  * that fails, or needs more than two minutes for a run, is not run again.
  */
@@ -35,6 +36,7 @@ async function measure(deviceNetns: string): Promise<void> {
       limit: { type: 'string', default: '10000000' },
       data: { type: 'string' },
       'no-watch': { type: 'boolean', default: false },
+      bfd: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       plot: { type: 'string' },
     },
@@ -61,7 +63,9 @@ async function measure(deviceNetns: string): Promise<void> {
     if (made === undefined) continue;
     const job: Job = { name, ...made };
     say(`${name.padEnd(13)} ${job.note}`);
-    measured.push(...(await raceOf(job, devices, Number(values.runs), deviceNetns, !values['no-watch'])));
+    const isWatched = !values['no-watch'];
+    const bfdOf = isWatched && values.bfd ? ('ocicat' as const) : undefined;
+    measured.push(...(await raceOf(job, devices, Number(values.runs), deviceNetns, isWatched, bfdOf)));
   }
   const rows = rowsOf(measured);
   if (values.json) console.log(JSON.stringify(rows, undefined, 2));
@@ -85,6 +89,7 @@ async function raceOf(
   runs: number,
   deviceNetns: string,
   isWatched: boolean,
+  bfdOf: DeviceName | undefined,
 ): Promise<Measured[]> {
   const harnessSec = await harnessAlone(job);
   const results = new Map<DeviceName, RunResult[]>(devices.map((device) => [device, []]));
@@ -95,7 +100,7 @@ async function raceOf(
       if (faults.has(device) || slow.has(device)) continue;
       const startedAt = performance.now();
       try {
-        results.get(device)?.push(await runOnce(deviceNetns, device, job, isWatched));
+        results.get(device)?.push(await runOnce(deviceNetns, device, job, isWatched, device === bfdOf));
       } catch (error) {
         faults.set(device, error);
         console.error(`${job.name}, ${device}: ${reasonOf(error)}`);

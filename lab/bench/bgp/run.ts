@@ -17,13 +17,14 @@ import {
 } from './jobs.ts';
 import { BenchSession } from './session.ts';
 import { ReceivedRoutes } from './verify.ts';
-import { type Sample, sampleTime, WATCH_HOLD_TIME_SEC, Watch } from './watch.ts';
+import { type BfdSeen, type Sample, sampleTime, WATCH_HOLD_TIME_SEC, Watch } from './watch.ts';
 
 /** no UPDATE for this long: the device has nothing more to say */
 const QUIET_MS = 700;
 /** no UPDATE for this long, and the set is not right yet: it will not be */
 const GIVEN_UP_MS = 15_000;
-const TIMEOUT_MS = 300_000;
+/** unless the job has a time of its own */
+const WAIT_SEC = 300;
 const ROUTER_ID_OF_RECEIVER = '10.99.2.2';
 
 /** What one phase came to. */
@@ -45,6 +46,8 @@ export interface RunResult {
   readonly answersMs: readonly number[];
   /** longest silence on a session with a keepalive time of 1 s, ms; NaN when not watched */
   readonly longestGapMs: number;
+  /** where BFD was watched */
+  readonly bfd?: BfdSeen;
 }
 
 /** Makes the namespaces of the device and of the harness, joined by two links: one for the senders, one for the receiver. */
@@ -74,19 +77,23 @@ interface ReceiverSide {
   appliedTo: number;
 }
 
-/** Starts the device in the namespace, runs all phases, ends it. Throws when what the receiver has differs from what it must have. */
+/**
+ * Starts the device in the namespace, runs all phases, ends it. `hasBfd`: BFD is watched too, of ocicat alone. Throws when what the receiver has
+ * differs from what it must have.
+ */
 export async function runOnce(
   netns: string,
   name: DeviceName,
   job: Job,
   isWatched: boolean,
+  hasBfd: boolean,
 ): Promise<RunResult> {
   const device = startDevice(name, {
     netns,
     as: DEVICE_AS,
     routerId: ADDRESS.deviceToSenders.ipv4,
     ipv6Address: ADDRESS.deviceToSenders.ipv6,
-    peers: peersOf(job, isWatched),
+    peers: peersOf(job, isWatched, hasBfd),
   });
   const sessions: BenchSession[] = [];
   let watch: Watch | undefined;
@@ -113,7 +120,7 @@ export async function runOnce(
         ...{ as: WATCH_AS, routerId: ADDRESS.watch, family: 'ipv4' as const },
         holdTimeSec: WATCH_HOLD_TIME_SEC,
       };
-      watch = await Watch.start({ session, apiSocket: device.apiSocket });
+      watch = await Watch.start({ session, apiSocket: device.apiSocket, hasBfd });
     }
     const release = await warmMemory();
     await pause(1_000);
@@ -126,7 +133,7 @@ export async function runOnce(
       spans.push([from, from + result.sec * 1000]);
       phases.push(result);
     }
-    const { answers = [], gaps = [], fault } = (await watch?.stop()) ?? {};
+    const { answers = [], gaps = [], bfd, fault } = (await watch?.stop()) ?? {};
     watch = undefined;
     if (fault !== undefined) throw new Error(`the watched session or the API: ${fault}`);
     const isDuring = ({ at, ms }: Sample): boolean => spans.some(([from, to]) => at <= to && at + ms >= from);
@@ -134,6 +141,9 @@ export async function runOnce(
       phases,
       answersMs: answers.filter(isDuring).map(({ ms }) => ms),
       longestGapMs: isWatched ? Math.max(...gaps.filter(isDuring).map(({ ms }) => ms)) : Number.NaN,
+      ...(bfd && {
+        bfd: { longestGapMs: Math.max(...bfd.gaps.filter(isDuring).map(({ ms }) => ms)), flaps: bfd.flaps },
+      }),
     };
   } finally {
     await watch?.stop().catch(() => {});
@@ -142,7 +152,7 @@ export async function runOnce(
   }
 }
 
-function peersOf(job: Job, isWatched: boolean): DevicePeer[] {
+function peersOf(job: Job, isWatched: boolean, hasBfd: boolean): DevicePeer[] {
   const send = job.hasPathIds ? ({ addPath: 'send' } as const) : {};
   const receive = job.hasPathIds ? ({ addPath: 'receive' } as const) : {};
   return [
@@ -150,7 +160,7 @@ function peersOf(job: Job, isWatched: boolean): DevicePeer[] {
       job.families.map((family) => ({ address: senderAddress(index, family), as, ...receive })),
     ),
     ...job.families.map((family) => ({ address: ADDRESS.receiver[family], as: RECEIVER_AS, ...send })),
-    ...(isWatched ? [{ address: ADDRESS.watch, as: WATCH_AS, isWatch: true }] : []),
+    ...(isWatched ? [{ address: ADDRESS.watch, as: WATCH_AS, isWatch: true, hasBfd }] : []),
   ];
 }
 
@@ -183,10 +193,11 @@ async function runPhase(
   const allSent = Promise.all(sent).then(() => {
     sentAt = performance.now();
   });
+  const waitMs = (job.waitSec ?? WAIT_SEC) * 1000;
   for (const [index, { session }] of receivers.entries()) {
     const { received } = session;
     const least = phase.changes[index] ?? 0;
-    await session.until(() => received.announced + received.withdrawn >= least, TIMEOUT_MS, 'all received');
+    await session.until(() => received.announced + received.withdrawn >= least, waitMs, 'all received');
   }
   await allSent;
   const sides = receivers.map(({ session }) => session.received);
@@ -262,7 +273,7 @@ export async function harnessAlone(job: Job): Promise<number> {
     const { received } = session;
     await session.until(
       () => received.announced >= count && session.receivedOctets >= octets.length,
-      TIMEOUT_MS,
+      WAIT_SEC * 1000,
       'all received',
     );
     session.close();
