@@ -13,7 +13,9 @@ import type { KernelListener, KernelWatch } from './kernel-watch.ts';
 import type { Link } from './link-table.ts';
 import type { RouteNextHop } from './types.ts';
 
+const ENOENT = 2;
 const EEXIST = 17;
+const EINVAL = 22;
 const ID_ATTEMPTS = 1000;
 const DELETIONS_PER_BATCH = 500;
 /** Ids are given out by netns, not by protocol: ours start where nobody else's do. */
@@ -105,7 +107,11 @@ export class NextHopObjects implements KernelListener {
       members.push({ id, weight: hop.weight });
     }
     const id = this.#create((fresh) => ({ ...blank(fresh, this.#kernel.protocol), kind: 'group', members }));
-    if (typeof id !== 'number') return id;
+    if (typeof id !== 'number') {
+      // Perhaps a member is not there any more.
+      if (id.errno === EINVAL || id.errno === ENOENT) setImmediate(() => this.#kernel.readAgain());
+      return id;
+    }
     this.#byId.set(id, { kind: 'group', id, members });
     this.#sets.set(key, id);
     return id;
@@ -211,9 +217,9 @@ export class NextHopObjects implements KernelListener {
     }
   }
 
-  /** An interface that cannot carry packets any more: its paths leave their groups, whatever the kernel does by itself. */
+  /** An interface that cannot carry packets any more: its paths leave their groups, whatever the kernel does by itself without a word. */
   link(before: Link | undefined, after: Link | undefined): void {
-    if (before === undefined || !isUsable(before) || (after !== undefined && isUsable(after))) return;
+    if (before === undefined || (after !== undefined && !isLost(before, after))) return;
     const ids = new Set(this.#paths().flatMap(({ id, hop }) => (hop.ifindex === before.ifindex ? [id] : [])));
     if (ids.size === 0) return;
     if (after !== undefined) this.#delete(ids);
@@ -337,8 +343,9 @@ export class NextHopObjects implements KernelListener {
   }
 }
 
-function isUsable(link: Link): boolean {
-  return link.isRunning && link.hasCarrier;
+/** Of one that is running not yet, paths are made already: without its carrier the kernel drops them all the same. */
+function isLost(before: Link, after: Link): boolean {
+  return !after.isUp || !after.hasCarrier || (before.isRunning && !after.isRunning);
 }
 
 function blank(id: number, protocol: number): NextHopObject {
