@@ -4,7 +4,7 @@ import { NetlinkMonitor } from '../../fib/netlink/monitor.ts';
 import { prepareNamespaces } from '../../fib/netlink/namespace.ts';
 import { RTM, RTNLGRP } from '../../fib/netlink/registry.ts';
 import { viewOfPrefix } from '../../fib/routes/inspect.ts';
-import { KernelWatch } from '../../fib/routes/kernel-watch.ts';
+import { KernelWatch, type KernelWatchOptions } from '../../fib/routes/kernel-watch.ts';
 import { RouteTable, type RouteTableOptions } from '../../fib/routes/route-table.ts';
 import type { RouteTarget } from '../../fib/routes/types.ts';
 import { formatPrefix } from '../../src/net/prefix.ts';
@@ -67,7 +67,8 @@ export class Witness {
 }
 
 /** Of the route table, and of what it watches. */
-export type ProgrammerOptions = RouteTableOptions & { readonly protocol?: number; readonly table?: number };
+export type ProgrammerOptions = RouteTableOptions &
+  Pick<KernelWatchOptions, 'protocol' | 'table' | 'bufferBytes'>;
 
 /** A programmer as the agent runs it: applies whenever there is work. */
 export class Programmer {
@@ -81,7 +82,8 @@ export class Programmer {
   written = 0;
 
   constructor(netns: Netns, options: ProgrammerOptions = {}) {
-    this.kernel = KernelWatch.open({ netns: netns.path, protocol: options.protocol, table: options.table });
+    const { protocol, table, bufferBytes } = options;
+    this.kernel = KernelWatch.open({ netns: netns.path, protocol, table, bufferBytes });
     this.routes = new RouteTable(this.kernel, {
       ...options,
       onWork: () => this.#schedule(),
