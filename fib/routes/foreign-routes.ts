@@ -80,15 +80,24 @@ export class ForeignRoutes {
     if (list.length === 0) this.#forget(id);
   }
 
-  /** Drops IPv4 routes that the kernel deletes without a word when an interface stops being usable for the family. */
-  removeByInterface(ifindex: number): void {
+  /**
+   * Drops IPv4 routes that the kernel deletes without a word when an interface stops being usable for the family: those of which no next hop
+   * is left. Returns whether it cannot tell that of one, by what is known of its other interfaces.
+   */
+  removeByInterface(ifindex: number, isAlive: (ifindex: number) => boolean | undefined): boolean {
+    let isInDoubt = false;
     for (const [id, list] of [...this.#entries]) {
-      const rest = list.filter((entry) => {
-        return entry.nextHops.length === 0 || entry.nextHops.some((hop) => hop.ifindex !== ifindex);
+      const rest = list.filter(({ nextHops }) => {
+        if (!nextHops.some((hop) => hop.ifindex === ifindex)) return true;
+        const others = nextHops.filter((hop) => hop.ifindex !== ifindex).map((hop) => isAlive(hop.ifindex));
+        if (others.includes(true)) return true;
+        if (others.includes(undefined)) isInDoubt = true;
+        return others.includes(undefined);
       });
       if (rest.length === 0) this.#forget(id);
       else if (rest.length < list.length) this.#entries.set(id, rest);
     }
+    return isInDoubt;
   }
 
   /** Whether a foreign route stands at a prefix (given by its words) with a metric. */

@@ -332,8 +332,14 @@ export class KernelWatch {
   /** The kernel flushes a device's IPv4 routes without a word when it goes down, away, or loses its last IPv4 address. */
   #forgetSilentlyDeleted(before: Link | undefined, after: Link | undefined): void {
     if (before === undefined || !losesIpv4(before, after)) return;
+    // Without an IPv4 address a next hop is dead if there was one, and alive (RFC 8950) if there never was.
+    const isAlive = (ifindex: number): boolean | undefined => {
+      const link = this.links.get(ifindex);
+      if (link?.isUp !== true) return false;
+      return hasIpv4(link) ? true : undefined;
+    };
     for (const routes of new Set([this.foreign.ipv4, this.lookup.ipv4]))
-      routes.removeByInterface(before.ifindex);
+      if (routes.removeByInterface(before.ifindex, isAlive)) this.readAgain();
   }
 }
 
