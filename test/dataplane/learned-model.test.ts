@@ -16,29 +16,31 @@ import { fed, Neighbour } from './learned-support.ts';
 import { type Programmer, RoutesBench, show, twoUplinks } from './routes-support.ts';
 
 /** Some hold next hops of others, or their own. */
-const PREFIXES = [
-  '10.1.0.0/16',
-  '10.2.0.0/16',
-  '203.0.113.0/24',
-  '203.0.113.0/25',
-  '198.18.0.0/16',
-  '198.18.0.0/15',
-];
-const NEXT_HOPS = [
-  '192.0.2.2',
-  '198.51.100.2',
-  '203.0.113.7',
-  '203.0.113.200',
-  '198.18.0.1',
-  '198.19.0.1',
-  '2001:db8::2',
-];
+const PREFIXES = {
+  ipv4: ['10.1.0.0/16', '10.2.0.0/16', '203.0.113.0/24', '203.0.113.0/25', '198.18.0.0/16', '198.18.0.0/15'],
+  ipv6: ['2001:db8:a::/48', '2001:db8:b::/48', '2001:db8:9::/48', '2001:db8:9::/56'],
+};
+/** IPv4 routes may have IPv6 next hops (RFC 8950). */
+const NEXT_HOPS = {
+  ipv4: [
+    '192.0.2.2',
+    '198.51.100.2',
+    '203.0.113.7',
+    '203.0.113.200',
+    '198.18.0.1',
+    '198.19.0.1',
+    '2001:db8::2',
+  ],
+  ipv6: ['2001:db8::2', '2001:db8:1::2', '2001:db8:9::7', '2001:db8:9:100::7', '2001:db8:b::1'],
+};
 /** Of others, by which next hops are found or not. */
 const FOREIGN = [
   '203.0.113.0/26 via 192.0.2.2',
   '198.18.0.0/17 via 198.51.100.2',
   '198.19.0.0/24 nexthop via 192.0.2.2 nexthop via 198.51.100.2',
   'unreachable 203.0.113.7/32',
+  '2001:db8:9::/64 nexthop via 2001:db8::2 nexthop via 2001:db8:1::2',
+  '2001:db8:9:100::/64 via 2001:db8:1::2',
 ];
 const LINKS = [
   { name: 'eth0', addresses: ['192.0.2.1/24', '2001:db8::1/64'] },
@@ -48,23 +50,25 @@ const LINKS = [
 const anyPeer = fc.integer({ min: 0, max: 1 });
 const anyLink = fc.constantFrom(...LINKS);
 const step = fc.oneof(
-  {
-    weight: 8,
-    arbitrary: fc.record({
-      do: fc.constant('announce' as const),
-      peer: anyPeer,
-      at: fc.constantFrom(...PREFIXES),
-      nextHop: fc.constantFrom(...NEXT_HOPS),
-    }),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.record({
-      do: fc.constant('withdraw' as const),
-      peer: anyPeer,
-      at: fc.constantFrom(...PREFIXES),
-    }),
-  },
+  ...FAMILIES.flatMap((family) => [
+    {
+      weight: 5,
+      arbitrary: fc.record({
+        do: fc.constant('announce' as const),
+        peer: anyPeer,
+        at: fc.constantFrom(...PREFIXES[family]),
+        nextHop: fc.constantFrom(...NEXT_HOPS[family]),
+      }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        do: fc.constant('withdraw' as const),
+        peer: anyPeer,
+        at: fc.constantFrom(...PREFIXES[family]),
+      }),
+    },
+  ]),
   { weight: 1, arbitrary: fc.record({ do: fc.constant('reset' as const), peer: anyPeer }) },
   {
     weight: 2,
@@ -180,7 +184,8 @@ describe('src/agent/learned-routes over any history', function () {
             host.sh(`ip link set ${link.name} up`);
             setAddresses(host, link, true);
           }
-          const kernel = (): string => show(host, 'route', 'show', 'proto', '171');
+          const kernel = (): string =>
+            ['-4', '-6'].map((family) => show(host, family, 'route', 'show', 'proto', '171')).join(' ');
           let before: string | undefined;
           await eventually(
             'it is quiet',
