@@ -25,7 +25,17 @@ const GATEWAYS = {
   ipv4: { eth0: '192.0.2.2', eth1: '198.51.100.2' },
   ipv6: { eth0: '2001:db8::2', eth1: '2001:db8:1::2' },
 } as const;
-const TARGETS = ['one', 'other', 'both', 'weighted', 'link', 'blackhole', 'crossed'] as const;
+const TARGETS = [
+  'one',
+  'other',
+  'both',
+  'weighted',
+  'link',
+  'blackhole',
+  'crossed',
+  'cheap',
+  'sourced',
+] as const;
 
 const anyPrefix = fc.constantFrom(...PREFIXES);
 const anyLink = fc.constantFrom(...LINKS);
@@ -192,6 +202,12 @@ class Scene {
     if (kind === 'both') return p.via(['eth0', eth0], ['eth1', eth1]);
     if (kind === 'weighted') return p.via(['eth0', eth0, 3], ['eth1', eth1, 1]);
     if (kind === 'link') return p.via(['eth1', undefined]);
+    if (kind === 'cheap') return { ...p.via(['eth1', eth1]), metric: 512 };
+    if (kind === 'sourced') {
+      const [ipv4 = '', ipv6 = ''] = ADDRESSES.eth1;
+      const [source = ''] = (at.includes(':') ? ipv6 : ipv4).split('/');
+      return { ...p.via(['eth0', eth0]), prefsrc: address(source) };
+    }
     if (kind === 'crossed') return p.via(['eth0', GATEWAYS.ipv6.eth0], ['eth1', eth1]);
     return { kind, nextHops: [] };
   }
