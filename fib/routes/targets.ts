@@ -14,7 +14,8 @@ import type { RouteKind, RouteNextHop, RouteTarget } from './types.ts';
 
 const HEAD_BYTES = 28;
 const HOP_BYTES = 24;
-const MAX_HOPS = 256;
+/** Next hops that one target may have. */
+export const MAX_NEXT_HOPS = 256;
 const NO_TARGET = -1;
 const COLLECT_MINIMUM = 1024;
 
@@ -62,7 +63,7 @@ export class TargetTable {
   readonly #withPrefsrc = new Set<number>();
   #collectAbove = COLLECT_MINIMUM;
   // Canonical octets: head, then one slot a next hop, sorted.
-  readonly #scratch = Buffer.alloc(HEAD_BYTES + MAX_HOPS * HOP_BYTES);
+  readonly #scratch = Buffer.alloc(HEAD_BYTES + MAX_NEXT_HOPS * HOP_BYTES);
   #scratchHops = 0;
   #lastKey = Buffer.alloc(0);
   #lastId = NO_TARGET;
@@ -209,7 +210,7 @@ export class TargetTable {
   }
 
   #hop(ifindex: number, gateway: Uint8Array | undefined, onlink: boolean, weight: number): void {
-    if (this.#scratchHops === MAX_HOPS) return;
+    if (this.#scratchHops === MAX_NEXT_HOPS) return;
     const bytes = this.#scratch;
     let at = HEAD_BYTES + this.#scratchHops * HOP_BYTES;
     bytes.fill(0, at, at + HOP_BYTES);
@@ -309,7 +310,7 @@ function problemOf(target: RouteTarget): string | undefined {
   const count = target.nextHops.length;
   if (target.kind === 'unicast' && count === 0) return 'a unicast route needs a next hop';
   if (target.kind !== 'unicast' && count > 0) return `a ${target.kind} route has no next hop`;
-  if (count > MAX_HOPS) return `more than ${MAX_HOPS} next hops`;
+  if (count > MAX_NEXT_HOPS) return `more than ${MAX_NEXT_HOPS} next hops`;
   for (const hop of target.nextHops) {
     if (!Number.isInteger(hop.ifindex) || hop.ifindex <= 0) return `${hop.ifindex} is no interface index`;
     const weight = hop.weight ?? 1;

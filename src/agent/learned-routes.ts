@@ -13,6 +13,7 @@ import type {
   TrackedNextHop,
 } from '../../fib/routes/next-hops.ts';
 import type { RouteTable } from '../../fib/routes/route-table.ts';
+import { MAX_NEXT_HOPS } from '../../fib/routes/targets.ts';
 import type { RouteNextHop } from '../../fib/routes/types.ts';
 import {
   type Address,
@@ -230,6 +231,8 @@ export class LearnedRoutes {
       if (resolution.reachable) nextHops.push(...resolution.nextHops);
     }
     if (nextHops.length === 0) return { ipv4: UNRESOLVED, ipv6: UNRESOLVED };
+    // More than a kernel takes may come together where next hops are found by multipath routes.
+    if (nextHops.length > MAX_NEXT_HOPS) nextHops.length = MAX_NEXT_HOPS;
     const pin = (family: Family): number => {
       const prefsrc = this.#routes.preferredSource(family);
       return this.#routes.targets.pin({ kind: 'unicast', nextHops, prefsrc });
