@@ -50,6 +50,8 @@ export class AttributeStore {
   readonly #freeIds: number[] = [];
   readonly #freeListeners: FreeListener[] = [];
   readonly #summary = emptySummary();
+  /** makes the slots unknown to a peer that would choose its attributes so that they collide */
+  readonly #seed = (Math.random() * 0x1_0000_0000) | 0;
 
   constructor(nextHops: NextHopTable) {
     this.#nextHops = nextHops;
@@ -77,7 +79,7 @@ export class AttributeStore {
 
   /** The id of these attributes, with one reference taken for the caller. The key is copied. */
   intern(key: AttributeKey): number {
-    const hash = hashOctets(key, 0, key.length);
+    const hash = hashOctets(key, 0, key.length, this.#seed);
     let slot = this.#findSlot(key, hash);
     const found = (this.#slots[slot + 1] ?? 0) - 1;
     if (found >= 0) {
@@ -239,7 +241,8 @@ export class AttributeStore {
   }
 
   #growColumns(): void {
-    this.#capacity *= this.#capacity < 1 << 16 ? 4 : 2;
+    // What is not written to costs no memory, a copy does.
+    this.#capacity *= this.#capacity < 1 << 16 ? 16 : 2;
     const capacity = this.#capacity;
     this.localPref = grownUint32(this.localPref, capacity);
     this.rank = grownFloat64(this.rank, capacity);

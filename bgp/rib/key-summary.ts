@@ -163,9 +163,24 @@ function summarizePath(bytes: Uint8Array, value: number, end: number, into: KeyS
   }
 }
 
-/** FNV-1a over a run of octets, as a signed 32-bit number. */
-export function hashOctets(bytes: Uint8Array, start: number, end: number): number {
-  let hash = 0x811c9dc5 | 0;
-  for (let at = start; at < end; at++) hash = Math.imul(hash ^ (bytes[at] ?? 0), 0x01000193);
-  return hash ^ (hash >>> 15);
+/**
+ * A hash of a run of octets, four at a time, as a signed 32-bit number (multiplication and fold with constants of MurmurHash3's finaliser, public
+ * domain). `seed` makes it unknown to whoever chose the octets.
+ */
+export function hashOctets(bytes: Uint8Array, start: number, end: number, seed = 0): number {
+  let hash = seed ^ (end - start);
+  let at = start;
+  for (; at + 4 <= end; at += 4) {
+    const word =
+      (bytes[at] ?? 0) |
+      ((bytes[at + 1] ?? 0) << 8) |
+      ((bytes[at + 2] ?? 0) << 16) |
+      ((bytes[at + 3] ?? 0) << 24);
+    hash = Math.imul(hash ^ word, 0x85ebca6b);
+    hash ^= hash >>> 15;
+  }
+  for (; at < end; at++) hash = Math.imul(hash ^ (bytes[at] ?? 0), 0xc2b2ae35);
+  hash ^= hash >>> 13;
+  hash = Math.imul(hash, 0xc2b2ae35);
+  return hash ^ (hash >>> 16);
 }

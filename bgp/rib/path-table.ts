@@ -26,6 +26,8 @@ interface PeerRecords {
 export class PathTable {
   /** by prefix id: first record, or -1 */
   head: Int32Array<ArrayBuffer>;
+  /** by prefix id: a bit for each remainder of the numbers of its peers by 16; one that is set may be out of date, one that is not never is */
+  #peerBits: Uint16Array<ArrayBuffer>;
   /** by record: next record of the same prefix, or -1 */
   next = new Int32Array(0);
   /** by record: prefix id, or -1 for a free record */
@@ -54,8 +56,10 @@ export class PathTable {
     this.#attributes = attributes;
     this.#nextHops = nextHops;
     this.head = new Int32Array(prefixes.capacity);
+    this.#peerBits = new Uint16Array(prefixes.capacity);
     prefixes.onGrow((capacity) => {
       this.head = grownInt32(this.head, capacity);
+      this.#peerBits = grownUint16(this.#peerBits, capacity);
     });
     prefixes.onOpen((from, to) => this.head.fill(NONE, from, to));
   }
@@ -77,6 +81,8 @@ export class PathTable {
   /** The record of a peer's path to a prefix, or -1. */
   find(prefix: number, peer: number, pathId: number): number {
     let record = this.head[prefix] ?? NONE;
+    // The records of a prefix lie far apart: who is surely not there is not looked for.
+    if (record === NONE || ((this.#peerBits[prefix] ?? 0) & (1 << (peer & 15))) === 0) return NONE;
     while (record !== NONE) {
       if (this.peerOf(record) === peer && (this.#pathId === undefined || this.#pathId[record] === pathId)) {
         return record;
@@ -103,8 +109,11 @@ export class PathTable {
   ): number {
     const record = this.#take(peer);
     this.prefix[record] = prefix;
-    this.next[record] = this.head[prefix] ?? NONE;
+    const first = this.head[prefix] ?? NONE;
+    this.next[record] = first;
     this.head[prefix] = record;
+    const bit = 1 << (peer & 15);
+    this.#peerBits[prefix] = first === NONE ? bit : (this.#peerBits[prefix] ?? 0) | bit;
     this.effective[record] = effective;
     this.tick[record] = tick;
     this.generation[record] = generation;
