@@ -19,6 +19,7 @@ import {
 } from '../wire/notification.ts';
 import { encodeOpen } from '../wire/open.ts';
 import { CEASE, ERROR } from '../wire/registry.ts';
+import type { DecodedUpdate } from '../wire/types.ts';
 import type { MessageWatcher } from './capture.ts';
 import { resettingChanges, sameFlags, sessionConfig } from './config.ts';
 import type { PeerConnection } from './connection.ts';
@@ -259,6 +260,26 @@ export class Peer {
     this.#queue.push({ event, delivery });
     if (this.#running) return;
     this.#running = true;
+    this.#runQueue();
+  }
+
+  /**
+   * RFC 4271 8.2.2, event 27 in Established: the hold timer starts over, the routes are taken in, and nothing else of the session changes. What
+   * that brings up comes after it. As the cell of the session's table has it (cells-messages.ts, `deliver`).
+   */
+  deliverUpdate(connection: PeerConnection, holdTimeSec: number, update: DecodedUpdate): boolean {
+    if (this.#running || this.#removed) return false;
+    this.#running = true;
+    if (holdTimeSec > 0) connection.startTimer('hold', holdTimeSec * 1000);
+    try {
+      this.#routes.deliver({ kind: 'update', update });
+    } finally {
+      this.#runQueue();
+    }
+    return true;
+  }
+
+  #runQueue(): void {
     try {
       for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
         this.#run(next.event, next.delivery);

@@ -414,3 +414,17 @@ describe('session machine: graceful restart helper (RFC 4724 4.2)', () => {
     assert.deepEqual(capability(again), { ...base, restarting: false, families: families(true, true) });
   });
 });
+
+describe('session machine: the short way of an UPDATE', () => {
+  // bgp/speaker/peer.ts does what this cell says without asking it: `deliverUpdate`.
+  for (const holdTimeSec of [0, 90]) {
+    it(`is all that Established makes of one, with a hold time of ${holdTimeSec} s`, () => {
+      const config = { ...CONFIG, holdTimeSec };
+      const session = sessionIn('Established', config, peerOpen({ holdTimeSec }));
+      const { state, actions } = step(session, { type: 'UpdateMsg', connection: 1 }, 5_000);
+      assert.deepEqual(state, session);
+      const expected = holdTimeSec === 0 ? 'deliver#1' : `+hold#1 ${holdTimeSec}s, deliver#1`;
+      assert.equal(actions.map(actionText).join(', '), expected);
+    });
+  }
+});
