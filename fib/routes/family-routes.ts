@@ -1,6 +1,6 @@
 /**
  * One family's routes in columns over a prefix table: what each source wants, what the kernel has, and which prefixes need work.
- * A learned route costs 5 target ids and 7 octets of state, no object. Pure bookkeeping: `RouteTable` talks to the kernel.
+ * A learned route costs two target ids and its flags, no object (LAYOUT.md). Pure bookkeeping: `RouteTable` talks to the kernel.
  */
 import type { Family } from '../../src/net/address.ts';
 import { PrefixTable } from '../../src/net/prefix-table.ts';
@@ -32,9 +32,16 @@ export const FLAG = {
   SUSPECT: 256,
   /** the kernel took what was wanted, and has not refused or lost it since: see `LearnedOutcomes` */
   TAKEN: 512,
+  /** something else than a peer wants it: see `LocalWishes` */
+  LOCAL: 1024,
 } as const;
 
-/** Work first in, first out; every id is in it at most once, so it never holds more than the table's capacity. */
+/** What is wanted at a prefix otherwise than by peers: target ids. Few prefixes have any, so these are objects. */
+type LocalWishes = Record<Exclude<RouteSource, 'bgp'>, number>;
+
+const NO_WISHES: LocalWishes = { endpoint: NONE, block: NONE, remote: NONE };
+
+/** Work first in, first out; every id is in it at most once. */
 class IdQueue {
   #ids: Int32Array;
   #head = 0;
@@ -49,7 +56,7 @@ class IdQueue {
   }
 
   push(id: number): void {
-    if (this.#length === this.#ids.length) this.grow(2 * this.#ids.length);
+    if (this.#length === this.#ids.length) this.#grow();
     this.#ids[(this.#head + this.#length) % this.#ids.length] = id;
     this.#length++;
   }
@@ -58,12 +65,13 @@ class IdQueue {
     const id = this.#ids[this.#head] ?? NONE;
     this.#head = (this.#head + 1) % this.#ids.length;
     this.#length--;
+    // What has never been written to costs no memory.
+    if (this.#length === 0) this.#head = 0;
     return id;
   }
 
-  grow(capacity: number): void {
-    if (capacity <= this.#ids.length) return;
-    const ids = new Int32Array(capacity);
+  #grow(): void {
+    const ids = new Int32Array(4 * this.#ids.length);
     for (let i = 0; i < this.#length; i++) ids[i] = this.#ids[(this.#head + i) % this.#ids.length] ?? NONE;
     this.#ids = ids;
     this.#head = 0;
@@ -74,13 +82,12 @@ class IdQueue {
 export class FamilyRoutes {
   readonly family: Family;
   readonly table: PrefixTable;
-  endpoint: Int32Array;
-  block: Int32Array;
-  remote: Int32Array;
+  /** what peers want: a target id, or NONE */
   bgp: Int32Array;
   /** what the kernel has of ours: a target id, NONE or UNKNOWN */
   kernel: Int32Array;
   flags: Uint16Array;
+  /** this and the next two are written for routes that the kernel refuses only: the others cost no memory in them */
   attempts: Uint8Array;
   errno: Uint16Array;
   /** index into the owner's list of kernel texts */
@@ -89,6 +96,7 @@ export class FamilyRoutes {
   readonly extras = new Map<number, number[]>();
   /** prefixes that an endpoint or block wants, or that hold such a route: few, for walks that need not see learned ones */
   readonly localIds = new Set<number>();
+  readonly #local = new Map<number, LocalWishes>();
   #suspects = 0;
   readonly #urgent: IdQueue;
   readonly #normal: IdQueue;
@@ -97,49 +105,61 @@ export class FamilyRoutes {
     this.family = family;
     this.table = new PrefixTable(family, initialCapacity);
     const { capacity } = this.table;
-    this.endpoint = new Int32Array(capacity).fill(NONE);
-    this.block = new Int32Array(capacity).fill(NONE);
-    this.remote = new Int32Array(capacity).fill(NONE);
-    this.bgp = new Int32Array(capacity).fill(NONE);
-    this.kernel = new Int32Array(capacity).fill(NONE);
+    this.bgp = new Int32Array(capacity);
+    this.kernel = new Int32Array(capacity);
     this.flags = new Uint16Array(capacity);
     this.attempts = new Uint8Array(capacity);
     this.errno = new Uint16Array(capacity);
     this.text = new Uint16Array(capacity);
     this.#urgent = new IdQueue(256);
-    this.#normal = new IdQueue(capacity);
+    this.#normal = new IdQueue(1024);
     this.table.onGrow((grown) => {
-      this.endpoint = growColumn(this.endpoint, grown);
-      this.block = growColumn(this.block, grown);
-      this.remote = growColumn(this.remote, grown);
       this.bgp = growColumn(this.bgp, grown);
       this.kernel = growColumn(this.kernel, grown);
       this.flags = growShorts(this.flags, grown);
       this.attempts = growOctets(this.attempts, grown);
       this.errno = growShorts(this.errno, grown);
       this.text = growShorts(this.text, grown);
-      this.#normal.grow(grown);
     });
-  }
-
-  /** The column of a source. */
-  columnOf(source: RouteSource): Int32Array {
-    return this[source];
+    this.table.onOpen((from, to) => {
+      this.bgp.fill(NONE, from, to);
+      this.kernel.fill(NONE, from, to);
+    });
   }
 
   /** The target that wins at a prefix, or NONE. */
   desired(id: number): number {
-    const endpoint = this.endpoint[id] ?? NONE;
-    if (endpoint >= 0) return endpoint;
-    const block = this.block[id] ?? NONE;
-    if (block >= 0) return block;
-    const remote = this.remote[id] ?? NONE;
-    return remote >= 0 ? remote : (this.bgp[id] ?? NONE);
+    if (this.has(id, FLAG.LOCAL)) {
+      const wishes = this.#local.get(id) ?? NO_WISHES;
+      if (wishes.endpoint >= 0) return wishes.endpoint;
+      if (wishes.block >= 0) return wishes.block;
+      if (wishes.remote >= 0) return wishes.remote;
+    }
+    return this.bgp[id] ?? NONE;
   }
 
   /** The sources that want a prefix, in order of precedence. */
   sourcesOf(id: number): RouteSource[] {
-    return ROUTE_SOURCES.filter((source) => (this.columnOf(source)[id] ?? NONE) >= 0);
+    return ROUTE_SOURCES.filter((source) => this.#wish(id, source) >= 0);
+  }
+
+  #wish(id: number, source: RouteSource): number {
+    return source === 'bgp' ? (this.bgp[id] ?? NONE) : (this.#local.get(id) ?? NO_WISHES)[source];
+  }
+
+  #setWish(id: number, source: RouteSource, target: number): void {
+    if (source === 'bgp') {
+      this.bgp[id] = target;
+      return;
+    }
+    const wishes = { ...(this.#local.get(id) ?? NO_WISHES), [source]: target };
+    if (wishes.endpoint < 0 && wishes.block < 0 && wishes.remote < 0) {
+      this.#local.delete(id);
+      this.clear(id, FLAG.LOCAL);
+    } else {
+      this.#local.set(id, wishes);
+      this.set(id, FLAG.LOCAL);
+    }
   }
 
   /** What the kernel has of ours at a prefix: a target id, NONE or UNKNOWN. */
@@ -180,7 +200,8 @@ export class FamilyRoutes {
   markDirty(id: number): void {
     if (this.has(id, FLAG.DIRTY)) return;
     this.set(id, FLAG.DIRTY);
-    const isLocal = (this.endpoint[id] ?? NONE) >= 0 || (this.block[id] ?? NONE) >= 0;
+    const isLocal =
+      this.has(id, FLAG.LOCAL) && (this.#wish(id, 'endpoint') >= 0 || this.#wish(id, 'block') >= 0);
     (isLocal ? this.#urgent : this.#normal).push(id);
   }
 
@@ -204,7 +225,7 @@ export class FamilyRoutes {
    */
   setDesired(id: number, source: RouteSource, target: number, isExplained = true): boolean {
     const before = this.desired(id);
-    this.columnOf(source)[id] = target;
+    this.#setWish(id, source, target);
     if ((source === 'endpoint' || source === 'block') && target >= 0) this.localIds.add(id);
     const after = this.desired(id);
     if (after >= 0) this.spare(id);
@@ -216,10 +237,12 @@ export class FamilyRoutes {
   }
 
   forgetFailure(id: number): void {
+    if (this.has(id, FLAG.FAILED)) {
+      this.attempts[id] = 0;
+      this.errno[id] = 0;
+      this.text[id] = 0;
+    }
     this.clear(id, FLAG.FAILED | FLAG.BLOCKED | FLAG.WAITING);
-    this.attempts[id] = 0;
-    this.errno[id] = 0;
-    this.text[id] = 0;
   }
 
   /** Gives the prefix id back if nobody wants the prefix, the kernel has nothing there and no work waits. */
@@ -233,8 +256,8 @@ export class FamilyRoutes {
       return;
     }
     this.spare(id);
-    this.flags[id] = 0;
     this.forgetFailure(id);
+    this.flags[id] = 0;
     this.localIds.delete(id);
     this.table.delete(id);
   }
@@ -242,12 +265,10 @@ export class FamilyRoutes {
   /** Calls with every target id in any column. */
   forEachTarget(visit: (target: number) => void): void {
     for (let id = 0; id < this.table.idLimit; id++) {
-      visit(this.endpoint[id] ?? NONE);
-      visit(this.block[id] ?? NONE);
-      visit(this.remote[id] ?? NONE);
       visit(this.bgp[id] ?? NONE);
       visit(this.kernelAt(id));
     }
+    for (const wishes of this.#local.values()) for (const target of Object.values(wishes)) visit(target);
     for (const extras of this.extras.values()) for (const extra of extras) visit(extra);
   }
 
@@ -260,7 +281,7 @@ export class FamilyRoutes {
 }
 
 function growColumn(old: Int32Array, capacity: number): Int32Array {
-  const column = new Int32Array(capacity).fill(NONE);
+  const column = new Int32Array(capacity);
   column.set(old);
   return column;
 }
