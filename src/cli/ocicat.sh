@@ -74,5 +74,8 @@ if [ "$atomic" = no ] && ! "$node" --version >/dev/null; then
   echo "ocicat: its Node does not run on this machine; it needs libatomic.so.1 (Debian: apt-get install libatomic1)" >&2
   exit 127
 fi
+# Tables grow by new, larger arrays. glibc would learn from the old ones to keep such memory for itself, and give it out again cleared octet by octet;
+# this way the kernel takes it back, and what a table has room for but does not use costs nothing.
+export MALLOC_MMAP_THRESHOLD_=131072 MALLOC_ARENA_MAX=1
 # New objects die young here; the default of 16 MiB for them is memory that stays taken after a burst.
 exec "$node" --max-semi-space-size=4 "$program" "$@"
