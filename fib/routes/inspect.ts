@@ -15,6 +15,9 @@ import type {
   RouteView,
 } from './types.ts';
 
+/** about a millisecond's work */
+const IDS_A_TURN = 16_384;
+
 /** The view of a prefix, or undefined if neither we nor anybody else has a route there. */
 export function viewOfPrefix(table: RouteTable, prefix: Prefix): RouteView | undefined {
   const routes = table.families[prefix.family];
@@ -41,6 +44,24 @@ export function* listRoutes(table: RouteTable, family: Family): Generator<RouteV
   const routes = table.families[family];
   for (let id = 0; id < routes.table.idLimit; id++) {
     if (routes.table.has(id) && isOfInterest(routes, id)) yield viewOf(table, routes, id);
+  }
+}
+
+/** Those in one of these states, and undefined now and then: whoever walks a full table should let others have their turn. */
+export function* listRoutesIn(
+  table: RouteTable,
+  family: Family,
+  states: ReadonlySet<RouteState>,
+): Generator<RouteView | undefined, void, void> {
+  const routes = table.families[family];
+  let members = new MembersOut(table);
+  for (let id = 0; id < routes.table.idLimit; id++) {
+    if (id % IDS_A_TURN === IDS_A_TURN - 1) {
+      yield undefined;
+      members = new MembersOut(table);
+    }
+    if (!routes.table.has(id) || !isOfInterest(routes, id)) continue;
+    if (states.has(stateOf(table, routes, id, members))) yield viewOf(table, routes, id);
   }
 }
 

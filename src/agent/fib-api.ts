@@ -10,7 +10,14 @@ import type { Finding, ReleasedRoutesView, TakenRoutesView } from '../api/views.
 import { isRecord } from '../model/record.ts';
 import { formatPrefix, parsePrefix } from '../net/prefix.ts';
 import { prefixOrAddress } from './bgp-routes.ts';
-import { fibRoutes, fibRoutesOfAddress, fibRoutesOfPrefix, foreignText } from './fib-views.ts';
+import {
+  fibRoutes,
+  fibRoutesIn,
+  fibRoutesOfAddress,
+  fibRoutesOfPrefix,
+  foreignText,
+  statesOf,
+} from './fib-views.ts';
 import type { Log } from './log.ts';
 
 /** `/v1/routes...` */
@@ -18,7 +25,11 @@ export function fibApiRoutes(routes: RouteTable): ApiRoutes {
   return {
     'GET /v1/routes': ({ query }) => {
       const text = query.get('prefix');
-      if (text === null) return { rows: fibRoutes(routes) };
+      const names = query.getAll('state');
+      const states = names.length === 0 ? undefined : statesOf(names);
+      if (text === null)
+        return { rows: states === undefined ? fibRoutes(routes) : fibRoutesIn(routes, states) };
+      if (states !== undefined) throw problem('invalid', 'give a prefix or states, not both');
       const wanted = prefixOrAddress(text);
       return {
         rows:

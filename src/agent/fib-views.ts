@@ -1,5 +1,12 @@
 /** Desired routes beside the kernel's, as the API answers them. */
-import { foreignRoutesOfAddress, listRoutes, viewOfAddress, viewOfPrefix } from '../../fib/routes/inspect.ts';
+import { setImmediate as turn } from 'node:timers/promises';
+import {
+  foreignRoutesOfAddress,
+  listRoutes,
+  listRoutesIn,
+  viewOfAddress,
+  viewOfPrefix,
+} from '../../fib/routes/inspect.ts';
 import type { LinkTable } from '../../fib/routes/link-table.ts';
 import type { RouteTable } from '../../fib/routes/route-table.ts';
 import {
@@ -7,16 +14,59 @@ import {
   type ForeignRoute,
   type RouteFailure,
   type RouteNextHop,
+  type RouteState,
   type RouteTarget,
   type RouteView,
 } from '../../fib/routes/types.ts';
+import { problem } from '../api/problem.ts';
 import type { FibRouteView } from '../api/views.ts';
 import { type Address, FAMILIES, formatAddress } from '../net/address.ts';
 import { formatPrefix, type Prefix } from '../net/prefix.ts';
 
+/** States by the names that users read. */
+const STATES: Readonly<Record<string, RouteState>> = {
+  installed: 'installed',
+  partial: 'partial',
+  pending: 'pending',
+  waiting: 'waiting',
+  failed: 'failed',
+  conflict: 'blocked',
+  stale: 'leftover',
+  removing: 'removing',
+  held: 'held',
+};
+
+/** The states of these names. Throws an ApiError (invalid) for a name that is none. */
+export function statesOf(names: readonly string[]): ReadonlySet<RouteState> {
+  return new Set(
+    names.map((name) => {
+      const state = Object.hasOwn(STATES, name) ? STATES[name] : undefined;
+      if (state === undefined)
+        throw problem(
+          'invalid',
+          `"${name}" is no state of a route: expected ${Object.keys(STATES).join(', ')}`,
+        );
+      return state;
+    }),
+  );
+}
+
 /** All routes of ours, both families. */
 export function* fibRoutes(table: RouteTable): Generator<FibRouteView> {
   for (const family of FAMILIES) for (const view of listRoutes(table, family)) yield ours(table, view);
+}
+
+/** Those in one of these states. Others have their turn meanwhile. */
+export async function* fibRoutesIn(
+  table: RouteTable,
+  states: ReadonlySet<RouteState>,
+): AsyncGenerator<FibRouteView> {
+  for (const family of FAMILIES) {
+    for (const view of listRoutesIn(table, family, states)) {
+      if (view === undefined) await turn();
+      else yield ours(table, view);
+    }
+  }
 }
 
 /** The routes of a prefix: ours and those of others. */
@@ -98,7 +148,7 @@ function ours(table: RouteTable, view: RouteView): FibRouteView {
     family: view.prefix.family,
     kind: target?.kind ?? 'unicast',
     source: view.source ?? 'none',
-    state: view.state === 'blocked' ? 'conflict' : view.state === 'leftover' ? 'stale' : view.state,
+    state: Object.keys(STATES).find((name) => STATES[name] === view.state) ?? view.state,
     nextHops: hopTexts(links, target?.nextHops ?? []),
     kernel: [kernel, ...behind].filter((text) => text !== '').join('; ') || '-',
     metric: target?.metric ?? DEFAULT_METRIC,

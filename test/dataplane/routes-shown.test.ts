@@ -1,7 +1,7 @@
 /** What `ocicat routes` is told of routes in each state, by a real kernel. */
 import assert from 'node:assert/strict';
 import { tableFindings } from '../../src/agent/fib-api.ts';
-import { fibRoutesOfPrefix } from '../../src/agent/fib-views.ts';
+import { fibRoutesIn, fibRoutesOfPrefix, statesOf } from '../../src/agent/fib-views.ts';
 import type { FibRouteView } from '../../src/api/views.ts';
 import { eventually } from '../support/eventually.ts';
 import { prefix } from '../support/net.ts';
@@ -56,6 +56,14 @@ describe('routes as they are shown', () => {
       error: 'the kernel has a route of bird with the same metric',
     });
 
+    const inStates = async (...names: string[]): Promise<string[]> => {
+      const found: string[] = [];
+      for await (const row of fibRoutesIn(p.routes, statesOf(names))) found.push(row.prefix);
+      return found.sort();
+    };
+    assert.deepEqual(await inStates('failed', 'conflict'), ['10.3.0.0/16', '10.4.0.0/16']);
+    assert.deepEqual(await inStates('installed'), ['10.1.0.0/16', '10.2.0.0/16']);
+    assert.throws(() => statesOf(['lost']), /"lost" is no state of a route: expected installed, partial/);
     assert.deepEqual(
       tableFindings(p.routes).map(({ remedy }) => remedy?.split(' #')[0]?.trim()),
       ['ip -4 rule add lookup 1007'],
@@ -73,6 +81,7 @@ describe('routes as they are shown', () => {
       error: `not ${one}: no carrier`,
     });
     await eventually('the other route waits', () => show('10.2.0.0/16').state === 'waiting');
+    assert.deepEqual(await inStates('partial', 'waiting'), ['10.1.0.0/16', '10.2.0.0/16']);
     assert.deepEqual(show('10.2.0.0/16'), {
       state: 'waiting',
       nextHops: [one],

@@ -12,15 +12,22 @@ export function registerRoutes(program: Command, context: CommandContext): void 
     .command('routes')
     .description('routes that we want beside what the kernel has')
     .argument('[prefix]', 'a prefix, or an address for its longest match')
+    .option(
+      '--state <state>',
+      'only those that are installed, partial, pending, waiting, failed, conflict, stale, removing or held; repeatable: in any of these',
+      (state: string, before: string[]) => [...before, state],
+      [],
+    )
     .addOption(outputOption())
     .addHelpText('after', '\nExit code: 1 when nothing matches.')
-    .action(async (prefix: string | undefined, options: { output: OutputForm }) => {
-      const query = prefix === undefined ? '' : `?prefix=${encodeURIComponent(prefix)}`;
+    .action(async (prefix: string | undefined, options: { output: OutputForm; state: string[] }) => {
+      const query = new URLSearchParams(options.state.map((state) => ['state', state]));
+      if (prefix !== undefined) query.set('prefix', prefix);
       await showList<FibRouteView>(context, context.client(), {
-        path: `/v1/routes${query}`,
+        path: `/v1/routes${query.size === 0 ? '' : `?${query}`}`,
         form: options.output,
         columns,
-        nothing: prefix === undefined ? 'no routes' : `no route of ours covers ${prefix}`,
+        nothing: nothingText(prefix, options.state),
         summary: (count) => counted(count, 'route'),
         compare: byPrefix,
       });
@@ -50,6 +57,11 @@ export function registerRoutes(program: Command, context: CommandContext): void 
         answer.taken.map((route) => `${answer.prefix}: taken over from ${route}\n`).join(''),
       );
     });
+}
+
+function nothingText(prefix: string | undefined, states: readonly string[]): string {
+  if (prefix !== undefined) return `no route of ours covers ${prefix}`;
+  return states.length === 0 ? 'no routes' : `no route of ours is ${states.join(' or ')}`;
 }
 
 const STATE_TONE: Readonly<Record<string, 'good' | 'bad' | 'warn' | 'dim'>> = {

@@ -48,7 +48,10 @@ describe('the command line', function () {
       asked.push({ path: '/v1/endpoints', body });
       return { json: ENDPOINT };
     },
-    'GET /v1/routes': ({ query }) => ({ rows: query.get('prefix') === '203.0.113.1' ? [] : [ROUTE, ROUTE] }),
+    'GET /v1/routes': ({ query }) => {
+      if (query.has('state')) asked.push({ path: '/v1/routes', body: query.getAll('state') });
+      return { rows: query.get('prefix') === '203.0.113.1' || query.has('state') ? [] : [ROUTE, ROUTE] };
+    },
     'POST /v1/routes/release': () => ({ json: { released: [{ family: 'ipv4', count: 199 }] } }),
     'POST /v1/routes/take': ({ body }) => {
       asked.push({ path: '/v1/routes/take', body });
@@ -166,6 +169,11 @@ describe('the command line', function () {
       assert.equal(stdout, out);
       assert.match(stderr, /^ocicat: no route of ours covers 203\.0\.113\.1/);
     }
+    asked.length = 0;
+    const failing = await ocicat('routes --state failed --state partial');
+    assert.equal(failing.status, 1);
+    assert.match(failing.stderr, /^ocicat: no route of ours is failed or partial/);
+    assert.deepEqual(asked, [{ path: '/v1/routes', body: ['failed', 'partial'] }]);
     const missing = await ocicat('get ippool nowhere');
     assert.equal(missing.status, 1);
     assert.equal(missing.stderr, 'ocicat: ippools/nowhere does not exist\n');
