@@ -14,6 +14,8 @@ const CHUNK_BITS = 18;
 const CHUNK_OCTETS = 1 << CHUNK_BITS;
 /** octets are given out in multiples of this, so that freed room is found again by size */
 const GRAIN = 16;
+/** in place of a rank, which is never negative: the columns have not been read out of the octets */
+const NOT_READ = -1;
 
 /** Told about an id just before it goes away, while its octets can still be read. */
 export type FreeListener = (id: number) => void;
@@ -79,6 +81,13 @@ export class AttributeStore {
 
   /** The id of these attributes, with one reference taken for the caller. The key is copied. */
   intern(key: AttributeKey): number {
+    const id = this.internForm(key);
+    if (this.rank[id] === NOT_READ) this.#readColumns(id, key);
+    return id;
+  }
+
+  /** As `intern`, for attributes that no path enters a decision with: of the columns only `nextHop` is filled. */
+  internForm(key: AttributeKey): number {
     const hash = hashOctets(key, 0, key.length, this.#seed);
     let slot = this.#findSlot(key, hash);
     const found = (this.#slots[slot + 1] ?? 0) - 1;
@@ -100,7 +109,8 @@ export class AttributeStore {
     this.#references[id] = 1;
     this.#slots[slot] = hash;
     this.#slots[slot + 1] = id + 1;
-    this.#fillColumns(id, key);
+    this.rank[id] = NOT_READ;
+    this.nextHop[id] = this.#nextHops.internFromKey(key);
     return id;
   }
 
@@ -163,7 +173,7 @@ export class AttributeStore {
     return true;
   }
 
-  #fillColumns(id: number, key: AttributeKey): void {
+  #readColumns(id: number, key: AttributeKey): void {
     const summary = this.#summary;
     summarize(key, 0, key.length, summary);
     this.localPref[id] = summary.localPref;
@@ -176,7 +186,6 @@ export class AttributeStore {
     this.clusterLength[id] = summary.clusterLength;
     this.pathHash[id] = summary.pathHash;
     this.flags[id] = summary.flags;
-    this.nextHop[id] = this.#nextHops.internFromKey(key);
   }
 
   #free(id: number): void {

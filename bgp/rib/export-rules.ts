@@ -284,7 +284,7 @@ export class Exporter {
       isMarked ||
       operations?.some(setsLocalPref) === true;
     const prepend = rules.ownAs === undefined ? [rules.localAs] : [rules.localAs, rules.ownAs];
-    const form = attributes.intern(
+    const form = attributes.internForm(
       external
         ? rewriteKey(key, { nextHop, ...(!transparent && { prepend }), localPref: 'remove', leaveAs: true })
         : rewriteKey(key, hasLocalPref ? { nextHop } : { nextHop, localPref: DEFAULT_LOCAL_PREF }),
@@ -320,8 +320,11 @@ export class Exporter {
   /** The next hop to announce for a path, RFC 4271 5.1.3: empty when there is none that the peer could use. */
   #nextHopFor(key: AttributeKey, reflected: boolean): Uint8Array {
     const { nextHop, selfNextHop, peerKind, shared } = this.#rules;
-    const received = key.slice(1, 1 + Math.min(16, key[0] ?? 0));
-    if (received.length === 0 || nextHop === 'self') return selfNextHop;
+    const octets = Math.min(16, key[0] ?? 0);
+    if (octets === 0 || nextHop === 'self') return selfNextHop;
+    // What most external peers get: no third party comes into question.
+    if (nextHop === 'auto' && peerKind === 'ebgp' && shared === undefined) return selfNextHop;
+    const received = key.slice(1, 1 + octets);
     // A link-local address means nothing to whoever is on another link (RFC 2545 3).
     if (scopeIn(received) !== 0) return reflected ? new Uint8Array(0) : selfNextHop;
     const fits = this.#rules.family === 'ipv6' ? received.length === 16 : this.#fitsIpv4(received);

@@ -14,8 +14,8 @@ import { OutputBatch } from './output-batch.ts';
 import { type PeerSession, peerKind, type RibPeer } from './peers.ts';
 import { IdList, type PeerOutput, UpdateGroup, unreadCount, wasSent } from './update-group.ts';
 
-/** Entries looked at in one `fill` before it gives the event loop back. */
-const SCAN_LIMIT = 1 << 17;
+/** Entries looked at in one `fill` before it gives the event loop back: two batches, one to two milliseconds. */
+const SCAN_LIMIT = 1 << 13;
 /** The same where each has several paths to be looked at. */
 const PATHS_SCAN_LIMIT = 1 << 10;
 

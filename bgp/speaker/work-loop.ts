@@ -1,13 +1,18 @@
 /**
- * Shares the event loop: routes are decided, output is made and input is read in slices of a few milliseconds with the loop between
- * them, so that a burst of a million routes delays no keepalive. Input stops while a slice is used up and goes on after decisions and
- * output had their turn.
+ * Shares the event loop: in each of its iterations routes are decided, output is made and input is taken in for two milliseconds each at most, so
+ * that a burst of a million routes delays no keepalive and no answer of the API, which takes two to three iterations. Input stops, also in the
+ * middle of what was read, when its slice is used up, and goes on after decisions and output had their turn.
  */
 import type { Clock } from '../transport/clock.ts';
 
-const DECISION_SLICE_MS = 3;
-const OUTPUT_SLICE_MS = 3;
-const INPUT_SLICE_MS = 4;
+const DECISION_SLICE_MS = 2;
+const OUTPUT_SLICE_MS = 2;
+const INPUT_SLICE_MS = 2;
+/**
+ * The first slice of a burst, doubled with each that is used up: the first UPDATE goes out early, and code that has not run for long, or never, gets
+ * little to do at once.
+ */
+const FIRST_INPUT_SLICE_MS = 0.5;
 
 /** Who decides routes. */
 export interface Work {
@@ -32,10 +37,9 @@ export class WorkLoop {
   #paused: Reader[] = [];
   #scheduled = false;
   #stopped = false;
-  /** when this turn's first input came */
+  /** when the first input since the last turn came */
   #inputSince: number | undefined;
-  /** when decisions and output had their turn last, if there was input since */
-  #breathSince: number | undefined;
+  #inputSliceMs = FIRST_INPUT_SLICE_MS;
   #whenIdle: (() => void)[] = [];
 
   constructor(clock: Clock, work: Work) {
@@ -65,33 +69,17 @@ export class WorkLoop {
     this.request();
   }
 
-  /** Whether a connection may be read from (or on) in this turn; if not, it is resumed after the next, when its turn comes. */
+  /** Whether a connection may be read from (or on) before the next turn; if not, it is resumed after that, when it is next in line. */
   mayRead(reader: Reader): boolean {
-    const now = this.#clock.now();
-    this.#inputSince ??= now;
     this.request();
-    if (now - this.#inputSince < INPUT_SLICE_MS) return true;
+    if (!this.#isInputOver()) return true;
     this.#paused.push(reader);
     return false;
   }
 
-  #isInputOver(): boolean {
-    return this.#inputSince !== undefined && this.#clock.now() - this.#inputSince >= INPUT_SLICE_MS;
-  }
-
-  /**
-   * Between two messages of one read, which may hold thousands of routes: decisions and output have their turn at once when the input's slice is
-   * used up.
-   */
+  /** A message was taken in: what it brought is decided in the next turn. */
   breathe(): void {
-    const now = this.#clock.now();
-    this.#inputSince ??= now;
-    this.#breathSince ??= now;
-    if (now - this.#breathSince < INPUT_SLICE_MS || this.#stopped) return;
     this.request();
-    this.#work.work(this.#within(DECISION_SLICE_MS));
-    this.#output();
-    this.#breathSince = this.#clock.now();
   }
 
   /** No turn comes any more. */
@@ -103,15 +91,13 @@ export class WorkLoop {
     this.#scheduled = false;
     if (this.#stopped) return;
     this.#inputSince = undefined;
-    this.#breathSince = undefined;
     const more = this.#work.work(this.#within(DECISION_SLICE_MS));
     const outputLeft = this.#output();
+    const inputLeft = this.#paused.length > 0;
+    this.#inputSliceMs = inputLeft ? Math.min(INPUT_SLICE_MS, 2 * this.#inputSliceMs) : FIRST_INPUT_SLICE_MS;
     this.#resumeReaders();
-    if (this.#paused.length > 0) this.request();
-    if (more || outputLeft) {
-      this.request();
-      return;
-    }
+    if (inputLeft || more || outputLeft) this.request();
+    if (more || outputLeft) return;
     const idle = this.#whenIdle;
     this.#whenIdle = [];
     for (const callback of idle) callback();
@@ -124,6 +110,13 @@ export class WorkLoop {
     let resumed = 0;
     while (resumed < paused.length && !this.#isInputOver()) paused[resumed++]?.resumeReading();
     this.#paused = [...paused.slice(resumed), ...this.#paused];
+  }
+
+  /** Whether the slice is used up that the first question since the last turn began. */
+  #isInputOver(): boolean {
+    const now = this.#clock.now();
+    this.#inputSince ??= now;
+    return now - this.#inputSince >= this.#inputSliceMs;
   }
 
   /** One buffer for each pump while time lasts; who came last goes first the next time. */

@@ -29,7 +29,7 @@ export interface MessageHandlers {
   onClose(reason: string): void;
   /** the kernel took what was written: there is room for more */
   onWritable(): void;
-  /** asked before and after each chunk: whether reading may go on; if not, `resumeReading` is waited for */
+  /** asked before each chunk and after each message: whether there is time to go on; if not, `resumeReading` is waited for */
   mayRead(): boolean;
 }
 
@@ -49,8 +49,13 @@ export class MessageStream {
   #partial = new Uint8Array(4096);
   #partialOctets = 0;
   #extendedMessage = false;
-  /** a chunk that came when it was no time for it */
+  /** what came when there was no time for it, and how much of that has been taken in since */
   #held: Uint8Array | undefined;
+  #heldAt = 0;
+  /** there was no time to go on: `resumeReading` will come */
+  #waits = false;
+  /** the connection is over: what came before is taken in whether or not there is time */
+  #ending = false;
   readonly #control: Uint8Array[] = [];
   #writing = 0;
   #closed = false;
@@ -76,6 +81,8 @@ export class MessageStream {
       onData: (octets) => this.#receive(octets),
       onClose: (reason) => {
         // What came before the end may say why.
+        this.#ending = true;
+        this.#waits = false;
         this.#takeHeld();
         if (this.#closed) return;
         this.#closed = true;
@@ -94,7 +101,9 @@ export class MessageStream {
 
   /** The time has come: what was held is taken in, and unless that used it up, reading goes on. */
   resumeReading(): void {
-    if (!this.#closed && this.#takeHeld()) this.channel.resume();
+    this.#waits = false;
+    this.#takeHeld();
+    if (!this.#closed && !this.#waits) this.channel.resume();
   }
 
   /** Sends a message that does not wait for the puller's. KEEPALIVEs that would stand one behind the other count once. */
@@ -155,31 +164,48 @@ export class MessageStream {
   }
 
   #receive(octets: Uint8Array): void {
-    if (this.#held === undefined && this.#handlers.mayRead()) {
-      if (!this.#take(octets)) this.channel.pause();
-      return;
-    }
+    if (this.#closed) return;
+    // A channel may still hand over what it had read when it was paused.
+    const at = this.#waits || !this.#mayGoOn() ? 0 : this.#take(octets, 0);
+    if (!this.#waits) return;
     this.channel.pause();
-    const held = this.#held ?? new Uint8Array(0);
-    this.#held = new Uint8Array(held.length + octets.length);
-    this.#held.set(held);
-    this.#held.set(octets, held.length);
+    if (at < octets.length) this.#hold(octets.subarray(at));
   }
 
-  #takeHeld(): boolean {
+  #mayGoOn(): boolean {
+    if (this.#ending) return true;
+    this.#waits = !this.#handlers.mayRead();
+    return !this.#waits;
+  }
+
+  /** Keeps a copy, behind what is held already. */
+  #hold(octets: Uint8Array): void {
+    const before = this.#held?.subarray(this.#heldAt) ?? new Uint8Array(0);
+    const held = new Uint8Array(before.length + octets.length);
+    held.set(before);
+    held.set(octets, before.length);
+    this.#held = held;
+    this.#heldAt = 0;
+  }
+
+  /** Goes on with what is held, while there is time. */
+  #takeHeld(): void {
     const held = this.#held;
+    if (held === undefined) return;
+    if (!this.#closed) this.#heldAt = this.#take(held, this.#heldAt);
+    if (this.#heldAt < held.length && !this.#closed) return;
     this.#held = undefined;
-    return held === undefined || this.#closed || this.#take(held);
+    this.#heldAt = 0;
   }
 
-  /** Hands over the messages of a chunk. Whether reading may go on. */
-  #take(octets: Uint8Array): boolean {
-    let at = 0;
-    while (!this.#closed && this.#partialOctets > 0 && at < octets.length) {
+  /** Hands over the messages of a chunk from `start`, while there is time. Returns how far it came. */
+  #take(octets: Uint8Array, start: number): number {
+    let at = start;
+    while (this.#partialOctets > 0 && at < octets.length) {
       at = this.#completePartial(octets, at);
+      if (this.#waits || this.#closed) return at;
     }
-    if (!this.#closed && this.#partialOctets === 0) this.#frames(octets, at, octets.length);
-    return this.#closed || this.#handlers.mayRead();
+    return this.#frames(octets, at, octets.length);
   }
 
   /** Moves as much to the partial message as it lacks, and hands it over when it is whole. Returns where to go on. */
@@ -194,27 +220,29 @@ export class MessageStream {
     return at + taken;
   }
 
-  /** Hands over the whole messages in `octets[start..end)` and keeps what is left. */
-  #frames(octets: Uint8Array, start: number, end: number): void {
+  /** Hands over the whole messages in `octets[start..end)` while there is time and keeps the piece behind them. Returns how far it came. */
+  #frames(octets: Uint8Array, start: number, end: number): number {
     let at = start;
-    while (at < end && !this.#closed) {
+    while (at < end) {
       const frame = nextFrame(octets, at, end, this.#extendedMessage);
       if (frame.kind === 'error') {
         this.tap?.('received', octets.subarray(at, end));
         this.#handlers.onFrameError(frame.error, frame.reason, octets.subarray(at, end));
-        return;
+        return end;
       }
       if (frame.kind === 'incomplete') {
         if (octets === this.#partial) this.#partial.copyWithin(0, at, end);
         else this.#partial.set(octets.subarray(at, end));
         this.#partialOctets = end - at;
-        return;
+        return end;
       }
       this.counts.received.add(frame.type);
       this.tap?.('received', octets.subarray(at, frame.end));
       this.#handlers.onMessage(frame.type, octets, at, frame.bodyStart, frame.end);
       at = frame.end;
+      if (this.#closed || !this.#mayGoOn()) return at;
     }
+    return at;
   }
 
   #countSent(buffer: Uint8Array, octets: number): void {

@@ -5,7 +5,7 @@ import { type Address, addressFromBytes } from '../../src/net/address.ts';
 import { reconstructAsPath, widenAsPath } from './as-path.ts';
 import type { AttributeScan } from './attribute-scan.ts';
 import { ATTRIBUTE_TABLE, type Draft, ENCODED_ROWS } from './attribute-table.ts';
-import { copyOctets, octetsEqual, putUint16, uint16 } from './bytes.ts';
+import { copyOctets, putUint16, uint16 } from './bytes.ts';
 import { isLinkLocalAt, isUnspecified } from './multiprotocol.ts';
 import { AS_TRANS, ATTRIBUTE, FLAG, MAX_EXTENDED_MESSAGE_OCTETS } from './registry.ts';
 import type { AttributeKey, DecodeContext, PathAttributes } from './types.ts';
@@ -67,9 +67,16 @@ export class KeyBuilder {
     const from = NEXT_HOP_ROOM - octets - 1;
     this.#scratch[from] = octets;
     copyOctets(body, start, start + octets, this.#scratch, from + 1);
-    const key = this.#scratch.subarray(from, this.#end);
-    if (!octetsEqual(key, this.#last)) this.#last = key.slice();
+    if (!this.#isLast(from)) this.#last = this.#scratch.slice(from, this.#end);
     return this.#last;
+  }
+
+  /** Whether the key from `from` on is the one that was made last. */
+  #isLast(from: number): boolean {
+    const last = this.#last;
+    if (last.length !== this.#end - from) return false;
+    for (let i = 0; i < last.length; i++) if (last[i] !== this.#scratch[from + i]) return false;
+    return true;
   }
 
   /** Insertion sort: attributes nearly always come in order already. */
