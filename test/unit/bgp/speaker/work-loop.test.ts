@@ -22,6 +22,16 @@ function makeLoop() {
   return { clock, done, loop, reader };
 }
 
+/** Lets time pass in which the event loop does not come to its turn. */
+function passing(clock: FakeClock): (milliseconds: number) => void {
+  let passed = 0;
+  const now = clock.now.bind(clock);
+  clock.now = () => now() + passed;
+  return (milliseconds) => {
+    passed += milliseconds;
+  };
+}
+
 describe('work loop', () => {
   it('one turn for all that asks for it: decisions, output, then the input that was held up', () => {
     const { clock, done, loop, reader } = makeLoop();
@@ -34,60 +44,69 @@ describe('work loop', () => {
     assert.deepEqual(done, ['decisions', 'output']);
   });
 
-  it('a read of many messages is held up between two of them once its slice is used up, and nothing more is read before the next turn', () => {
+  it('input stops between two messages once its slice is used up, and goes on after decisions and output had their turn', () => {
     const { clock, done, loop, reader } = makeLoop();
-    let asked = 0;
-    const slow = (milliseconds: number): void => {
-      // Time passes, but the event loop does not come to its turn.
-      const before = clock.now.bind(clock);
-      asked += milliseconds;
-      clock.now = () => before() + milliseconds;
-    };
-    loop.breathe();
-    assert.deepEqual(done, []);
-    slow(5);
-    loop.breathe();
-    assert.deepEqual(done, ['decisions', 'output'], 'in the middle of the read');
-    loop.breathe();
-    assert.deepEqual(done, ['decisions', 'output'], 'the slice begins anew');
-    assert.equal(loop.mayRead(reader), false);
-    clock.advance(asked);
-    assert.deepEqual(done, ['decisions', 'output', 'decisions', 'output', 'input goes on']);
+    const pass = passing(clock);
+    let messages = 0;
+    while (loop.mayRead(reader)) {
+      messages++;
+      pass(0.1);
+    }
+    assert.ok(messages >= 5);
+    assert.deepEqual(done, [], 'not in the middle of the read');
+    clock.advance(0);
+    assert.deepEqual(done.slice(0, 3), ['decisions', 'output', 'input goes on']);
+  });
+
+  it('the first slices of a burst are short, and so are those of the next burst', () => {
+    const { clock, done, loop, reader } = makeLoop();
+    const pass = passing(clock);
+    const burst = (): number[] =>
+      Array.from({ length: 5 }, () => {
+        let messages = 0;
+        for (; loop.mayRead(reader); messages++) pass(0.125);
+        const turns = done.length;
+        clock.until('a turn', () => done.length > turns);
+        return messages;
+      });
+    assert.deepEqual(burst(), [4, 8, 16, 16, 16]);
+    clock.advance(0);
+    done.length = 0;
+    clock.advance(1000);
+    assert.deepEqual(done, [], 'no turn while nothing is to be done');
+    assert.deepEqual(burst(), [4, 8, 16, 16, 16]);
   });
 
   it('readers that waited come in turn, each turn as many as its slice takes', () => {
     const { clock, done, loop } = makeLoop();
-    let late = 0;
-    const now = clock.now.bind(clock);
-    clock.now = () => now() + late;
+    const pass = passing(clock);
     let reads = 0;
     const readers = ['a', 'b', 'c'].map((name) => {
       const reader = {
         resumeReading: () => {
           done.push(name);
-          loop.mayRead(reader);
-          late += 3;
-          // Each has input for three chunks.
+          pass(3);
+          // Each has input for three slices.
           if (++reads < 9) loop.mayRead(reader);
         },
       };
       return reader;
     });
-    loop.breathe();
-    late += 5;
+    assert.equal(loop.mayRead({ resumeReading: () => {} }), true);
+    pass(5);
     for (const reader of readers) assert.equal(loop.mayRead(reader), false);
     clock.advance(0);
+    assert.ok(reads >= 9);
     const turns = done.join(' ').split('decisions output');
-    assert.ok(turns.every((turn) => turn.trim().split(' ').length <= 2));
-    assert.match(turns.join(''), /^ *a +b +c/);
+    assert.ok(turns.every((turn) => turn.trim().split(' ').length <= 1));
+    assert.match(turns.join(''), /^ *a +b +c +a +b +c/);
   });
 
   it('takes no turn once it is stopped', () => {
     const { clock, done, loop } = makeLoop();
-    loop.breathe();
+    loop.request();
     loop.stop();
-    clock.now = () => 100;
-    loop.breathe();
+    loop.request();
     clock.advance(10);
     assert.deepEqual(done, []);
   });

@@ -155,6 +155,61 @@ describe('message stream: reading', () => {
     assert.deepEqual(messages, sent.map(hexOf));
   });
 
+  it('stops between any two messages of a chunk, keeps the rest and goes on there', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.constantFrom(...lengths), { minLength: 1, maxLength: 12 }),
+        fc.array(fc.integer({ min: 1, max: 9000 }), { minLength: 1, maxLength: 20 }),
+        fc.array(fc.boolean(), { minLength: 1, maxLength: 30 }),
+        (sizes, cuts, answers) => {
+          const sent = sizes.map((length, i) => update(length, i));
+          const all = new Uint8Array(Buffer.concat(sent));
+          const channel = new TestChannel();
+          let asked = 0;
+          let refused = false;
+          const mayRead = (): boolean => {
+            assert.ok(!refused, 'asked again before it was told to go on');
+            refused = answers[asked++ % answers.length] === false;
+            return !refused;
+          };
+          const { messages, stream } = streamOf(channel, { mayRead });
+          const buffer = new Uint8Array(65536);
+          for (let at = 0, i = 0; at < all.length || refused; i++) {
+            if (refused) {
+              refused = false;
+              stream.resumeReading();
+              assert.equal(channel.paused, refused);
+              continue;
+            }
+            const piece = all.subarray(at, at + (cuts[i % cuts.length] ?? 1));
+            buffer.fill(0xaa);
+            buffer.set(piece);
+            channel.handlers?.onData(buffer.subarray(0, piece.length));
+            at += piece.length;
+          }
+          assert.deepEqual(messages, sent.map(hexOf));
+        },
+      ),
+    );
+  });
+
+  it('one message at a time where there is time for no more, also when what it kept grows', () => {
+    const channel = new TestChannel();
+    const { messages, stream } = streamOf(channel, { mayRead: () => false });
+    const sent = [update(30, 1), update(40, 2), update(50, 3)];
+    const octets = new Uint8Array(Buffer.concat(sent));
+    channel.handlers?.onData(octets.subarray(0, 60));
+    stream.resumeReading();
+    assert.equal(messages.length, 1);
+    channel.handlers?.onData(octets.subarray(60));
+    stream.resumeReading();
+    stream.resumeReading();
+    assert.deepEqual(messages, sent.map(hexOf));
+    assert.ok(channel.paused);
+    stream.resumeReading();
+    assert.ok(!channel.paused);
+  });
+
   it('takes in what it kept before it tells that the peer is gone', () => {
     const channel = new TestChannel();
     const { messages, errors } = streamOf(channel, { mayRead: () => false });
