@@ -1,6 +1,6 @@
 /** The CLI's side of the API: calls over the Unix socket with a time limit, errors as `ApiError` or `AgentUnreachable`. */
-import { request as httpRequest, type IncomingMessage } from 'node:http';
-import { createInterface } from 'node:readline';
+import type { IncomingMessage } from 'node:http';
+import { httpRequest } from './node-http.ts';
 import { ApiError, type Problem } from './problem.ts';
 
 const CALL_TIMEOUT_MS = 60_000;
@@ -51,6 +51,8 @@ export class ApiClient {
 
   /** GET of a list, row by row; `Row` as for `call`. */
   async *rows<Row>(path: string): AsyncGenerator<Row> {
+    // Not with this file, which a server loads too but never calls: it brings terminals along.
+    const { createInterface } = await import('node:readline');
     const response = await this.#send('GET', path, undefined);
     if (response.statusCode !== 200) throw new ApiError(toProblem(JSON.parse(await readAll(response))));
     try {

@@ -3,9 +3,10 @@
  * The socket is root-only (0600); a stale socket file of a dead agent is taken over, a live one is an error.
  */
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
+import { createServer } from './node-http.ts';
 import { ApiError, PROBLEM_STATUS, type Problem, problem } from './problem.ts';
 
 const MAX_BODY_BYTES = 16 * 1024 * 1024;

@@ -1,22 +1,10 @@
-/**
- * The command line. Each command group registers itself here; what a command needs is loaded when it runs, so that `--help` and
- * completion stay quick.
- */
+/** The command line: parses it, runs the command, and turns errors into a sentence and an exit code. What a command needs is loaded when it runs. */
 import { Command, CommanderError } from 'commander';
 import { AgentUnreachable } from '../api/client.ts';
 import { ApiError, type Problem } from '../api/problem.ts';
 import { VERSION } from '../version.ts';
-import { registerAgent } from './commands/agent.ts';
-import { registerBgp } from './commands/bgp.ts';
-import { registerCni } from './commands/cni.ts';
-import { registerDatastore } from './commands/datastore.ts';
-import { registerEndpoints } from './commands/endpoints.ts';
-import { registerIpam } from './commands/ipam.ts';
-import { registerResources } from './commands/resources.ts';
-import { registerRoutes } from './commands/routes.ts';
-import { registerStatus } from './commands/status.ts';
-import { registerTools } from './commands/tools.ts';
 import { CommandFailure, EXIT, makeContext } from './context.ts';
+import { registerCommands } from './groups.ts';
 import { processTerminal, type Terminal } from './output/emit.ts';
 import { paint, type Tone } from './output/table.ts';
 
@@ -31,17 +19,8 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     .configureOutput({ writeOut: terminal.out, writeErr: terminal.err })
     .exitOverride();
   const context = makeContext(terminal, () => program.opts<{ socket?: string }>().socket);
-  registerAgent(program, context);
-  registerStatus(program, context);
-  registerBgp(program, context);
-  registerRoutes(program, context);
-  registerEndpoints(program, context);
-  registerCni(program, context);
-  registerIpam(program, context);
-  registerResources(program, context);
-  registerDatastore(program, context);
-  registerTools(program, context);
   try {
+    await registerCommands(program, context, args[0]);
     await program.parseAsync(args, { from: 'user' });
     return Number(process.exitCode ?? EXIT.ok);
   } catch (error) {

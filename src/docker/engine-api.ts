@@ -1,7 +1,8 @@
 /** The few questions that we ask Docker's engine on its API socket: networks, containers, and the stream of events. Reads only. */
-import { request as httpRequest, type IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
+import { httpRequest } from '../api/node-http.ts';
 
 const TIMEOUT_MS = 10_000;
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;

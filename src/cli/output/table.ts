@@ -1,6 +1,6 @@
 /** Tables for people: columns align by display width, nothing is cut, colour only where the caller says so. */
+import { createRequire } from 'node:module';
 import { styleText } from 'node:util';
-import stringWidth from 'string-width';
 
 /** What a cell's text means, for colour. */
 export type Tone = 'good' | 'bad' | 'warn' | 'dim' | 'plain';
@@ -21,6 +21,17 @@ export function paint(text: string, tone: Tone, colour: boolean): string {
   return !colour || tone === 'plain' ? text : styleText(STYLES[tone], text, { validateStream: false });
 }
 
+// Printable ASCII: as wide as it is long.
+const NARROW = /^[ -~]*$/;
+const requireHere = createRequire(import.meta.url);
+
+// The tables of Unicode take 3 MiB, which a long-running command must not hold and most output does not need.
+function widthOf(text: string): number {
+  if (NARROW.test(text)) return text.length;
+  const unicode: typeof import('string-width') = requireHere('string-width');
+  return unicode.default(text);
+}
+
 /**
  * Renders rows as lines, titles first, two spaces between columns, no trailing blanks. The last left-aligned column is not padded.
  */
@@ -36,15 +47,12 @@ export function renderTable<Row>(
     }),
   );
   const widths = columns.map((column, index) =>
-    cells.reduce(
-      (width, row) => Math.max(width, stringWidth(row[index]?.text ?? '')),
-      stringWidth(column.title),
-    ),
+    cells.reduce((width, row) => Math.max(width, widthOf(row[index]?.text ?? '')), widthOf(column.title)),
   );
   const line = (texts: readonly { text: string; tone: Tone }[]): string =>
     texts
       .map(({ text, tone }, index) => {
-        const gap = ' '.repeat(Math.max(0, (widths[index] ?? 0) - stringWidth(text)));
+        const gap = ' '.repeat(Math.max(0, (widths[index] ?? 0) - widthOf(text)));
         const painted = paint(text, tone, colour);
         return columns[index]?.align === 'right' ? gap + painted : painted + gap;
       })
