@@ -1,9 +1,12 @@
 /** RTM_*ROUTE: one mutable record that is reused for every message, so that a dump of 500,000 routes makes no garbage. */
 import { AttributeCursor, type MessageBody } from './reader.ts';
-import { AF_INET, AF_INET6, RT_SCOPE, RTA, RTN } from './registry.ts';
+import { AF_INET, AF_INET6, NLMSG_HEADER_BYTES, RT_SCOPE, RTA, RTN } from './registry.ts';
 import type { MessageWriter } from './writer.ts';
 
 const RTMSG_BYTES = 12;
+/** where a message has its prefix length, and the address of an RTA_DST that comes first */
+const LENGTH_AT = NLMSG_HEADER_BYTES + 1;
+const DESTINATION_AT = NLMSG_HEADER_BYTES + RTMSG_BYTES + 4;
 const RTNEXTHOP_BYTES = 8;
 
 /**
@@ -255,6 +258,29 @@ export function writeRouteDeletion(
   if (key.table > 255) writer.attributeU32(RTA.TABLE, key.table);
   if (key.metric !== 0) writer.attributeU32(RTA.PRIORITY, key.metric);
   writer.end();
+}
+
+/**
+ * Writes a message of `writeRoute` or `writeRouteDeletion` again, copied from a writer, for another destination of the same family. Neither
+ * may have the length 0.
+ */
+export function repeatRoute(
+  writer: MessageWriter,
+  message: Int32Array,
+  family: number,
+  length: number,
+  w0: number,
+  w1: number,
+  w2: number,
+  w3: number,
+): void {
+  const at = writer.repeat(message);
+  writer.setU8(at + LENGTH_AT, length);
+  writer.setWord(at + DESTINATION_AT, w0);
+  if (family === AF_INET) return;
+  writer.setWord(at + DESTINATION_AT + 4, w1);
+  writer.setWord(at + DESTINATION_AT + 8, w2);
+  writer.setWord(at + DESTINATION_AT + 12, w3);
 }
 
 /** Writes the RTM_GETROUTE of a dump; 0 for table or protocol means all (the kernel filters, GET_STRICT_CHK). */

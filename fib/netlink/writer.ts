@@ -11,12 +11,15 @@ const encoder = new TextEncoder();
 export class MessageWriter {
   #bytes: Uint8Array<ArrayBuffer>;
   #view: DataView;
+  /** the same memory; messages begin at whole words */
+  #words: Int32Array;
   #length = 0;
   #messageAt = -1;
 
   constructor(initialBytes = 4096) {
-    this.#bytes = new Uint8Array(initialBytes);
+    this.#bytes = new Uint8Array(wholeWords(initialBytes));
     this.#view = new DataView(this.#bytes.buffer);
+    this.#words = new Int32Array(this.#bytes.buffer);
   }
 
   /** Octets written. */
@@ -51,6 +54,29 @@ export class MessageWriter {
     this.#align();
     this.#view.setUint32(this.#messageAt, this.#length - this.#messageAt, true);
     this.#messageAt = -1;
+  }
+
+  /** A copy of what has been written since an offset, where a message began, for `repeat`. */
+  copyFrom(at: number): Int32Array {
+    return this.#words.slice(at >>> 2, this.#length >>> 2);
+  }
+
+  /** Writes a whole message again that `copyFrom` returned; returns its offset, for the changes to be made in it. */
+  repeat(message: Int32Array): number {
+    const at = this.#reserve(message.length << 2);
+    const words = this.#words;
+    for (let index = 0, to = at >>> 2; index < message.length; index++, to++) words[to] = message[index] ?? 0;
+    return at;
+  }
+
+  /** Changes an octet that has been written. */
+  setU8(at: number, value: number): void {
+    this.#bytes[at] = value;
+  }
+
+  /** Changes a word that has been written, network order. */
+  setWord(at: number, value: number): void {
+    this.#view.setInt32(at, value);
   }
 
   u8(value: number): void {
@@ -153,12 +179,17 @@ export class MessageWriter {
   #reserve(count: number): number {
     const at = this.#length;
     if (at + count > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(this.#bytes.length * 2, at + count));
+      const grown = new Uint8Array(wholeWords(Math.max(this.#bytes.length * 2, at + count)));
       grown.set(this.#bytes);
       this.#bytes = grown;
       this.#view = new DataView(grown.buffer);
+      this.#words = new Int32Array(grown.buffer);
     }
     this.#length = at + count;
     return at;
   }
+}
+
+function wholeWords(octets: number): number {
+  return (octets + 3) & ~3;
 }

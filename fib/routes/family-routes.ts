@@ -43,6 +43,7 @@ const NO_WISHES: LocalWishes = { endpoint: NONE, block: NONE, remote: NONE };
 
 /** Work first in, first out; every id is in it at most once. */
 class IdQueue {
+  /** a ring whose size is a power of two */
   #ids: Int32Array;
   #head = 0;
   #length = 0;
@@ -57,13 +58,13 @@ class IdQueue {
 
   push(id: number): void {
     if (this.#length === this.#ids.length) this.#grow();
-    this.#ids[(this.#head + this.#length) % this.#ids.length] = id;
+    this.#ids[(this.#head + this.#length) & (this.#ids.length - 1)] = id;
     this.#length++;
   }
 
   shift(): number {
     const id = this.#ids[this.#head] ?? NONE;
-    this.#head = (this.#head + 1) % this.#ids.length;
+    this.#head = (this.#head + 1) & (this.#ids.length - 1);
     this.#length--;
     // What has never been written to costs no memory.
     if (this.#length === 0) this.#head = 0;
@@ -72,7 +73,8 @@ class IdQueue {
 
   #grow(): void {
     const ids = new Int32Array(4 * this.#ids.length);
-    for (let i = 0; i < this.#length; i++) ids[i] = this.#ids[(this.#head + i) % this.#ids.length] ?? NONE;
+    ids.set(this.#ids.subarray(this.#head));
+    ids.set(this.#ids.subarray(0, this.#head), this.#ids.length - this.#head);
     this.#ids = ids;
     this.#head = 0;
   }

@@ -38,6 +38,7 @@ const EINVAL = 22;
 const MAX_TEXTS = 1000;
 /** How long a neighbour that failed stays out of groups whatever is wanted. */
 const SUSPENSION_MS = 2000;
+const NO_EXTRAS: readonly number[] = [];
 
 /** Options of a `RouteTable`. */
 export interface RouteTableOptions {
@@ -346,8 +347,9 @@ export class RouteTable {
       for (let index = 0; index < batch.count; index++) this.#onUncertain(routes, index);
       throw error;
     }
+    const { failures } = result;
     for (let index = 0; index < batch.count; index++) {
-      const verdict = result.failures.get(index);
+      const verdict = failures.size === 0 ? undefined : failures.get(index);
       if (verdict !== undefined) {
         if (this.#onRefusal(routes, index, verdict)) failed++;
       } else if (result.uncertain) {
@@ -360,15 +362,16 @@ export class RouteTable {
       this.#hasDoubts = false;
       setImmediate(() => this.kernel.readAgain());
     }
-    return { written: batch.count - result.failures.size, failed };
+    return { written: batch.count - failures.size, failed };
   }
 
   #plan(routes: FamilyRoutes, id: number): void {
     const wanted = routes.desired(id);
     const kernel = routes.kernelAt(id);
-    const isSeized = this.#seized[routes.family].delete(id);
+    const seized = this.#seized[routes.family];
+    const isSeized = seized.size > 0 && seized.delete(id);
     routes.clear(id, FLAG.WAITING | FLAG.BLOCKED | FLAG.HELD);
-    const extras = routes.extras.get(id);
+    const extras = routes.extras.get(id) ?? NO_EXTRAS;
     if (wanted < 0) {
       if (!routes.has(id, FLAG.DOOMED)) return;
       if (routes.has(id, FLAG.SUSPECT)) {
@@ -378,8 +381,8 @@ export class RouteTable {
         if (brake.isHolding) return;
       }
       if (kernel !== NONE) this.#addDeletion(routes, id, OP.DELETE, kernel);
-      for (const extra of extras ?? []) this.#addDeletion(routes, id, OP.DELETE_EXTRA, extra);
-      if (kernel === NONE && extras === undefined) routes.release(id);
+      for (const extra of extras) this.#addDeletion(routes, id, OP.DELETE_EXTRA, extra);
+      if (kernel === NONE && extras.length === 0) routes.release(id);
       return;
     }
     let form = this.#forms.peek(wanted);
@@ -421,7 +424,7 @@ export class RouteTable {
       // The new one stands before the old one goes.
       if (kernel >= 0 && !sameKey) this.#addDeletion(routes, id, OP.DELETE_EXTRA, kernel);
     }
-    for (const extra of extras ?? []) this.#addDeletion(routes, id, OP.DELETE_EXTRA, extra);
+    for (const extra of extras) this.#addDeletion(routes, id, OP.DELETE_EXTRA, extra);
     if (kernel === form) {
       routes.forgetFailure(id);
       this.outcomes.settle(routes, id, true);
@@ -429,9 +432,8 @@ export class RouteTable {
   }
 
   #addDeletion(routes: FamilyRoutes, id: number, op: number, target: number): void {
-    const { table, protocol } = this.kernel;
     const metric = target >= 0 ? this.targets.get(target).metric : 0;
-    this.#batch.addDeletion(routes, id, op, target, { table, protocol, metric });
+    this.#batch.addDeletion(routes, id, op, target, this.kernel, metric);
   }
 
   /** Whether the kernel did it is not known: find out by trying again. */

@@ -4,6 +4,7 @@ import { type DeviceName, startDevice } from '../bgp/devices.ts';
 import { addressOctets, DEVICE_AS, FIRST_SENDER_AS } from '../bgp/jobs.ts';
 import { encodeAnnouncements, encodeWithdrawals } from '../bgp/routes.ts';
 import { BenchSession } from '../bgp/session.ts';
+import { warmMemory } from '../warm-memory.ts';
 import { type Contender, GATEWAY, HOST_ADDRESS } from './in-process.ts';
 import { countRoutes, type ExpectedRoutes, SampleWatch, sampleBits } from './kernel-table.ts';
 
@@ -36,7 +37,9 @@ async function measure(name: DeviceName, host: Netns, expected: ExpectedRoutes):
       ...{ localAddress: GATEWAY, peerAddress: HOST_ADDRESS, peerPort: device.port, as: FIRST_SENDER_AS },
       ...{ routerId: GATEWAY, family: 'ipv4', isSink: true },
     });
+    const release = await warmMemory();
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+    await release();
     watch.count = 0;
     const phase = async (
       octets: Buffer,

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { writeNextHop } from '../../../fib/netlink/nexthop-message.ts';
 import { AF_INET, NLM_F, RT_SCOPE, RTM, RTN } from '../../../fib/netlink/registry.ts';
-import { writeRoute, writeRouteDeletion } from '../../../fib/netlink/route-message.ts';
+import { repeatRoute, writeRoute, writeRouteDeletion } from '../../../fib/netlink/route-message.ts';
 import { NetlinkSocket } from '../../../fib/netlink/socket.ts';
 import { MessageWriter } from '../../../fib/netlink/writer.ts';
 import { KernelWatch } from '../../../fib/routes/kernel-watch.ts';
@@ -15,6 +15,7 @@ import { PrefixTable } from '../../../src/net/prefix-table.ts';
 import type { Netns } from '../../../test/support/netns.ts';
 import { addressOctets } from '../bgp/jobs.ts';
 import type { RouteTable } from '../bgp/routes.ts';
+import { warmMemory } from '../warm-memory.ts';
 import { countRoutes, dotted, type ExpectedRoutes } from './kernel-table.ts';
 
 /** The link that routes go over. */
@@ -32,7 +33,7 @@ const SLICE_MS = 3;
 export interface Times {
   readonly addSec: number;
   readonly deleteSec: number;
-  /** of the processes under test, where they are others than this one: seconds, and MiB at the peak */
+  /** of the process under test, in and out together: seconds, and, where it is another than this one, MiB at the peak */
   readonly cpuSec?: number;
   readonly peakRssMib?: number;
 }
@@ -40,10 +41,13 @@ export interface Times {
 /** Puts the routes into the namespace's kernel and takes them out again; throws when it is not they that stand there. */
 export type Contender = (host: Netns, routes: ExpectedRoutes) => Promise<Times>;
 
-async function timed(run: () => void | Promise<void>): Promise<number> {
+async function timed(run: () => void | Promise<void>): Promise<{ wallSec: number; cpuSec: number }> {
+  const cpuBefore = process.cpuUsage();
   const start = performance.now();
   await run();
-  return (performance.now() - start) / 1000;
+  const wallSec = (performance.now() - start) / 1000;
+  const { user, system } = process.cpuUsage(cpuBefore);
+  return { wallSec, cpuSec: (user + system) / 1e6 };
 }
 
 /** Both phases, each verified in the kernel. */
@@ -53,13 +57,15 @@ async function phases(
   add: () => void | Promise<void>,
   remove: () => void | Promise<void>,
 ): Promise<Times> {
-  const addSec = await timed(add);
+  const release = await warmMemory();
+  await release();
+  const added = await timed(add);
   const { problem } = routes.compare(host.path, [GATEWAY]);
   if (problem !== undefined) throw new Error(`the kernel: ${problem}`);
-  const deleteSec = await timed(remove);
+  const removed = await timed(remove);
   const left = countRoutes(host.path);
   if (left !== 0) throw new Error(`the kernel still holds ${left} routes`);
-  return { addSec, deleteSec };
+  return { addSec: added.wallSec, deleteSec: removed.wallSec, cpuSec: added.cpuSec + removed.cpuSec };
 }
 
 const gateway = addressFromBytes(addressOctets(GATEWAY));
@@ -78,13 +84,22 @@ export const raw: Contender = async (host, expected) => {
   const fields = { ...key, type: RTN.UNICAST, scope, nextHops: [], nextHopId: NEXT_HOP_ID };
   const whole = { ...key, type: RTN.UNSPEC };
   const writer = new MessageWriter(256 * 1024);
+  // Octets that are written once and repeated: what is to be measured is the kernel.
   const inBatches = (write: (length: number, word: number) => void): void => {
+    write(32, 0);
+    const message = writer.copyFrom(0);
     for (let from = 0; from < count; from += RAW_BATCH) {
       const to = Math.min(count, from + RAW_BATCH);
       writer.reset();
-      for (let index = from; index < to; index++) write(lengths[index] ?? 0, (words[index] ?? 0) | 0);
+      for (let index = from; index < to; index++) {
+        const length = lengths[index] ?? 0;
+        const word = (words[index] ?? 0) | 0;
+        if (length === 0) write(length, word);
+        else repeatRoute(writer, message, AF_INET, length, word, 0, 0, 0);
+      }
       socket.batch(writer, to - from);
     }
+    writer.reset();
   };
   const flags = NLM_F.CREATE | NLM_F.EXCL;
   try {
@@ -185,12 +200,13 @@ export const ipBatch: Contender = async (host, expected) => {
   const batch = (path: string): void =>
     void execFileSync('nsenter', [`--net=${host.path}`, 'ip', '-batch', path]);
   try {
-    return await phases(
+    const { addSec, deleteSec } = await phases(
       host,
       expected,
       () => batch(add),
       () => batch(del),
     );
+    return { addSec, deleteSec };
   } finally {
     rmSync(folder, { recursive: true });
   }

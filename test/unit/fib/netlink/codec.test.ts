@@ -17,6 +17,7 @@ import {
   decodeRoute,
   forEachNextHop,
   RouteRecord,
+  repeatRoute,
   writeRoute,
   writeRouteDeletion,
   writeRouteDump,
@@ -256,6 +257,39 @@ describe('fib/netlink codec', () => {
       },
       { noNullPrototype: true },
     );
+
+    it('a message that is repeated for another destination is as if written for it', () => {
+      fc.assert(
+        fc.property(
+          fc.constantFrom(AF_INET, AF_INET6),
+          fc.array(fc.tuple(word, word, word, word, fc.integer({ min: 1, max: 32 })), { minLength: 2 }),
+          fc.array(hop, { maxLength: 3 }),
+          fc.boolean(),
+          (family, destinations, nextHops, isDeletion) => {
+            const fields = { type: 1, table: 300, protocol: 171, metric: 7, scope: 0, nextHops };
+            const write = (
+              to: MessageWriter,
+              [w0, w1, w2, w3, length]: (typeof destinations)[number],
+            ): void => {
+              if (isDeletion) writeRouteDeletion(to, family, length, w0, w1, w2, w3, fields, RTM.DELROUTE);
+              else writeRoute(to, RTM.NEWROUTE, NLM_F.CREATE, family, length, w0, w1, w2, w3, fields);
+            };
+            const expected = new MessageWriter();
+            for (const destination of destinations) write(expected, destination);
+            const writer = new MessageWriter(16);
+            let message: Int32Array | undefined;
+            for (const destination of destinations) {
+              const [w0, w1, w2, w3, length] = destination;
+              if (message === undefined) {
+                write(writer, destination);
+                message = writer.copyFrom(0);
+              } else repeatRoute(writer, message, family, length, w0, w1, w2, w3);
+            }
+            assert.deepEqual(writer.bytes(), expected.bytes());
+          },
+        ),
+      );
+    });
 
     it('a route survives encoding and decoding', () => {
       fc.assert(
