@@ -6,7 +6,7 @@ import { attributeSlice } from '../wire/attribute-key.ts';
 import { octetsEqual } from '../wire/bytes.ts';
 import { ATTRIBUTE } from '../wire/registry.ts';
 import type { AttributeKey } from '../wire/types.ts';
-import { grownFloat64, grownInt32, grownUint8, grownUint16, grownUint32 } from './columns.ts';
+import { grownFloat32, grownFloat64, grownInt32, grownUint8, grownUint16, grownUint32 } from './columns.ts';
 import { emptySummary, hashOctets, rankOf, summarize } from './key-summary.ts';
 import type { NextHopTable } from './next-hops.ts';
 
@@ -32,6 +32,8 @@ export class AttributeStore {
   originatorId = new Uint32Array(256);
   clusterLength = new Uint16Array(256);
   pathHash = new Int32Array(256);
+  /** octets per second (RFC 10005), or NO_BANDWIDTH */
+  linkBandwidth = new Float32Array(256);
   flags = new Uint16Array(256);
   /** id in the next-hop table, or -1 for none */
   nextHop = new Int32Array(256);
@@ -185,6 +187,7 @@ export class AttributeStore {
     this.originatorId[id] = summary.originatorId;
     this.clusterLength[id] = summary.clusterLength;
     this.pathHash[id] = summary.pathHash;
+    this.linkBandwidth[id] = summary.linkBandwidth;
     this.flags[id] = summary.flags;
   }
 
@@ -263,6 +266,7 @@ export class AttributeStore {
     this.clusterLength = grownUint16(this.clusterLength, capacity);
     this.flags = grownUint16(this.flags, capacity);
     this.pathHash = grownInt32(this.pathHash, capacity);
+    this.linkBandwidth = grownFloat32(this.linkBandwidth, capacity);
     this.nextHop = grownInt32(this.nextHop, capacity);
     this.#location = grownInt32(this.#location, capacity);
     this.#length = grownInt32(this.#length, capacity);

@@ -30,6 +30,13 @@ export function grownUint8(column: Uint8Array, capacity: number): Uint8Array<Arr
 }
 
 /** A longer copy of a column. */
+export function grownFloat32(column: Float32Array, capacity: number): Float32Array<ArrayBuffer> {
+  const grown = new Float32Array(capacity);
+  grown.set(column);
+  return grown;
+}
+
+/** A longer copy of a column. */
 export function grownFloat64(column: Float64Array, capacity: number): Float64Array<ArrayBuffer> {
   const grown = new Float64Array(capacity);
   grown.set(column);

@@ -4,6 +4,7 @@
  */
 import type { Family } from '../../src/net/address.ts';
 import { grownCapacity, PrefixTable } from '../../src/net/prefix-table.ts';
+import { NO_BANDWIDTH, shareUnequally } from '../policy/link-bandwidth.ts';
 import type { AttributeStore } from './attribute-store.ts';
 import { grownInt32, grownUint8, grownUint16 } from './columns.ts';
 import { type CandidateView, type DecisionOptions, DecisionProcess } from './decision.ts';
@@ -75,6 +76,7 @@ export class FamilyRib {
   #changed = new Int32Array(1024);
   #changedCount = 0;
   readonly #hops: Int32Array<ArrayBuffer>;
+  readonly #bandwidths: Float32Array<ArrayBuffer>;
   /** of the prefixes decided last: those with another best path, and what they had before */
   readonly #moved = new Int32Array(BATCH);
   readonly #movedFrom = new Uint16Array(BATCH);
@@ -98,6 +100,7 @@ export class FamilyRib {
     this.paths = new PathTable(this.prefixes, tables.attributes, tables.nextHops);
     this.decision = new DecisionProcess(candidateView(tables, this.paths), options);
     this.#hops = new Int32Array(Math.max(1, options.maxPaths));
+    this.#bandwidths = new Float32Array(Math.max(1, options.maxPaths));
     const { capacity } = this.prefixes;
     this.bestAttribute = new Int32Array(capacity);
     this.bestPeer = new Uint16Array(capacity);
@@ -286,9 +289,13 @@ export class FamilyRib {
     const { multipath, multipathCount } = this.decision;
     const { attributes, sets } = this.#tables;
     for (let i = 0; i < multipathCount; i++) {
-      this.#hops[i] = attributes.nextHop[this.paths.effective[multipath[i] ?? -1] ?? -1] ?? -1;
+      const attribute = this.paths.effective[multipath[i] ?? -1] ?? -1;
+      this.#hops[i] = attributes.nextHop[attribute] ?? -1;
+      this.#bandwidths[i] = attributes.linkBandwidth[attribute] ?? NO_BANDWIDTH;
     }
-    return sets.intern(this.#hops, multipathCount);
+    return multipathCount > 1 && shareUnequally(this.#bandwidths, multipathCount)
+      ? sets.internShared(this.#hops, this.#bandwidths, multipathCount)
+      : sets.intern(this.#hops, multipathCount);
   }
 
   #markChanged(prefix: number): void {

@@ -2,6 +2,7 @@
  * What the decision process needs of an attribute key, read in one pass over its octets without decoding it.
  * The key's form is that of `AttributeKey` (bgp/wire/types.ts): next-hop length, next hop, attributes in order of code.
  */
+import { linkBandwidth, NO_BANDWIDTH } from '../policy/link-bandwidth.ts';
 import { uint32 } from '../wire/bytes.ts';
 import { ATTRIBUTE } from '../wire/registry.ts';
 
@@ -43,6 +44,8 @@ export interface KeySummary {
   clusterLength: number;
   /** hash of the AS_PATH's octets, to compare paths quickly */
   pathHash: number;
+  /** octets per second (RFC 10005), or NO_BANDWIDTH */
+  linkBandwidth: number;
 }
 
 /** A summary to hand to `summarize`. */
@@ -57,6 +60,7 @@ export function emptySummary(): KeySummary {
     originatorId: 0,
     clusterLength: 0,
     pathHash: 0,
+    linkBandwidth: NO_BANDWIDTH,
   };
 }
 
@@ -84,6 +88,7 @@ export function summarize(bytes: Uint8Array, start: number, end: number, into: K
   into.originatorId = 0;
   into.clusterLength = 0;
   into.pathHash = 0;
+  into.linkBandwidth = NO_BANDWIDTH;
   let at = start + 1 + (bytes[start] ?? 0);
   while (at + 3 <= end) {
     const code = bytes[at + 1] ?? 0;
@@ -132,6 +137,9 @@ function summarizeAttribute(
         else if (bytes[at + 3] === 2) into.flags |= NO_ADVERTISE;
         else if (bytes[at + 3] === 3) into.flags |= NO_EXPORT_SUBCONFED;
       }
+      break;
+    case ATTRIBUTE.extendedCommunities:
+      into.linkBandwidth = linkBandwidth(bytes, value, end);
       break;
     case ATTRIBUTE.originatorId:
       into.originatorId = uint32(bytes, value);

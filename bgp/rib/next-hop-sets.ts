@@ -12,6 +12,8 @@ interface NextHopSet {
   readonly key: string;
   readonly nextHops: readonly number[];
   readonly addresses: readonly Address[];
+  /** of the traffic, beside `addresses`; undefined: equal */
+  readonly shares: readonly number[] | undefined;
   references: number;
 }
 
@@ -57,6 +59,21 @@ export class NextHopSets {
     return known !== undefined ? this.#retained(known) : this.#make(key, members);
   }
 
+  /** As `intern`, for next hops that share the traffic in proportion to `bandwidths`, which are not all the same; of one's repeats the least counts. */
+  internShared(nextHops: Int32Array, bandwidths: Float32Array, count: number): number {
+    const shares = new Map<number, number>();
+    for (let i = 0; i < count; i++) {
+      const nextHop = nextHops[i] ?? -1;
+      const bandwidth = bandwidths[i] ?? 0;
+      shares.set(nextHop, Math.min(shares.get(nextHop) ?? bandwidth, bandwidth));
+    }
+    if (new Set(shares.values()).size === 1) return this.intern(nextHops, count);
+    const members = [...shares.keys()].sort((a, b) => a - b);
+    const key = members.map((nextHop) => `${nextHop}*${shares.get(nextHop)}`).join(' ');
+    const known = this.#ids.get(key);
+    return known !== undefined ? this.#retained(known) : this.#make(key, members, shares);
+  }
+
   /** Gives a reference back; LOCAL_PATH and NO_PATH have none. */
   release(id: number): void {
     if (id < 0) return;
@@ -77,6 +94,11 @@ export class NextHopSets {
     return this.#sets.get(id)?.addresses ?? NO_ADDRESSES;
   }
 
+  /** What each of `addresses` is to have of the traffic, in proportion to the others; undefined: equal shares. */
+  shares(id: number): readonly number[] | undefined {
+    return this.#sets.get(id)?.shares;
+  }
+
   #retained(id: number): number {
     const set = this.#sets.get(id);
     if (set !== undefined) set.references++;
@@ -84,11 +106,22 @@ export class NextHopSets {
     return id;
   }
 
-  #make(key: string, nextHops: readonly number[]): number {
+  #make(key: string, nextHops: readonly number[], shares?: ReadonlyMap<number, number>): number {
     const id = this.#nextId++;
-    const addresses = nextHops.flatMap((nextHop) => this.#nextHops.addressOf(nextHop) ?? []);
+    const members = nextHops.flatMap((nextHop) => {
+      const address = this.#nextHops.addressOf(nextHop);
+      return address === undefined ? [] : [{ address, share: shares?.get(nextHop) ?? 0 }];
+    });
+    members.sort((a, b) => compareAddresses(a.address, b.address));
     for (const nextHop of nextHops) this.#nextHops.retain(nextHop);
-    this.#sets.set(id, { id, key, nextHops, addresses: addresses.sort(compareAddresses), references: 1 });
+    this.#sets.set(id, {
+      id,
+      key,
+      nextHops,
+      addresses: members.map(({ address }) => address),
+      shares: shares && members.map(({ share }) => share),
+      references: 1,
+    });
     this.#ids.set(key, id);
     return id;
   }

@@ -329,6 +329,14 @@ export class Rib {
   }
 
   /**
+   * What each next hop of a set id is to have of the traffic, in proportion to the others: link bandwidths (RFC 10005) in octets per second.
+   * Undefined: equal shares, for not all paths carry one, or all the same.
+   */
+  nextHopShares(setId: number): readonly number[] | undefined {
+    return this.#tables.sets.shares(setId);
+  }
+
+  /**
    * Writes whole messages for a peer into `target` from `offset`: withdrawals, announcements grouped by attributes, End-of-RIB after the
    * initial table. Returns the octets written; 0: nothing to send now, or no room for a message (give at least the session's `maxMessage`).
    */

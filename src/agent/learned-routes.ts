@@ -13,6 +13,7 @@ import type {
   TrackedNextHop,
 } from '../../fib/routes/next-hops.ts';
 import type { RouteTable } from '../../fib/routes/route-table.ts';
+import { sharedNextHops } from '../../fib/routes/shares.ts';
 import { MAX_NEXT_HOPS } from '../../fib/routes/targets.ts';
 import type { RouteNextHop } from '../../fib/routes/types.ts';
 import {
@@ -30,6 +31,8 @@ const UNRESOLVED = -1;
 
 interface TargetOfSet {
   readonly addresses: readonly Address[];
+  /** of the traffic, beside `addresses`; undefined: equal */
+  readonly shares: readonly number[] | undefined;
   /** pinned ids in the route table's target table, or UNRESOLVED: a family each, which may have sources of their own */
   targets: Readonly<Record<Family, number>>;
 }
@@ -123,7 +126,7 @@ export class LearnedRoutes {
     for (const [setId, entry] of this.#targets) {
       if (!entry.addresses.some((each) => formatAddress(each) === key)) continue;
       const before = entry.targets;
-      entry.targets = this.#pinTargets(entry.addresses);
+      entry.targets = this.#pinTargets(entry);
       this.#unpin(before);
       // Nothing left: the decision picks other paths in a moment, and what it leaves without any is taken out then. No gap between.
       const { ipv4 } = entry.targets;
@@ -217,22 +220,25 @@ export class LearnedRoutes {
   #targetsOf(setId: number): Readonly<Record<Family, number>> {
     const known = this.#targets.get(setId);
     if (known !== undefined) return known.targets;
-    const addresses = this.#rib.nextHopSet(setId);
-    const targets = this.#pinTargets(addresses);
-    this.#targets.set(setId, { addresses, targets });
+    const set = { addresses: this.#rib.nextHopSet(setId), shares: this.#rib.nextHopShares(setId) };
+    const targets = this.#pinTargets(set);
+    this.#targets.set(setId, { ...set, targets });
     return targets;
   }
 
   // Of several next hops those that can be found are used; the decision drops the others a moment later.
-  #pinTargets(addresses: readonly Address[]): Readonly<Record<Family, number>> {
-    const nextHops: RouteNextHop[] = [];
-    for (const address of addresses) {
+  #pinTargets({
+    addresses,
+    shares,
+  }: Pick<TargetOfSet, 'addresses' | 'shares'>): Readonly<Record<Family, number>> {
+    const ways = addresses.flatMap((address, index) => {
       const resolution = this.resolutionOf(address) ?? this.#tracker.resolve(address);
-      if (resolution.reachable) nextHops.push(...resolution.nextHops);
-    }
-    if (nextHops.length === 0) return { ipv4: UNRESOLVED, ipv6: UNRESOLVED };
+      return resolution.reachable ? [{ share: shares?.[index] ?? 1, nextHops: resolution.nextHops }] : [];
+    });
+    const found = shares === undefined ? ways.flatMap((way) => way.nextHops) : sharedNextHops(ways);
     // More than a kernel takes may come together where next hops are found by multipath routes.
-    if (nextHops.length > MAX_NEXT_HOPS) nextHops.length = MAX_NEXT_HOPS;
+    const nextHops = found.slice(0, MAX_NEXT_HOPS);
+    if (nextHops.length === 0) return { ipv4: UNRESOLVED, ipv6: UNRESOLVED };
     const pin = (family: Family): number => {
       const prefsrc = this.#routes.preferredSource(family);
       return this.#routes.targets.pin({ kind: 'unicast', nextHops, prefsrc });

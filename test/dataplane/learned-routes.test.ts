@@ -157,6 +157,53 @@ describe('src/agent/learned-routes in a real kernel', () => {
     assert.match(show(host, 'route', 'show', '10.1.0.0/16'), /via 198\.51\.100\.2 dev eth1 metric 77/);
   });
 
+  it('paths that carry a link bandwidth share the traffic in proportion (RFC 10005), over their next hops\u2019 links', async () => {
+    const { host } = twoUplinks();
+    host.sh('ip route add 203.0.113.0/24 nexthop via 192.0.2.2 weight 3 nexthop via 198.51.100.2');
+    const p = await bench.programmer(host);
+    const rib = fed(bench, p);
+    const peers = ['192.0.2.9', '192.0.2.10'].map(
+      (text, index) => new Neighbour(rib, { name: text, address: address(text), peerAs: 65001 + index }),
+    );
+    const gigabits = (count: number): { extendedCommunities: readonly bigint[] } => {
+      const float = new DataView(new ArrayBuffer(4));
+      float.setFloat32(0, (count * 1e9) / 8);
+      return { extendedCommunities: [(0x4004_fde9n << 32n) | BigInt(float.getUint32(0))] };
+    };
+    const kernel = (text: string): string =>
+      /weight.*/.exec(show(host, 'route', 'show', text).replaceAll(/via \S+ /g, ''))?.[0] ?? '';
+    for (const [index, nextHop] of ['192.0.2.2', '198.51.100.2'].entries()) {
+      peers[index]?.announce(['10.1.0.0/16'], {
+        nextHop: address(nextHop),
+        ...gigabits(index === 0 ? 40 : 10),
+      });
+      peers[index]?.announce(['10.2.0.0/16'], {
+        nextHop: address(nextHop),
+        ...(index === 0 && gigabits(40)),
+      });
+      peers[index]?.announce(['2001:db8:a::/48'], {
+        nextHop: address(index === 0 ? '2001:db8::2' : '2001:db8:1::2'),
+        ...gigabits(index === 0 ? 10 : 25),
+      });
+    }
+    // 40 over a way of two links that has 3 to 1 of its own, and 10 over the second of them alone: 30 to 20.
+    peers[0]?.announce(['10.3.0.0/16'], { nextHop: address('203.0.113.7'), ...gigabits(40) });
+    peers[1]?.announce(['10.3.0.0/16'], { nextHop: address('198.51.100.2'), ...gigabits(10) });
+    await eventually('all are in', () =>
+      ['10.1.0.0/16', '10.2.0.0/16', '10.3.0.0/16', '2001:db8:a::/48'].every(
+        (text) => p.state(text) === 'installed',
+      ),
+    );
+    assert.match(kernel('10.1.0.0/16'), /^weight 4 nexthop dev eth1 weight 1$/);
+    assert.match(kernel('10.2.0.0/16'), /^weight 1 nexthop dev eth1 weight 1$/);
+    assert.match(show(host, '-6', 'route', 'show', '2001:db8:a::/48'), /eth0 weight 2 .*eth1 weight 5/);
+    assert.match(kernel('10.3.0.0/16'), /^weight 3 nexthop dev eth1 weight 2$/);
+    peers[0]?.announce(['10.1.0.0/16'], { nextHop: address('192.0.2.2'), ...gigabits(25) });
+    await eventually('it follows', () =>
+      kernel('10.1.0.0/16').startsWith('weight 5 nexthop dev eth1 weight 2'),
+    );
+  });
+
   it('others hear of what the kernel has taken, and no more when it is kept out; what it has already counts', async () => {
     const { host } = twoUplinks();
     const foreign = ['10.1.0.0/16 via 198.51.100.2', '2001:db8:a::/48 via 2001:db8:1::2'];
