@@ -60,14 +60,21 @@ export function formatLargeCommunity({ global, local1, local2 }: LargeCommunity)
 }
 
 const EXTENDED_SUBTYPES: Readonly<Record<number, string>> = { 2: 'rt', 3: 'soo' };
+/** type and sub-type */
+const BANDWIDTH = 0x4004;
+const BANDWIDTH_TRANSITIVE = 0x0004;
 
 /**
- * `rt:65001:100`, `soo:192.0.2.1:7` (RFC 4360 3), `rt:4200000001:100` (RFC 5668); other kinds as `0x` and 16 hexadecimal digits. No two values
- * have the same text: a 4-octet AS number that would fit into two octets has an L behind it, as JunOS writes it.
+ * `rt:65001:100`, `soo:192.0.2.1:7` (RFC 4360 3), `rt:4200000001:100` (RFC 5668); `bandwidth:65001:1250000000` in octets per second (RFC 10005),
+ * `bandwidth-transitive` of the transitive type; other kinds as `0x` and 16 hexadecimal digits. No two values have the same text: a 4-octet AS
+ * number that would fit into two octets has an L behind it, as JunOS writes it.
  */
 export function formatExtendedCommunity(value: bigint): string {
   const raw = `0x${value.toString(16).padStart(16, '0')}`;
   const type = Number(value >> 56n);
+  const bandwidth = bandwidthOf(value);
+  if (bandwidth !== undefined)
+    return `${type === 0 ? 'bandwidth-transitive' : 'bandwidth'}:${bandwidth.asNumber}:${bandwidth.octetsPerSec}`;
   const name = EXTENDED_SUBTYPES[Number((value >> 48n) & 0xffn)];
   if (name === undefined) return raw;
   const high32 = Number((value >> 16n) & 0xffffffffn);
@@ -75,6 +82,20 @@ export function formatExtendedCommunity(value: bigint): string {
   if (type === 0) return `${name}:${high32 >>> 16}:${Number(value & 0xffffffffn)}`;
   if (type === 1) return `${name}:${formatRouterId(high32)}:${low16}`;
   return type === 2 ? `${name}:${high32}${high32 > 0xffff ? '' : 'L'}:${low16}` : raw;
+}
+
+const float = new DataView(new ArrayBuffer(4));
+
+/** What a Link Bandwidth community says (RFC 10005); undefined for others, and for values that are no bandwidth. */
+export function bandwidthOf(
+  community: bigint,
+): { readonly asNumber: number; readonly octetsPerSec: number } | undefined {
+  const kind = Number(community >> 48n);
+  if (kind !== BANDWIDTH && kind !== BANDWIDTH_TRANSITIVE) return undefined;
+  float.setUint32(0, Number(community & 0xffffffffn));
+  const octetsPerSec = float.getFloat32(0);
+  if (!Number.isFinite(octetsPerSec) || octetsPerSec < 0 || Object.is(octetsPerSec, -0)) return undefined;
+  return { asNumber: Number((community >> 32n) & 0xffffn), octetsPerSec };
 }
 
 /** A BGP identifier (or cluster id), unsigned 32-bit, as a dotted quad. */

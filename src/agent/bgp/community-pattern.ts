@@ -1,5 +1,5 @@
 /** Communities as people ask for them: standard, large, extended, and the names of well-known ones; `*` stands for any part. */
-import { communityOfName } from '../../../bgp/wire/format.ts';
+import { bandwidthOf, communityOfName } from '../../../bgp/wire/format.ts';
 import type { PathAttributes } from '../../../bgp/wire/types.ts';
 import { addressToUint32, parseAddress } from '../../net/address.ts';
 
@@ -11,13 +11,15 @@ export type CommunityPattern =
   | { readonly ok: false; readonly error: string };
 
 const FORMS =
-  'expected such as 65001:100, 65001:*, no-export, 65001:1:2, rt:65001:100, soo:192.0.2.1:7 or 0x and 16 digits';
+  'expected such as 65001:100, 65001:*, no-export, 65001:1:2, rt:65001:100, soo:192.0.2.1:7, bandwidth:65001:* or 0x and 16 digits';
 
 /** Reads a pattern. */
 export function parseCommunityPattern(text: string): CommunityPattern {
   const parts = text.split(':');
   const [first = ''] = parts;
   if (/^(rt|soo)$/i.test(first)) return extendedPattern(text, first.toLowerCase(), parts.slice(1));
+  if (/^bandwidth(-transitive)?$/i.test(first))
+    return bandwidthPattern(text, first.toLowerCase(), parts.slice(1));
   if (/^0x[0-9a-f]{1,16}$/i.test(text)) return rawPattern(BigInt(text));
   if (parts.length === 1) return namedPattern(text);
   if (parts.length === 2) return standardPattern(text, parts);
@@ -75,6 +77,24 @@ function rawPattern(wanted: bigint): CommunityPattern {
   return {
     ok: true,
     matches: ({ extendedCommunities = [] }) => extendedCommunities.includes(wanted),
+  };
+}
+
+/** RFC 10005: octets per second, of which a float in the community is the nearest. */
+function bandwidthPattern(text: string, name: string, parts: readonly string[]): CommunityPattern {
+  const [administrator, width = '', ...more] = parts;
+  const asNumber = readPart(administrator, 0xffff);
+  const octetsPerSec = width === '*' ? 'any' : Math.fround(width === '' ? Number.NaN : Number(width));
+  if (asNumber === undefined || more.length > 0 || (octetsPerSec !== 'any' && !(octetsPerSec >= 0)))
+    return fault(text, 'the parts are an AS number of two octets and octets per second, or *');
+  const type = name === 'bandwidth' ? 0x40n : 0n;
+  return {
+    ok: true,
+    matches: ({ extendedCommunities = [] }) =>
+      extendedCommunities.some((value) => {
+        const said = value >> 56n === type ? bandwidthOf(value) : undefined;
+        return said !== undefined && fits(asNumber, said.asNumber) && fits(octetsPerSec, said.octetsPerSec);
+      }),
   };
 }
 

@@ -41,7 +41,7 @@ export function registerRoutesOf(bgp: Command, context: CommandContext): void {
     )
     .option(
       '--community <community>',
-      'such as 65001:100, 65001:*, no-export, 65001:1:2, rt:65001:100 or soo:192.0.2.1:7',
+      'such as 65001:100, 65001:*, no-export, 65001:1:2, rt:65001:100, soo:192.0.2.1:7 or bandwidth:65001:*',
       collect,
       [],
     )

@@ -61,6 +61,31 @@ describe('community patterns', () => {
     assert.ok(matches('0x1', extended()));
   });
 
+  it('link bandwidths: octets per second, of both types (RFC 10005)', () => {
+    // 10 Gbit/s and 0.1 octets per second, as floats.
+    const value = 0x4004_fde9_4e95_02f9n;
+    const transitive = 0x0004_fde9_3dcc_cccdn;
+    assert.deepEqual([value, transitive].map(formatExtendedCommunity), [
+      'bandwidth:65001:1250000000',
+      'bandwidth-transitive:65001:0.10000000149011612',
+    ]);
+    for (const pattern of [
+      'bandwidth:65001:1250000000',
+      'bandwidth:65001:1.25e9',
+      'Bandwidth:*:*',
+      'bandwidth:65001:*',
+    ])
+      assert.ok(matches(pattern, extended(value)), pattern);
+    assert.ok(matches('bandwidth-transitive:65001:0.1', extended(transitive)));
+    for (const pattern of ['bandwidth:65002:*', 'bandwidth:*:1250000512', 'bandwidth-transitive:*:*'])
+      assert.ok(!matches(pattern, extended(value)), pattern);
+    // Less than nothing, without end, no number: no bandwidth.
+    for (const float of [0x8000_0000n, 0xbf80_0000n, 0x7f80_0000n, 0x7fc0_0001n]) {
+      assert.match(formatExtendedCommunity(0x4004_fde9_0000_0000n | float), /^0x4004fde9/);
+      assert.ok(!matches('bandwidth:*:*', extended(0x4004_fde9_0000_0000n | float)));
+    }
+  });
+
   it('what cannot be is refused with a reason', () => {
     for (const [pattern, reason] of [
       ['no-exprot', /no well-known community has this name/],
@@ -73,6 +98,10 @@ describe('community patterns', () => {
       ['rt:65001:1:2', /expected such as/],
       ['rt:AS1:1', /AS number, an IPv4 address or \*/],
       ['', /no well-known/],
+      ['bandwidth:65536:1', /AS number of two octets/],
+      ['bandwidth:1', /octets per second/],
+      ['bandwidth:1:-5', /octets per second/],
+      ['bandwidth:1:fast', /octets per second/],
     ] as const) {
       const parsed = parseCommunityPattern(pattern);
       assert.ok(!parsed.ok, pattern);
@@ -126,4 +155,10 @@ const anyExtended: fc.Arbitrary<bigint> = fc
     fc.constantFrom(0n, 1n, 100n, 65001n),
     fc.constantFrom(0n, 1n, 100n, 65001n),
   )
-  .map(([type, subtype, a, b, c]) => (type << 56n) | (subtype << 48n) | (a << 32n) | (b << 16n) | c);
+  .map(([type, subtype, a, b, c]) => (type << 56n) | (subtype << 48n) | (a << 32n) | (b << 16n) | c)
+  .chain((value) =>
+    fc.oneof(
+      fc.constant(value),
+      fc.nat(0xffffffff).map((low) => (value & ~0xffffffffn) | BigInt(low)),
+    ),
+  );
