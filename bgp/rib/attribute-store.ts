@@ -7,7 +7,7 @@ import { octetsEqual } from '../wire/bytes.ts';
 import { ATTRIBUTE } from '../wire/registry.ts';
 import type { AttributeKey } from '../wire/types.ts';
 import { grownFloat32, grownFloat64, grownInt32, grownUint8, grownUint16, grownUint32 } from './columns.ts';
-import { emptySummary, hashOctets, rankOf, summarize } from './key-summary.ts';
+import { emptySummary, HAS_MED, hashOctets, rankOf, summarize } from './key-summary.ts';
 import type { NextHopTable } from './next-hops.ts';
 
 const CHUNK_BITS = 18;
@@ -38,6 +38,8 @@ export class AttributeStore {
   /** id in the next-hop table, or -1 for none */
   nextHop = new Int32Array(256);
 
+  /** of the ids whose columns are filled, those with a MED */
+  withMed = 0;
   readonly #nextHops: NextHopTable;
   readonly #chunks: Uint8Array[] = [];
   /** octets used in the newest chunk */
@@ -189,10 +191,12 @@ export class AttributeStore {
     this.pathHash[id] = summary.pathHash;
     this.linkBandwidth[id] = summary.linkBandwidth;
     this.flags[id] = summary.flags;
+    if ((summary.flags & HAS_MED) !== 0) this.withMed++;
   }
 
   #free(id: number): void {
     for (const listener of this.#freeListeners) listener(id);
+    if (this.rank[id] !== NOT_READ && ((this.flags[id] ?? 0) & HAS_MED) !== 0) this.withMed--;
     const nextHop = this.nextHop[id] ?? -1;
     if (nextHop >= 0) this.#nextHops.release(nextHop);
     this.#removeSlot(id);

@@ -89,6 +89,11 @@ export class DecisionProcess {
     this.multipath = new Int32Array(Math.max(1, options.maxPaths));
   }
 
+  /** Whether several paths may be used together. */
+  get takesSeveral(): boolean {
+    return this.#options.maxPaths > 1;
+  }
+
   /** Makes room for that many candidates. */
   reserve(count: number): void {
     if (count <= this.candidates.length) return;

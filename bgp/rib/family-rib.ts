@@ -137,6 +137,16 @@ export class FamilyRib {
     if (this.pending === 1) this.#onDirty();
   }
 
+  /** A path came to a prefix: it is decided anew, unless the best path is sure to stay. */
+  pathAdded(prefix: number, record: number): void {
+    if (!this.#isBeaten(prefix, record)) this.markDirty(prefix);
+  }
+
+  /** A path is about to leave a prefix: it is decided anew, unless the best path is sure to stay. */
+  pathLeaves(prefix: number, record: number): void {
+    if (!this.#isBystander(prefix, record)) this.markDirty(prefix);
+  }
+
   /** Decides up to `limit` dirty prefixes; returns how many it did. */
   decide(limit: number): number {
     let done = 0;
@@ -224,6 +234,45 @@ export class FamilyRib {
     return this.#tables.nextHops.usable[this.#tables.attributes.nextHop[effective] ?? -1] === 1;
   }
 
+  /**
+   * Whether a new path cannot change a decision that stands: it loses to the best path, alone with it as among all. For a path that the new one
+   * would put out by its MED is not the best one, and all other steps order paths whoever else is there.
+   */
+  #isBeaten(prefix: number, record: number): boolean {
+    const best = this.#firstIfBest(prefix);
+    if (best < 0) return false;
+    const effective = this.paths.effective[record] ?? -1;
+    if (effective < 0 || this.bestPeer[prefix] === LOCAL_PEER) return true;
+    const { rank } = this.#tables.attributes;
+    const difference = (rank[effective] ?? 0) - (rank[this.bestAttribute[prefix] ?? -1] ?? 0);
+    if (difference !== 0) return difference > 0;
+    if (!this.isCandidate(record)) return true;
+    this.decision.candidates[0] = best;
+    this.decision.candidates[1] = record;
+    return this.decision.run(2) === best;
+  }
+
+  /** Whether a path takes no part in a decision that stands, not even by keeping another one out by its MED. */
+  #isBystander(prefix: number, record: number): boolean {
+    const best = this.#firstIfBest(prefix);
+    if (best < 0 || best === record) return false;
+    const effective = this.paths.effective[record] ?? -1;
+    if (effective < 0 || this.bestPeer[prefix] === LOCAL_PEER) return true;
+    const { rank, withMed } = this.#tables.attributes;
+    return withMed === 0 || (rank[effective] ?? 0) > (rank[this.bestAttribute[prefix] ?? -1] ?? 0);
+  }
+
+  /** The record of the best path where there is one, nobody looks at the others, and no decision is due; else -1. */
+  #firstIfBest(prefix: number): number {
+    if (this.decision.takesSeveral || this.onDecided !== undefined || this.deferred) return -1;
+    const attribute = this.bestAttribute[prefix] ?? -1;
+    if (attribute < 0 || ((this.#flags[prefix] ?? 0) & DIRTY) !== 0) return -1;
+    const first = this.paths.head[prefix] ?? -1;
+    const isBest =
+      this.paths.effective[first] === attribute && this.paths.peerOf(first) === this.bestPeer[prefix];
+    return isBest ? first : -1;
+  }
+
   /** After a burst the lists need not stay as long as it was. */
   #shrinkLists(): void {
     if (this.#dirty.length > LARGE_LIST) this.#dirty = new Int32Array(1024);
@@ -244,6 +293,7 @@ export class FamilyRib {
       const oldPeer = bestPeer[prefix] ?? 0;
       const attribute = best < 0 ? -1 : (paths.effective[best] ?? -1);
       const peer = best < 0 ? 0 : paths.peerOf(best);
+      if (best >= 0 && best !== paths.head[prefix]) paths.moveToFront(prefix, best);
       const set = this.#selectionOf(best, peer);
       const oldSet = selected[prefix] ?? NO_PATH;
       selected[prefix] = set;

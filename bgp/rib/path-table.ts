@@ -24,7 +24,7 @@ interface PeerRecords {
 
 /** Owner of the path records. Columns are replaced when they grow: never keep a reference to one. */
 export class PathTable {
-  /** by prefix id: first record, or -1 */
+  /** by prefix id: first record, or -1. Once the prefix is decided, that is the best path, if there is one */
   head: Int32Array<ArrayBuffer>;
   /** by prefix id: a bit for each remainder of the numbers of its peers by 16; one that is set may be out of date, one that is not never is */
   #peerBits: Uint16Array<ArrayBuffer>;
@@ -110,8 +110,13 @@ export class PathTable {
     const record = this.#take(peer);
     this.prefix[record] = prefix;
     const first = this.head[prefix] ?? NONE;
-    this.next[record] = first;
-    this.head[prefix] = record;
+    if (first === NONE) {
+      this.next[record] = NONE;
+      this.head[prefix] = record;
+    } else {
+      this.next[record] = this.next[first] ?? NONE;
+      this.next[first] = record;
+    }
     const bit = 1 << (peer & 15);
     this.#peerBits[prefix] = first === NONE ? bit : (this.#peerBits[prefix] ?? 0) | bit;
     this.effective[record] = effective;
@@ -121,6 +126,20 @@ export class PathTable {
     if (this.#pathId !== undefined) this.#pathId[record] = pathId;
     this.attribute[record] = attribute;
     return record;
+  }
+
+  /** Makes a record the first of its prefix. */
+  moveToFront(prefix: number, record: number): void {
+    const first = this.head[prefix] ?? NONE;
+    if (first === record || first === NONE) return;
+    let before = first;
+    while (this.next[before] !== record) {
+      before = this.next[before] ?? NONE;
+      if (before === NONE) return;
+    }
+    this.next[before] = this.next[record] ?? NONE;
+    this.next[record] = first;
+    this.head[prefix] = record;
   }
 
   /** Gives a record other attributes. */

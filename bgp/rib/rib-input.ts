@@ -300,11 +300,11 @@ export class RibInput {
       }
       const effective = common ?? group.evaluate(family, length, w0, w1, w2, w3, attribute);
       if (record < 0) {
-        paths.add(prefix, peer.id, pathId, attribute, effective, tick, input.generation);
+        const came = paths.add(prefix, peer.id, pathId, attribute, effective, tick, input.generation);
         added++;
         this.#count(input, effective, 1);
-        // Also when it is unusable: a decision is what lets go of the prefix id later.
-        rib.markDirty(prefix);
+        // A first path also when it is unusable: a decision is what lets go of the prefix id later.
+        rib.pathAdded(prefix, came);
       } else {
         this.#count(input, paths.effective[record] ?? -1, -1);
         this.#count(input, effective, 1);
@@ -320,8 +320,8 @@ export class RibInput {
     const prefix = rib.paths.prefix[record] ?? -1;
     this.#count(input, rib.paths.effective[record] ?? -1, -1);
     if (rib.paths.generation[record] !== input.generation) input.stale--;
+    rib.pathLeaves(prefix, record);
     rib.paths.remove(record);
-    rib.markDirty(prefix);
   }
 
   #count(input: PeerInput, effective: number, by: 1 | -1): void {

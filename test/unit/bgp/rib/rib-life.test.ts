@@ -398,8 +398,8 @@ describe('RIB inspection and slices', () => {
     assert.deepEqual(
       find('10.1.2.3/32').map((view) => [formatPrefix(view.prefix), view.best, view.reason]),
       [
-        ['10.1.0.0/16', false, 'as-path-length'],
         ['10.1.0.0/16', true, 'as-path-length'],
+        ['10.1.0.0/16', false, 'as-path-length'],
       ],
     );
     assert.deepEqual(
