@@ -57,7 +57,10 @@ const step = fc.oneof(
         do: fc.constant('announce' as const),
         peer: anyPeer,
         at: fc.constantFrom(...PREFIXES[family]),
-        nextHop: fc.constantFrom(...NEXT_HOPS[family]),
+        way: fc.record({
+          nextHop: fc.constantFrom(...NEXT_HOPS[family]),
+          gigabits: fc.constantFrom(0, 10, 40),
+        }),
       }),
     },
     {
@@ -95,8 +98,14 @@ const anyHistory = fc.array(fc.tuple(step, fc.integer({ min: 0, max: 4 })), {
   size: 'max',
 });
 
-/** What each of the two peers announces: prefix to next hop. */
-type Announced = readonly [Map<string, string>, Map<string, string>];
+/** How a path goes: its next hop, and a link bandwidth where that is not 0. */
+interface Way {
+  readonly nextHop: string;
+  readonly gigabits: number;
+}
+
+/** What each of the two peers announces, by prefix. */
+type Announced = readonly [Map<string, Way>, Map<string, Way>];
 
 function peersOf(rib: Rib): readonly [Neighbour, Neighbour] {
   return [
@@ -105,8 +114,14 @@ function peersOf(rib: Rib): readonly [Neighbour, Neighbour] {
   ];
 }
 
-function announce(peer: Neighbour, at: string, nextHop: string): void {
-  peer.announce([at], { nextHop: address(nextHop) });
+function announce(peer: Neighbour, at: string, { nextHop, gigabits }: Way): void {
+  const float = new DataView(new ArrayBuffer(4));
+  float.setFloat32(0, (gigabits * 1e9) / 8);
+  const width = (0x4004_fde9n << 32n) | BigInt(float.getUint32(0));
+  peer.announce([at], {
+    nextHop: address(nextHop),
+    ...(gigabits > 0 && { extendedCommunities: [width] }),
+  });
 }
 
 function take(
@@ -120,8 +135,8 @@ function take(
   switch (now.do) {
     case 'announce': {
       const peer = peers[now.peer];
-      if (peer !== undefined) announce(peer, now.at, now.nextHop);
-      announced[now.peer]?.set(now.at, now.nextHop);
+      if (peer !== undefined) announce(peer, now.at, now.way);
+      announced[now.peer]?.set(now.at, now.way);
       break;
     }
     case 'withdraw':
@@ -202,7 +217,7 @@ describe('src/agent/learned-routes over any history', function () {
           next.isAutomatic = false;
           const again = peersOf(fed(bench, next));
           for (const [index, peer] of again.entries())
-            for (const [at, nextHop] of announced[index] ?? []) announce(peer, at, nextHop);
+            for (const [at, way] of announced[index] ?? []) announce(peer, at, way);
           // Next hops that are found by learned routes take a turn each.
           for (let count = 0; count < 20; count++) await turn();
           for (const family of FAMILIES) next.routes.sweep(family, 'learned');
