@@ -19,6 +19,7 @@ import type { ResourceKey } from '../model/metadata-types.ts';
 import type { Resource } from '../model/types.ts';
 import { type Address, FAMILIES } from '../net/address.ts';
 import { formatPrefix, type Prefix, parsePrefix, prefixContains } from '../net/prefix.ts';
+import { releaseStartMemory } from '../release-memory.ts';
 import { AlreadyExists } from '../store/errors.ts';
 import type { Store } from '../store/types.ts';
 import { BgpController } from './bgp/controller.ts';
@@ -287,6 +288,8 @@ export class Agent {
     await this.#firstTable();
     if (this.#stopping) return;
     for (const family of FAMILIES) this.fib.routes.sweep(family, 'local');
+    // The last moment at which no peer and no container waits.
+    releaseStartMemory();
     await this.bgp.start(preserved);
     this.#ready = true;
     this.ipamService.start();
