@@ -13,7 +13,7 @@ import type {
   TrackedNextHop,
 } from '../../fib/routes/next-hops.ts';
 import type { RouteTable } from '../../fib/routes/route-table.ts';
-import { sharedNextHops } from '../../fib/routes/shares.ts';
+import { sharedNextHops, type Way } from '../../fib/routes/shares.ts';
 import { MAX_NEXT_HOPS } from '../../fib/routes/targets.ts';
 import type { RouteNextHop } from '../../fib/routes/types.ts';
 import {
@@ -177,17 +177,18 @@ export class LearnedRoutes {
   /** A set of next hops by which another one may be found: none of them leans on learned routes, least of all the one that asks. */
   #recursive(setId: number, asking: Address): Omit<RecursiveRoute, 'length'> | undefined {
     if (setId < 0) return undefined;
-    const nextHops: RouteNextHop[] = [];
+    const shares = this.#rib.nextHopShares(setId);
+    const ways: Way[] = [];
     let metric = 0;
-    for (const address of this.#rib.nextHopSet(setId)) {
+    for (const [index, address] of this.#rib.nextHopSet(setId).entries()) {
       const resolution = this.resolutionOf(address);
       if (addressesEqual(address, asking)) return undefined;
       if (resolution?.reachable !== true) continue;
       if (resolution.via === 'learned') return undefined;
-      nextHops.push(...resolution.nextHops);
+      ways.push({ share: shares?.[index] ?? 1, nextHops: resolution.nextHops });
       metric = Math.max(metric, resolution.metric);
     }
-    return nextHops.length === 0 ? undefined : { nextHops, metric };
+    return ways.length === 0 ? undefined : { nextHops: nextHopsOf(ways, shares !== undefined), metric };
   }
 
   #write(family: Family, id: number): void {
@@ -235,9 +236,8 @@ export class LearnedRoutes {
       const resolution = this.resolutionOf(address) ?? this.#tracker.resolve(address);
       return resolution.reachable ? [{ share: shares?.[index] ?? 1, nextHops: resolution.nextHops }] : [];
     });
-    const found = shares === undefined ? ways.flatMap((way) => way.nextHops) : sharedNextHops(ways);
     // More than a kernel takes may come together where next hops are found by multipath routes.
-    const nextHops = found.slice(0, MAX_NEXT_HOPS);
+    const nextHops = nextHopsOf(ways, shares !== undefined).slice(0, MAX_NEXT_HOPS);
     if (nextHops.length === 0) return { ipv4: UNRESOLVED, ipv6: UNRESOLVED };
     const pin = (family: Family): number => {
       const prefsrc = this.#routes.preferredSource(family);
@@ -259,4 +259,9 @@ export class LearnedRoutes {
       this.#targets.delete(setId);
     }
   }
+}
+
+/** The next hops of several ways, with weights by the ways' shares, or as they were found. */
+function nextHopsOf(ways: readonly Way[], isShared: boolean): RouteNextHop[] {
+  return isShared ? sharedNextHops(ways) : ways.flatMap(({ nextHops }) => nextHops);
 }

@@ -186,15 +186,18 @@ describe('src/agent/learned-routes in a real kernel', () => {
         ...gigabits(index === 0 ? 10 : 25),
       });
     }
+    // What is found by a route that shares so does too.
+    peers[0]?.announce(['10.4.0.0/16'], { nextHop: address('10.1.0.7') });
     // 40 over a way of two links that has 3 to 1 of its own, and 10 over the second of them alone: 30 to 20.
     peers[0]?.announce(['10.3.0.0/16'], { nextHop: address('203.0.113.7'), ...gigabits(40) });
     peers[1]?.announce(['10.3.0.0/16'], { nextHop: address('198.51.100.2'), ...gigabits(10) });
     await eventually('all are in', () =>
-      ['10.1.0.0/16', '10.2.0.0/16', '10.3.0.0/16', '2001:db8:a::/48'].every(
+      ['10.1.0.0/16', '10.2.0.0/16', '10.3.0.0/16', '10.4.0.0/16', '2001:db8:a::/48'].every(
         (text) => p.state(text) === 'installed',
       ),
     );
     assert.match(kernel('10.1.0.0/16'), /^weight 4 nexthop dev eth1 weight 1$/);
+    assert.match(kernel('10.4.0.0/16'), /^weight 4 nexthop dev eth1 weight 1$/);
     assert.match(kernel('10.2.0.0/16'), /^weight 1 nexthop dev eth1 weight 1$/);
     assert.match(show(host, '-6', 'route', 'show', '2001:db8:a::/48'), /eth0 weight 2 .*eth1 weight 5/);
     assert.match(kernel('10.3.0.0/16'), /^weight 3 nexthop dev eth1 weight 2$/);
