@@ -69,6 +69,7 @@ function viewOf(all: readonly Candidate[]): CandidateView {
     pathLength: (record) => at(record).pathLength,
     origin: (record) => at(record).origin,
     med: (record) => at(record).med,
+    hasMeds: () => all.some(({ med }) => med > 0),
     neighbourAs: (record) => at(record).neighbourAs,
     isExternal: (record) => at(record).external,
     metric: (record) => at(record).metric,
@@ -298,13 +299,16 @@ describe('decision process', () => {
 
   it('comes to what all its steps taken one by one come to', () => {
     fc.assert(
-      fc.property(candidates, (all) => {
+      fc.property(candidates, fc.boolean(), fc.boolean(), (drawn, withMeds, compareRouterId) => {
+        const all = withMeds ? drawn : drawn.map((each) => ({ ...each, med: 0 }));
+        const options = { ...OPTIONS, compareRouterId };
         const view = viewOf(all);
         const left = Int32Array.from(all.keys());
         let count = all.length;
-        for (const step of DECISION_STEPS) count = step.reduce(view, left, count, OPTIONS);
-        assert.equal(decide(all, [...all.keys()]).best, left[0]);
+        for (const step of DECISION_STEPS) count = step.reduce(view, left, count, options);
+        assert.equal(decide(all, [...all.keys()], options).best, left[0]);
       }),
+      { numRuns: 500 },
     );
   });
 
