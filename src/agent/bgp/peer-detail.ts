@@ -34,7 +34,7 @@ export function peerDetail(status: PeerStatus): PeerDetailView {
     capabilities: {
       sent: status.capabilitiesSent,
       received: status.capabilitiesReceived,
-      compared: compareCapabilities(capabilities.sent, capabilities.received),
+      compared: rowsOf(capabilities.sent, capabilities.received),
     },
     messages: status.messages,
     lastNotification: {
@@ -60,6 +60,20 @@ function notificationView({ at, error, text, reason }: NotificationRecord): Noti
     ...(shutdownCommunication !== undefined && { shutdownCommunication }),
     ...(reason !== undefined && { reason }),
   };
+}
+
+/** Of what was sent, by the list itself, which stays the same while its connection lives: a hundred sessions asked for every second cost little. */
+const comparedBefore = new WeakMap<
+  readonly Capability[],
+  { readonly received: readonly Capability[]; readonly rows: readonly CapabilityRow[] }
+>();
+
+function rowsOf(sent: readonly Capability[], received: readonly Capability[]): readonly CapabilityRow[] {
+  const before = comparedBefore.get(sent);
+  if (before?.received === received) return before.rows;
+  const rows = compareCapabilities(sent, received);
+  comparedBefore.set(sent, { received, rows });
+  return rows;
 }
 
 /**
