@@ -6,17 +6,18 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { LineCounter, parseDocument } from 'yaml';
-import { z } from 'zod';
 import { isRecord } from '../model/record.ts';
+import { boolean, object, optional, Problems, type Schema, text } from '../model/schema.ts';
 import { type Address, type Family, parseAddress } from '../net/address.ts';
 import {
   DEFAULT_CONFIG_FILE,
   DEFAULT_SOCKET_PATH,
+  DEFAULT_STORE_PATH,
   DOCKER_API_SOCKET,
   DOCKER_PLUGIN_SOCKET,
 } from './paths.ts';
 import { type Choice, METRIC, PROTOCOL, TABLE } from './route-limits.ts';
-import { STORE_VARIABLES, type StoreConfig, storeSchema } from './store-config.ts';
+import { absolutePath, STORE_VARIABLES, type StoreConfig, storeSchema } from './store-config.ts';
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 
@@ -29,66 +30,103 @@ const MIN_LEAK_GRACE_SEC = 60;
 const MAX_LEAK_GRACE_SEC = 86_400;
 const LEAK_GRACE_RANGE = `must be a whole number of seconds from ${MIN_LEAK_GRACE_SEC} to ${MAX_LEAK_GRACE_SEC}`;
 
+/** of a domain name */
+const MAX_NODE_NAME = 253;
+/** sun_path of unix(7), without the NUL */
+const MAX_SOCKET_PATH = 107;
 const NODE_NAME = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 
-function chosen({ allows, rule }: Choice): z.ZodOptional<z.ZodNumber> {
-  return z.number(rule).refine(allows, rule).optional();
+function chosen({ allows, rule }: Choice): Schema<number> {
+  return numberWithin(allows, rule);
 }
 
-function sourceAddress(family: Family): z.ZodType<Address, string> {
-  return z.string().transform((text, context): Address => {
-    const address = parseAddress(text);
-    if (address?.family === family) return address;
-    context.addIssue(`must be an ${family === 'ipv4' ? 'IPv4' : 'IPv6'} address of this host`);
-    return z.NEVER;
-  });
+function numberWithin(allows: (value: number) => boolean, rule: string): Schema<number> {
+  return {
+    read(input, path, problems) {
+      if (typeof input === 'number' && allows(input)) return input;
+      problems.add(path, rule);
+      return undefined;
+    },
+  };
 }
 
-const schema = z.strictObject({
-  nodeName: z
-    .string()
-    .regex(NODE_NAME, 'must be lower-case letters, digits, - and ., as in a host name')
-    .max(253)
-    .optional(),
-  store: storeSchema.prefault({ kind: 'file' }),
-  socket: z.string().startsWith('/', 'must be an absolute path').max(107).default(DEFAULT_SOCKET_PATH),
-  docker: z
-    .strictObject({
-      plugin: z.enum(DOCKER_MODES, `must be one of ${DOCKER_MODES.join(', ')}`).default('auto'),
-      pluginSocket: z
-        .string()
-        .startsWith('/', 'must be an absolute path')
-        .max(107)
-        .default(DOCKER_PLUGIN_SOCKET),
-      apiSocket: z.string().startsWith('/', 'must be an absolute path').max(107).default(DOCKER_API_SOCKET),
-    })
-    .prefault({}),
-  ipam: z
-    .strictObject({
-      leakGraceSec: z
-        .number(LEAK_GRACE_RANGE)
-        .int(LEAK_GRACE_RANGE)
-        .min(MIN_LEAK_GRACE_SEC, LEAK_GRACE_RANGE)
-        .max(MAX_LEAK_GRACE_SEC, LEAK_GRACE_RANGE)
-        .default(DEFAULT_LEAK_GRACE_SEC),
-    })
-    .prefault({}),
-  routes: z
-    .strictObject({
-      protocol: chosen(PROTOCOL),
-      metric: chosen(METRIC),
-      table: chosen(TABLE),
-      sourceIPv4: sourceAddress('ipv4').optional(),
-      sourceIPv6: sourceAddress('ipv6').optional(),
-      suppressFibPending: z.boolean('must be true or false').optional(),
-    })
-    .prefault({}),
-  log: z
-    .strictObject({
-      level: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
-      format: z.enum(['json', 'pretty'], 'must be json or pretty').default('json'),
-    })
-    .prefault({}),
+function oneWord<const Word extends string>(words: readonly Word[]): Schema<Word> {
+  return {
+    read(input, path, problems) {
+      const word = words.find((each) => each === input);
+      if (word === undefined) problems.add(path, `must be one of ${words.join(', ')}`);
+      return word;
+    },
+  };
+}
+
+function sourceAddress(family: Family): Schema<Address> {
+  return {
+    read(input, path, problems) {
+      const address = typeof input === 'string' ? parseAddress(input) : undefined;
+      if (address?.family === family) return address;
+      problems.add(path, `must be an ${family === 'ipv4' ? 'IPv4' : 'IPv6'} address of this host`);
+      return undefined;
+    },
+  };
+}
+
+const socketPath = absolutePath(MAX_SOCKET_PATH);
+
+/** What may stand in the file, or come from variables. */
+interface GivenConfig {
+  readonly nodeName?: string;
+  readonly store?: StoreConfig;
+  readonly socket?: string;
+  readonly docker?: Partial<DockerConfig>;
+  readonly ipam?: Partial<AgentConfig['ipam']>;
+  readonly routes?: AgentConfig['routes'];
+  readonly log?: Partial<AgentConfig['log']>;
+}
+
+const schema = object<GivenConfig>({
+  nodeName: optional(
+    text((name) =>
+      name.length <= MAX_NODE_NAME && NODE_NAME.test(name)
+        ? undefined
+        : `must be lower-case letters, digits, - and ., as in a host name, at most ${MAX_NODE_NAME}`,
+    ),
+  ),
+  store: optional(storeSchema),
+  socket: optional(socketPath),
+  docker: optional(
+    object<Partial<DockerConfig>>({
+      plugin: optional(oneWord(DOCKER_MODES)),
+      pluginSocket: optional(socketPath),
+      apiSocket: optional(socketPath),
+    }),
+  ),
+  ipam: optional(
+    object<Partial<AgentConfig['ipam']>>({
+      leakGraceSec: optional(
+        numberWithin(
+          (value) => Number.isInteger(value) && value >= MIN_LEAK_GRACE_SEC && value <= MAX_LEAK_GRACE_SEC,
+          LEAK_GRACE_RANGE,
+        ),
+      ),
+    }),
+  ),
+  routes: optional(
+    object<AgentConfig['routes']>({
+      protocol: optional(chosen(PROTOCOL)),
+      metric: optional(chosen(METRIC)),
+      table: optional(chosen(TABLE)),
+      sourceIPv4: optional(sourceAddress('ipv4')),
+      sourceIPv6: optional(sourceAddress('ipv6')),
+      suppressFibPending: optional(boolean()),
+    }),
+  ),
+  log: optional(
+    object<Partial<AgentConfig['log']>>({
+      level: optional(oneWord(LOG_LEVELS)),
+      format: optional(oneWord(['json', 'pretty'])),
+    }),
+  ),
 });
 
 /** The door for Docker's engine. */
@@ -172,19 +210,32 @@ export function readConfig(
       );
     }
   }
-  const parsed = schema.safeParse(raw);
-  if (!parsed.success) {
-    const faults = parsed.error.issues.map((issue) => {
-      const where = issue.path.join('.');
-      return `${origin.get(where) ?? `${path}: ${where || 'document'}`}: ${issue.message}`;
-    });
+  const problems = new Problems();
+  const given = schema.read(raw, '', problems);
+  if (given === undefined) {
+    const faults = problems.list.map(
+      ({ path: where, reason }) => `${origin.get(where) ?? `${path}: ${where}`}: ${reason}`,
+    );
     throw new ConfigError(faults.join('\n'));
   }
-  const nodeName = parsed.data.nodeName ?? hostname().toLowerCase();
+  const nodeName = given.nodeName ?? hostname().toLowerCase();
   if (!NODE_NAME.test(nodeName)) {
     throw new ConfigError(`the host name "${nodeName}" cannot be a node name; set nodeName in ${path}`);
   }
-  return { ...parsed.data, nodeName };
+  return {
+    nodeName,
+    store: given.store ?? { kind: 'file', path: DEFAULT_STORE_PATH },
+    socket: given.socket ?? DEFAULT_SOCKET_PATH,
+    docker: {
+      plugin: 'auto',
+      pluginSocket: DOCKER_PLUGIN_SOCKET,
+      apiSocket: DOCKER_API_SOCKET,
+      ...given.docker,
+    },
+    ipam: { leakGraceSec: DEFAULT_LEAK_GRACE_SEC, ...given.ipam },
+    routes: given.routes ?? {},
+    log: { level: 'info', format: 'json', ...given.log },
+  };
 }
 
 function readFile(path: string, required: boolean): Record<string, unknown> {

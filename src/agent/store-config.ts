@@ -1,5 +1,5 @@
 /** The agent's store: which one, as configured, and opened. What a kind of store needs is loaded only when it is used. */
-import { z } from 'zod';
+import { isMap, join, object, optional, required, type Schema, text } from '../model/schema.ts';
 import { admitByModel, admitOnNode } from '../store/admission.ts';
 import type { Admission } from '../store/codec.ts';
 import { checkEndpoints, type EtcdEndpoints } from '../store/etcd/endpoints.ts';
@@ -7,42 +7,70 @@ import type { Store } from '../store/types.ts';
 import type { HostLimits } from './kernel-support.ts';
 import { DEFAULT_ETCD_STATE_PATH, DEFAULT_STORE_PATH } from './paths.ts';
 
-const absolutePath = z.string().startsWith('/', 'must be an absolute path');
+/** An absolute path of at most `longest` characters. */
+export function absolutePath(longest = 4095): Schema<string> {
+  return text(
+    (path) => (path.startsWith('/') ? undefined : 'must be an absolute path'),
+    (path) => (path.length > longest ? `must be at most ${longest} characters long` : undefined),
+  );
+}
 
-const fileStore = z.strictObject({
-  kind: z.literal('file').default('file'),
-  path: absolutePath.default(DEFAULT_STORE_PATH),
+// A variable holds them separated by commas.
+const endpoints: Schema<readonly string[]> = {
+  read(input, path, problems) {
+    const given: unknown = typeof input === 'string' ? input.split(',').map((each) => each.trim()) : input;
+    if (Array.isArray(given) && given.every((each) => typeof each === 'string')) return given;
+    problems.add(path, ENDPOINTS_RULE);
+    return undefined;
+  },
+};
+const ENDPOINTS_RULE = 'must be a list such as ["http://10.0.0.1:2379"]';
+
+const fileStore = object<{ readonly kind?: string; readonly path?: string }>({
+  kind: optional(text()),
+  path: optional(absolutePath()),
 });
 
-const etcdStore = z
-  .strictObject({
-    kind: z.literal('etcd'),
-    path: absolutePath.default(DEFAULT_ETCD_STATE_PATH),
-    // A variable holds them separated by commas.
-    endpoints: z.preprocess(
-      (value) => (typeof value === 'string' ? value.split(',').map((each) => each.trim()) : value),
-      z.array(z.string(), 'must be a list such as ["http://10.0.0.1:2379"]'),
-    ),
-    caFile: absolutePath.optional(),
-    certFile: absolutePath.optional(),
-    keyFile: absolutePath.optional(),
-    serverName: z.string().min(1).optional(),
-    usernameFile: absolutePath.optional(),
-    passwordFile: absolutePath.optional(),
-  })
-  .superRefine((value, context) => {
-    for (const { path, reason } of checkEndpoints(withoutUndefined(value))) {
-      context.addIssue({ code: 'custom', path: [path], message: reason });
-    }
-  })
-  .transform(({ kind, path, ...etcd }): EtcdStoreConfig => ({ kind, path, etcd: withoutUndefined(etcd) }));
+type GivenEtcd = Partial<EtcdEndpoints> & { readonly kind: string; readonly path?: string };
+
+const etcdStore = object<GivenEtcd>(
+  {
+    kind: required(text()),
+    path: optional(absolutePath()),
+    endpoints: optional(endpoints),
+    caFile: optional(absolutePath()),
+    certFile: optional(absolutePath()),
+    keyFile: optional(absolutePath()),
+    serverName: optional(text()),
+    usernameFile: optional(absolutePath()),
+    passwordFile: optional(absolutePath()),
+  },
+  ({ endpoints, ...rest }, path, problems) => {
+    if (endpoints === undefined) problems.add(join(path, 'endpoints'), ENDPOINTS_RULE);
+    else
+      for (const { path: name, reason } of checkEndpoints({ endpoints, ...rest }))
+        problems.add(join(path, name), reason);
+  },
+);
 
 /** The schema of `store` in the configuration. */
-export const storeSchema = z.preprocess(
-  (value) =>
-    typeof value === 'object' && value !== null && !('kind' in value) ? { kind: 'file', ...value } : value,
-  z.discriminatedUnion('kind', [fileStore, etcdStore], 'must be file (the embedded store) or etcd'),
-);
+export const storeSchema: Schema<StoreConfig> = {
+  read(input, path, problems) {
+    const kind = isMap(input) ? (input['kind'] ?? 'file') : 'file';
+    if (kind === 'file') {
+      const given = fileStore.read(input, path, problems);
+      return given && { kind, path: given.path ?? DEFAULT_STORE_PATH };
+    }
+    if (kind === 'etcd') {
+      const given = etcdStore.read(input, path, problems);
+      if (given === undefined) return undefined;
+      const { kind: _, path: folder = DEFAULT_ETCD_STATE_PATH, endpoints = [], ...rest } = given;
+      return { kind, path: folder, etcd: { endpoints, ...rest } };
+    }
+    problems.add(join(path, 'kind'), 'must be file (the embedded store) or etcd');
+    return undefined;
+  },
+};
 
 /** The embedded store. */
 export interface FileStoreConfig {
@@ -93,21 +121,4 @@ export async function openStore(config: StoreConfig, nodeName: string, limits: H
 /** Where a person finds what a problem of the store is about. */
 export function storePlace(config: StoreConfig): string {
   return config.kind === 'file' ? config.path : `etcd (${config.etcd.endpoints.join(', ')})`;
-}
-
-type Given = { readonly endpoints: readonly string[] } & {
-  readonly [K in Exclude<keyof EtcdEndpoints, 'endpoints'>]?: string | undefined;
-};
-
-function withoutUndefined(given: Given): EtcdEndpoints {
-  const { endpoints, caFile, certFile, keyFile, serverName, usernameFile, passwordFile } = given;
-  return {
-    endpoints,
-    ...(caFile === undefined ? {} : { caFile }),
-    ...(certFile === undefined ? {} : { certFile }),
-    ...(keyFile === undefined ? {} : { keyFile }),
-    ...(serverName === undefined ? {} : { serverName }),
-    ...(usernameFile === undefined ? {} : { usernameFile }),
-    ...(passwordFile === undefined ? {} : { passwordFile }),
-  };
 }

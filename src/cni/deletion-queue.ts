@@ -14,16 +14,11 @@ import {
   watch,
 } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { CoalescedTask } from '../agent/coalesced.ts';
 import type { Log } from '../agent/log.ts';
+import { isRecord } from '../model/record.ts';
 import type { Attachment } from './call.ts';
 
-const entrySchema = z.object({
-  network: z.string().min(1),
-  containerId: z.string().min(1),
-  ifname: z.string().min(1),
-});
 /** `HASH.json`; what begins with a dot is being written. */
 const ENTRY = /^[0-9a-f]{40}\.json$/;
 
@@ -31,6 +26,17 @@ const ENTRY = /^[0-9a-f]{40}\.json$/;
 export function entryName({ network, containerId, ifname }: Attachment): string {
   const hash = createHash('sha256').update(`${network}\0${containerId}\0${ifname}`).digest('hex');
   return `${hash.slice(0, 40)}.json`;
+}
+
+// Throws when it is none.
+function readEntry(content: string): Attachment {
+  const entry: unknown = JSON.parse(content);
+  const member = (name: keyof Attachment): string => {
+    const given = isRecord(entry) ? entry[name] : undefined;
+    if (typeof given !== 'string' || given === '') throw new Error(`${name}: expected a text`);
+    return given;
+  };
+  return { network: member('network'), containerId: member('containerId'), ifname: member('ifname') };
 }
 
 /** Owns the folder's work. */
@@ -120,7 +126,7 @@ export class DeletionQueue {
   #read(name: string): Attachment | undefined {
     const path = join(this.#folder, name);
     try {
-      return entrySchema.parse(JSON.parse(readFileSync(path, 'utf8')));
+      return readEntry(readFileSync(path, 'utf8'));
     } catch (error) {
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
       this.#log.error({ error, path }, 'a queued DEL cannot be read; it is put aside');

@@ -2,8 +2,22 @@
  * The documents of IPAM and their JSON, in the shape in which Calico keeps them under `/calico/ipam/v2/` in etcd, so that both may
  * work on one store. Fields that are not known here are kept when a document is changed by spreading it.
  */
-import { z } from 'zod';
+import { Problems, type Schema } from '../model/schema.ts';
 import type { Family } from '../net/address.ts';
+import {
+  isCount,
+  isFlag,
+  isText,
+  isWhole,
+  listOf,
+  listRead,
+  mapOf,
+  member,
+  memberOr,
+  openObject,
+  orNull,
+  value,
+} from './json-shape.ts';
 
 /** Who holds an allocation. */
 export interface AllocationAttribute {
@@ -113,55 +127,53 @@ export function familyOfCidr(cidr: string): Family {
 }
 
 // Any way to write a whole number, so that `isSoundIpamDocument` never takes what this refuses.
-const unsigned = z.union([
-  z.bigint().nonnegative(),
-  z.number().nonnegative().refine(Number.isInteger, 'must be a whole number').transform(BigInt),
-]);
+const unsigned: Schema<bigint> = {
+  read(input, path, problems) {
+    if (typeof input === 'bigint' && input >= 0n) return input;
+    if (typeof input === 'number' && input >= 0 && Number.isInteger(input)) return BigInt(input);
+    problems.add(path, 'must be a whole number, not below 0');
+    return undefined;
+  },
+};
+const text = value(isText, 'a text');
+const flag = value(isFlag, 'true or false');
+const count = value(isCount, 'a whole number, not below 0');
+const optionalText = orNull(text, null);
+const deleted = memberOr(flag, false);
+const isOrdinalOrNull = (input: unknown): input is number | null => input === null || isCount(input);
+const isAffinityState = (input: unknown): input is AffinityState =>
+  input === 'pending' || input === 'confirmed' || input === 'pendingDeletion';
 
-const attribute = z.looseObject({
-  handle_id: z.string().nullable().default(null),
-  secondary: z.record(z.string(), z.string()).nullable().default(null),
-  releasedAt: z.string().nullish(),
+const attribute = openObject<AllocationAttribute>({
+  handle_id: memberOr(optionalText, null),
+  secondary: memberOr(orNull(mapOf(text), null), null),
+  releasedAt: memberOr(optionalText, undefined),
 });
 
-const block = z.looseObject({
-  cidr: z.string(),
-  affinity: z.string().nullable().default(null),
-  affinity_claim_time: z.string().nullish(),
-  allocations: z.array(z.int().nonnegative().nullable()),
-  unallocated: z.array(z.int()),
-  attributes: z.array(attribute),
-  sequenceNumber: unsigned.default(0n),
-  sequenceNumberForAllocation: z
-    .record(z.string(), unsigned)
-    .nullish()
-    .transform((map) => map ?? {}),
-  deleted: z.boolean().default(false),
-});
-
-const affinity = z.looseObject({
-  state: z.enum(['pending', 'confirmed', 'pendingDeletion']),
-  deleted: z.boolean().default(false),
-});
-
-const handle = z.looseObject({
-  block: z.record(z.string(), z.int().nonnegative()),
-  deleted: z.boolean().default(false),
-});
-
-// Go leaves out what is false or 0.
-const config = z.looseObject({
-  strict_affinity: z.boolean().default(false),
-  auto_allocate_blocks: z.boolean().default(false),
-  maxBlocksPerHost: z.int().nonnegative().default(0),
-  ipCooldownSeconds: z.int().nonnegative().optional(),
-});
-
-const SCHEMAS: { readonly [K in IpamKind]: z.ZodType<IpamDocuments[K]> } = {
-  block,
-  affinity,
-  handle,
-  config,
+const SCHEMAS: { readonly [K in IpamKind]: Schema<IpamDocuments[K]> } = {
+  block: openObject<BlockDocument>({
+    cidr: member(text),
+    affinity: memberOr(optionalText, null),
+    affinity_claim_time: memberOr(optionalText, undefined),
+    allocations: member(listOf(isOrdinalOrNull, 'null or a whole number, not below 0')),
+    unallocated: member(listOf(isWhole, 'a whole number')),
+    attributes: member(listRead(attribute)),
+    sequenceNumber: memberOr(unsigned, 0n),
+    sequenceNumberForAllocation: memberOr(orNull(mapOf(unsigned), {}), {}),
+    deleted,
+  }),
+  affinity: openObject<AffinityDocument>({
+    state: member(value(isAffinityState, 'pending, confirmed or pendingDeletion')),
+    deleted,
+  }),
+  handle: openObject<HandleDocument>({ block: member(mapOf(count)), deleted }),
+  // Go leaves out what is false or 0.
+  config: openObject<IpamConfigDocument>({
+    strict_affinity: memberOr(flag, false),
+    auto_allocate_blocks: memberOr(flag, false),
+    maxBlocksPerHost: memberOr(count, 0),
+    ipCooldownSeconds: memberOr(count, undefined),
+  }),
 };
 
 /** A document, or why it is none. */
@@ -174,13 +186,14 @@ export function parseIpamDocument<K extends IpamKind>(
   kind: K,
   json: unknown,
 ): ParsedDocument<IpamDocuments[K]> {
-  const schema: z.ZodType<IpamDocuments[K]> = SCHEMAS[kind];
-  const result = schema.safeParse(json);
-  if (result.success) return { ok: true, value: result.data };
-  const reasons = result.error.issues.map(
-    (issue) => `${issue.path.join('.') || 'document'}: ${issue.message}`,
-  );
-  return { ok: false, reason: reasons.join('; ') };
+  const schema: Schema<IpamDocuments[K]> = SCHEMAS[kind];
+  const problems = new Problems();
+  const read = schema.read(json, '', problems);
+  if (read !== undefined) return { ok: true, value: read };
+  return {
+    ok: false,
+    reason: problems.list.map(({ path, reason }) => `${path || 'document'}: ${reason}`).join('; '),
+  };
 }
 
 /** JSON.parse that keeps integers beyond 2^53 exact, as bigint. Throws a SyntaxError. */

@@ -51,6 +51,14 @@ describe('src/agent/config', () => {
     assert.deepEqual([formatAddress(sourceIPv4), formatAddress(sourceIPv6)], ['192.0.2.77', '2001:db8::77']);
   });
 
+  it('takes empty sections for absent ones', () => {
+    assert.deepEqual(read('nodeName: h1\nlog:\ndocker: {}\nstore:\n'), read('nodeName: h1\n'));
+  });
+
+  it('says everything that is wrong at once', () => {
+    assert.throws(() => read('socket: x\nlog: {level: loud}\n'), /socket: [^\n]*\n.*log\.level: /);
+  });
+
   it('does without the default file, not without a named one', () => {
     assert.throws(() => readConfig(join(folder, 'absent.yaml'), {}), ConfigError);
   });
@@ -74,7 +82,7 @@ describe('src/agent/config', () => {
   });
 
   const faults: [string, string, Record<string, string>, RegExp][] = [
-    ['an unknown key', 'nodename: h1\n', {}, /agent\.yaml: document: .*nodename/],
+    ['an unknown key', 'nodename: h1\n', {}, /agent\.yaml: nodename: unknown field; did you mean "nodeName"/],
     ['a bad level', 'log: {level: loud}\n', {}, /agent\.yaml: log\.level: must be one of/],
     ['a bad variable value', '', { OCICAT_LOG_LEVEL: 'loud' }, /OCICAT_LOG_LEVEL: must be one of/],
     ['an unknown variable', '', { OCICAT_LOGLEVEL: 'info' }, /unknown variable OCICAT_LOGLEVEL/],
@@ -99,11 +107,25 @@ describe('src/agent/config', () => {
     ['a grace time in words', 'ipam: {leakGraceSec: 15m}\n', {}, /ipam\.leakGraceSec: .*whole number/],
     ['a grace time in parts', 'ipam: {leakGraceSec: 90.5}\n', {}, /ipam\.leakGraceSec: .*whole number/],
     ['broken YAML', 'nodeName: [\n', {}, /agent\.yaml:\d+: /],
+    ['a section that is none', 'log: debug\n', {}, /log: expected a map, found "debug"/],
+    [
+      'a socket path beyond what the kernel takes',
+      `socket: /${'x'.repeat(107)}\n`,
+      {},
+      /socket: .*at most 107/,
+    ],
+    ['a node name that is too long', `nodeName: ${'x'.repeat(254)}\n`, {}, /nodeName: .*at most 253/],
+    ['endpoints that are no texts', 'store: {kind: etcd, endpoints: [1]}\n', {}, /endpoints: must be a list/],
     ['a list', '- 1\n', {}, /must hold a mapping/],
     ['a bad node name', 'nodeName: Host_1\n', {}, /nodeName: must be lower-case/],
     ['a store that is none', 'store: {kind: zookeeper}\n', {}, /store\.kind: must be file .* or etcd/],
     ['etcd without endpoints', 'store: {kind: etcd}\n', {}, /store\.endpoints: must be a list/],
-    ['etcd settings of the embedded store', 'store: {endpoints: [x]}\n', {}, /store: .*endpoints/],
+    [
+      'etcd settings of the embedded store',
+      'store: {endpoints: [x]}\n',
+      {},
+      /store\.endpoints: unknown field/,
+    ],
     [
       'an endpoint that is none',
       '',

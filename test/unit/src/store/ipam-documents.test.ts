@@ -33,6 +33,37 @@ describe('ipam documents', () => {
     assert.deepEqual(block.value.attributes, [{ handle_id: null, secondary: null }]);
   });
 
+  it('says what is wrong, and where', () => {
+    const block = {
+      cidr: 1,
+      allocations: [null, -1],
+      unallocated: {},
+      attributes: [{ secondary: { node: 2 } }],
+    };
+    assert.deepEqual(parseIpamDocument('block', { ...block, sequenceNumber: 1.5 }), {
+      ok: false,
+      reason:
+        'cidr: expected a text, found 1; allocations[1]: expected null or a whole number, not below 0, found -1; ' +
+        'unallocated: expected a list, found a map; attributes[0].secondary.node: expected a text, found 2; ' +
+        'sequenceNumber: must be a whole number, not below 0',
+    });
+    assert.deepEqual(parseIpamDocument('affinity', {}), { ok: false, reason: 'state: missing' });
+    assert.deepEqual(parseIpamDocument('handle', { block: { '10.0.0.0/26': 2n ** 60n } }), {
+      ok: false,
+      reason: 'block["10.0.0.0/26"]: expected a whole number, not below 0, found 1152921504606846976',
+    });
+    assert.deepEqual(parseIpamDocument('config', []), {
+      ok: false,
+      reason: 'document: expected a map, found a list',
+    });
+  });
+
+  it('keeps members that are not known, after those that are', () => {
+    const parsed = parseIpamDocument('affinity', { extra: 1, deleted: true, state: 'pending' });
+    assert(parsed.ok);
+    assert.equal(formatIpamJson(parsed.value), '{"state":"pending","deleted":true,"extra":1}');
+  });
+
   for (const [name, kind, json] of [
     ['a block without ordinals', 'block', { cidr: '10.0.0.0/32' }],
     ['an unknown state', 'affinity', { state: 'perhaps' }],
