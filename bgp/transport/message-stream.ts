@@ -1,7 +1,7 @@
 /**
- * BGP messages over a channel. Reading: whole messages are handed over where they lie in the receive buffer, only one that a read cut in
- * two is copied. Writing: control messages first, then whatever the puller has, one buffer at a time and only when the kernel took the last one, so
- * that a slow peer holds up nothing but itself and nothing queues up for it.
+ * BGP messages over a channel. Reading: whole messages are handed over where they lie in the receive buffer; only one that a read cut in
+ * two is copied, and what there is no time for yet. Writing: control messages first, then whatever the puller has, one buffer at a time and
+ * only when the kernel took the last one, so that a slow peer holds up nothing but itself and nothing queues up for it.
  */
 import { nextFrame } from '../wire/frame.ts';
 import { HEADER_OCTETS, MAX_EXTENDED_MESSAGE_OCTETS, MESSAGE_TYPE } from '../wire/registry.ts';
