@@ -338,12 +338,14 @@ export class FamilyRib {
     if (peer === LOCAL_PEER) return LOCAL_PATH;
     const { multipath, multipathCount } = this.decision;
     const { attributes, sets } = this.#tables;
+    if (multipathCount === 1)
+      return sets.internOne(attributes.nextHop[this.paths.effective[best] ?? -1] ?? -1);
     for (let i = 0; i < multipathCount; i++) {
       const attribute = this.paths.effective[multipath[i] ?? -1] ?? -1;
       this.#hops[i] = attributes.nextHop[attribute] ?? -1;
       this.#bandwidths[i] = attributes.linkBandwidth[attribute] ?? NO_BANDWIDTH;
     }
-    return multipathCount > 1 && shareUnequally(this.#bandwidths, multipathCount)
+    return shareUnequally(this.#bandwidths, multipathCount)
       ? sets.internShared(this.#hops, this.#bandwidths, multipathCount)
       : sets.intern(this.#hops, multipathCount);
   }

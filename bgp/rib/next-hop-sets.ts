@@ -39,24 +39,26 @@ export class NextHopSets {
 
   /** The id of the set of `count` next-hop ids (in any order, repeats allowed), with one reference taken. */
   intern(nextHops: Int32Array, count: number): number {
-    const only = nextHops[0] ?? -1;
-    if (count === 1) {
-      const latest = this.#latest;
-      if (latest !== undefined && latest.nextHops.length === 1 && latest.nextHops[0] === only) {
-        latest.references++;
-        return latest.id;
-      }
-      const known = this.#singles.get(only);
-      if (known !== undefined) return this.#retained(known);
-      const id = this.#make(`${only}`, [only]);
-      this.#singles.set(only, id);
-      return id;
-    }
+    if (count === 1) return this.internOne(nextHops[0] ?? -1);
     const members = [...new Set(nextHops.subarray(0, count))].sort((a, b) => a - b);
-    if (members.length === 1) return this.intern(nextHops, 1);
+    if (members.length === 1) return this.internOne(members[0] ?? -1);
     const key = members.join(' ');
     const known = this.#ids.get(key);
     return known !== undefined ? this.#retained(known) : this.#make(key, members);
+  }
+
+  /** As `intern`, for one next hop. */
+  internOne(nextHop: number): number {
+    const latest = this.#latest;
+    if (latest !== undefined && latest.nextHops.length === 1 && latest.nextHops[0] === nextHop) {
+      latest.references++;
+      return latest.id;
+    }
+    const known = this.#singles.get(nextHop);
+    if (known !== undefined) return this.#retained(known);
+    const id = this.#make(`${nextHop}`, [nextHop]);
+    this.#singles.set(nextHop, id);
+    return id;
   }
 
   /** As `intern`, for next hops that share the traffic in proportion to `bandwidths`, which are not all the same; of one's repeats the least counts. */

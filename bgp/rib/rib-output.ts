@@ -8,7 +8,7 @@ import { UpdatePacker } from '../wire/packer.ts';
 import { REFRESH_SUBTYPE } from '../wire/registry.ts';
 import { AddPathOutput } from './add-path-output.ts';
 import type { ExportRules } from './export-rules.ts';
-import { exportFingerprint } from './export-rules.ts';
+import { exportFingerprint, NOT_EXPORTED } from './export-rules.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
 import { OutputBatch } from './output-batch.ts';
 import { type PeerSession, peerKind, type RibPeer } from './peers.ts';
@@ -292,9 +292,21 @@ export class RibOutput {
     const { group } = output;
     const from = output.cursor;
     const end = Math.min(group.logCount, from + limit);
+    const batch = this.#batch;
+    // Neighbours in the log mostly have the same attributes.
+    let latest = NOT_EXPORTED;
+    let mayHave = false;
     let position = from;
-    for (; position < end && !this.#batch.isFull; position++) {
-      if (group.isCurrent(position)) this.#take(output, group.log[position] ?? -1, true);
+    for (; position < end && !batch.isFull; position++) {
+      if (!group.isCurrent(position)) continue;
+      const prefix = group.log[position] ?? -1;
+      const form = group.formFor(output, prefix);
+      if (form !== latest) {
+        latest = form;
+        mayHave = form >= 0 && !group.announcesItself(output, form);
+      }
+      if (mayHave) batch.announce(prefix, form);
+      else if (wasSent(output, prefix)) batch.withdraw(prefix);
     }
     output.cursor = position;
     return position - from;

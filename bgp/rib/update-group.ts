@@ -137,14 +137,18 @@ export class UpdateGroup {
 
   /** What a member is to be told of a prefix: an attribute id, or NOT_EXPORTED. */
   desired(member: PeerOutput, prefix: number): number {
+    const form = this.formFor(member, prefix);
+    return form >= 0 && this.announcesItself(member, form) ? NOT_EXPORTED : form;
+  }
+
+  /** As `desired`, but that the form may have the member's own address as next hop (`announcesItself`). */
+  formFor(member: PeerOutput, prefix: number): number {
     let out = this.#out[prefix] ?? UNKNOWN;
     if (out === UNKNOWN) {
       out = this.#export(prefix);
       this.#out[prefix] = out;
     }
-    if (out < 0) return NOT_EXPORTED;
-    if (member.peer === this.#rib.bestPeer[prefix]) return NOT_EXPORTED;
-    return this.#announcesItself(member, out) ? NOT_EXPORTED : out;
+    return out < 0 || member.peer === this.#rib.bestPeer[prefix] ? NOT_EXPORTED : out;
   }
 
   /** Whether a log entry is the newest one of its prefix. */
@@ -187,7 +191,8 @@ export class UpdateGroup {
     );
   }
 
-  #announcesItself(member: PeerOutput, attribute: number): boolean {
+  /** RFC 4271 5.1.3: whether attributes would tell a member its own address as the next hop. */
+  announcesItself(member: PeerOutput, attribute: number): boolean {
     const nextHop = this.#tables.attributes.nextHop[attribute] ?? -1;
     const address = this.#tables.nextHops.addressOf(nextHop);
     if (address === member.comparedNextHop) return member.isOwnNextHop;

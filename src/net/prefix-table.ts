@@ -17,6 +17,8 @@ const BUCKET_BITS = 16;
 const ONE_BUCKET = 1024;
 /** slots of the smallest bucket, as a power of two */
 const FEWEST_SLOT_BITS = 4;
+/** a new bucket never has more, whatever the others have */
+const MOST_FIRST_SLOT_BITS = 6;
 /** slots of 4 octets in a cache line of 64: larger buckets begin with one */
 const LINE_SLOTS = 16;
 const ARENA_LARGE = 1 << 16;
@@ -61,6 +63,8 @@ export class PrefixTable {
   #buckets = new Int32Array(2);
   /** buckets - 1 */
   #bucketMask = 0;
+  /** buckets with slots */
+  #bucketsTaken = 0;
   /** the slots of all buckets: id + 1, or 0 when empty; at most three quarters of a bucket's are taken */
   #arena = new Int32Array(1024);
   #arenaUsed = ARENA_START;
@@ -183,6 +187,7 @@ export class PrefixTable {
     this.#buckets[bucket + 1] = shape;
     if (shape >>> 5 === 0) {
       this.#freePiece(start, bits);
+      this.#bucketsTaken--;
       this.#buckets[bucket] = 0;
       this.#buckets[bucket + 1] = 0;
       return;
@@ -324,6 +329,7 @@ export class PrefixTable {
     this.#arena = new Int32Array(ARENA_LARGE);
     this.#arenaUsed = ARENA_START;
     this.#freePieces.fill(0);
+    this.#bucketsTaken = 0;
     for (let id = 0; id < this.#used; id++) if (this.#lengths[id] !== 255) this.#insert(id);
     const own = this.#bucketOf(w0);
     if (this.#isFull(own)) this.#growBucket(own);
@@ -349,12 +355,19 @@ export class PrefixTable {
     this.#buckets[bucket + 1] = shape + 32;
   }
 
+  /** Slots of a new bucket, as a power of two: room for as many prefixes as the others have on average. */
+  #firstBits(): number {
+    const average = this.#size / Math.max(1, this.#bucketsTaken);
+    return Math.min(MOST_FIRST_SLOT_BITS, Math.max(FEWEST_SLOT_BITS, 32 - Math.clz32((average * 4) / 3)));
+  }
+
   /** Gives a bucket twice as many slots. */
   #growBucket(bucket: number): void {
     const oldStart = this.#buckets[bucket] ?? 0;
     const shape = this.#buckets[bucket + 1] ?? 0;
     const oldBits = shape & 31;
-    const bits = oldStart === 0 ? FEWEST_SLOT_BITS : oldBits + 1;
+    if (oldStart === 0) this.#bucketsTaken++;
+    const bits = oldStart === 0 ? this.#firstBits() : oldBits + 1;
     const start = this.#takePiece(bits);
     const arena = this.#arena;
     const mask = (1 << bits) - 1;
