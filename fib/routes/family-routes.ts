@@ -41,15 +41,30 @@ type LocalWishes = Record<Exclude<RouteSource, 'bgp'>, number>;
 
 const NO_WISHES: LocalWishes = { endpoint: NONE, block: NONE, remote: NONE };
 
-/** Work first in, first out; every id is in it at most once. */
+/** fewer than these are worked off in their order */
+const MIN_SCATTERED = 64;
+
+/**
+ * Work first in, first out, or scattered: in any order, but all that is there at a moment goes before what comes later. Every id is in it at
+ * most once.
+ *
+ * Linux keeps IPv4 routes in a trie whose nodes grow and shrink with what is below them. Routes that come or go in the order of their
+ * prefixes, as peers send them, make it resize one node after the other, again and again: scattered ones are written in half the time and
+ * deleted in a third of it.
+ */
 class IdQueue {
   /** a ring whose size is a power of two */
   #ids: Int32Array;
   #head = 0;
   #length = 0;
+  readonly #isScattered: boolean;
+  /** what is left of those that go before all others */
+  #generation = 0;
+  #random = 0x9e37_79b1;
 
-  constructor(capacity: number) {
+  constructor(capacity: number, isScattered = false) {
     this.#ids = new Int32Array(capacity);
+    this.#isScattered = isScattered;
   }
 
   get length(): number {
@@ -63,12 +78,31 @@ class IdQueue {
   }
 
   shift(): number {
+    if (this.#isScattered) this.#mix();
     const id = this.#ids[this.#head] ?? NONE;
     this.#head = (this.#head + 1) & (this.#ids.length - 1);
     this.#length--;
     // What has never been written to costs no memory.
     if (this.#length === 0) this.#head = 0;
     return id;
+  }
+
+  /** Puts one of the present generation first. */
+  #mix(): void {
+    if (this.#generation === 0) this.#generation = this.#length < MIN_SCATTERED ? 1 : this.#length;
+    const left = this.#generation--;
+    if (left === 1) return;
+    // Xorshift (Marsaglia 2003).
+    let random = this.#random;
+    random ^= random << 13;
+    random ^= random >>> 17;
+    random ^= random << 5;
+    this.#random = random;
+    const ids = this.#ids;
+    const other = (this.#head + Math.floor(((random >>> 0) / 0x1_0000_0000) * left)) & (ids.length - 1);
+    const first = ids[this.#head] ?? NONE;
+    ids[this.#head] = ids[other] ?? NONE;
+    ids[other] = first;
   }
 
   #grow(): void {
@@ -114,7 +148,7 @@ export class FamilyRoutes {
     this.errno = new Uint16Array(capacity);
     this.text = new Uint16Array(capacity);
     this.#urgent = new IdQueue(256);
-    this.#normal = new IdQueue(1024);
+    this.#normal = new IdQueue(1024, family === 'ipv4');
     this.table.onGrow((grown) => {
       this.bgp = growColumn(this.bgp, grown);
       this.kernel = growColumn(this.kernel, grown);

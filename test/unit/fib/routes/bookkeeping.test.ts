@@ -68,6 +68,31 @@ describe('fib/routes bookkeeping', () => {
     assert.equal(routes.dirtyCount, 100);
   });
 
+  it('many IPv4 prefixes are worked off scattered, those of a moment before later ones; few, and IPv6, in their order', () => {
+    const taken = (family: 'ipv4' | 'ipv6', count: number): number[] => {
+      const routes = new FamilyRoutes(family, 16);
+      const add = (from: number): void => {
+        for (let host = from; host < from + count; host++)
+          routes.setDesired(routes.table.intern(32, host), 'bgp', 1);
+      };
+      add(0);
+      const ids = [routes.nextDirty()];
+      add(count);
+      for (let id = routes.nextDirty(); id !== NONE; id = routes.nextDirty()) ids.push(id);
+      return ids;
+    };
+    const inOrder = (count: number): number[] => Array.from({ length: 2 * count }, (_, id) => id);
+    assert.deepEqual(taken('ipv6', 1000), inOrder(1000));
+    assert.deepEqual(taken('ipv4', 20), inOrder(20));
+    const ids = taken('ipv4', 1000);
+    assert.notDeepEqual(ids, inOrder(1000));
+    assert.ok(ids.slice(0, 1000).every((id) => id < 1000));
+    assert.deepEqual(
+      ids.toSorted((a, b) => a - b),
+      inOrder(1000),
+    );
+  });
+
   it('retries back off from 250 ms to 64 s', () => {
     const queue = new RetryQueue();
     const taken: number[] = [];
