@@ -1,5 +1,6 @@
 /** One CNI call as the plugin hands it on: environment and network configuration, checked. Pure. */
-import { z } from 'zod';
+import { isText, mapOf, member, openObject, value } from '../model/json-shape.ts';
+import { isMap, Problems } from '../model/schema.ts';
 import { CNI_CODE, CniError } from './error.ts';
 import { type NetworkConfig, readNetwork } from './network.ts';
 import { CNI_VERSIONS, type CniVersion, isAtLeast, parseVersion } from './version.ts';
@@ -43,22 +44,27 @@ export interface NetworkCall extends CallBase {
 export type CniCall = AttachmentCall | NetworkCall;
 
 /** What the plugin sends. */
-const requestSchema = z.object({
-  environment: z.record(z.string(), z.string()),
-  config: z.record(z.string(), z.unknown()),
+interface PluginRequest {
+  readonly environment: Readonly<Record<string, string>>;
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+const pluginRequest = openObject<PluginRequest>({
+  environment: member(mapOf(value(isText, 'a text'))),
+  config: member(value(isMap, 'a map')),
 });
 
 /** Reads the body of `POST /v1/cni`. Throws a `CniError`. */
 export function readCall(body: unknown): CniCall {
-  const parsed = requestSchema.safeParse(body);
-  if (!parsed.success) {
+  const request = pluginRequest.read(body, '', new Problems());
+  if (request === undefined) {
     throw new CniError(
       CNI_CODE.undecodable,
       'the plugin sent something that this agent does not understand',
       'install the plugin of the same version: ocicat cni install',
     );
   }
-  const { environment, config } = parsed.data;
+  const { environment, config } = request;
   const command = COMMANDS.find((each) => each === environment['CNI_COMMAND']);
   if (command === undefined) {
     throw new CniError(
@@ -108,8 +114,7 @@ export function readCall(body: unknown): CniCall {
 
 /** The version that an answer is given in, also to a call that cannot be read. */
 export function versionOf(body: unknown): CniVersion {
-  const parsed = requestSchema.safeParse(body);
-  const asked = parsed.success ? parsed.data.config['cniVersion'] : undefined;
+  const asked = pluginRequest.read(body, '', new Problems())?.config['cniVersion'];
   return (typeof asked === 'string' ? parseVersion(asked) : undefined) ?? '1.1.0';
 }
 

@@ -1,5 +1,17 @@
 /** The plugin's network configuration: its own keys, what the runtime adds to them, and the result before it. Pure. */
-import { z } from 'zod';
+import {
+  isText,
+  listOf,
+  listRead,
+  mapOf,
+  member,
+  memberOr,
+  openObject,
+  orNull,
+  value,
+  wholeWithin,
+} from '../model/json-shape.ts';
+import { isMap, Problems, type Schema } from '../model/schema.ts';
 import { CNI_CODE, CniError } from './error.ts';
 
 /** A port of the host that leads to one of the container. */
@@ -66,55 +78,126 @@ const REMEDIES: Readonly<Record<string, string>> = {
     'addresses come from the IPPools of the agent: name them with ipam.ipv4_pools and ipam.ipv6_pools, or leave them out',
 };
 
-const path = z.string().startsWith('/', 'must be an absolute path');
-const flag = z
-  .union([z.boolean(), z.enum(['true', 'false'])])
-  .transform((value) => value === true || value === 'true');
-const ownSchema = z.object({
-  name: z.string(),
-  socket: path.optional(),
-  queue: path.optional(),
-  log: path.optional(),
-  mtu: z.int().min(1280, 'must be at least 1280').max(65535).optional(),
-  labels: z.record(z.string(), z.string()).optional(),
-  profiles: z.array(z.string()).optional(),
-  ipam: z
-    .object({
-      ipv4_pools: z.array(z.string()).optional(),
-      ipv6_pools: z.array(z.string()).optional(),
-      assign_ipv4: flag.optional(),
-      assign_ipv6: flag.optional(),
-    })
-    .optional(),
+const text = value(isText, 'a text');
+const texts = listOf(isText, 'a text');
+const anyMap = value(isMap, 'a map');
+const path = value((input): input is string => isText(input) && input.startsWith('/'), 'an absolute path');
+const flag: Schema<boolean> = {
+  read(input, at, problems) {
+    if (input === true || input === 'true') return true;
+    if (input === false || input === 'false') return false;
+    problems.add(at, 'expected true or false');
+    return undefined;
+  },
+};
+
+interface OwnKeys {
+  readonly socket?: string | undefined;
+  readonly queue?: string | undefined;
+  readonly log?: string | undefined;
+  readonly mtu?: number | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  readonly profiles?: readonly string[] | undefined;
+  readonly ipam?: IpamKeys | undefined;
+}
+
+interface IpamKeys {
+  readonly ipv4_pools?: readonly string[] | undefined;
+  readonly ipv6_pools?: readonly string[] | undefined;
+  readonly assign_ipv4?: boolean | undefined;
+  readonly assign_ipv6?: boolean | undefined;
+}
+
+const ownKeys = openObject<OwnKeys>({
+  socket: memberOr(path, undefined),
+  queue: memberOr(path, undefined),
+  log: memberOr(path, undefined),
+  mtu: memberOr(wholeWithin(1280, 65535), undefined),
+  labels: memberOr(mapOf(text), undefined),
+  profiles: memberOr(texts, undefined),
+  ipam: memberOr(
+    openObject<IpamKeys>({
+      ipv4_pools: memberOr(texts, undefined),
+      ipv6_pools: memberOr(texts, undefined),
+      assign_ipv4: memberOr(flag, undefined),
+      assign_ipv6: memberOr(flag, undefined),
+    }),
+    undefined,
+  ),
 });
-const protocolSchema = z.object({
-  name: z.string(),
-  dns: z.record(z.string(), z.unknown()).nullish(),
-  prevResult: z.record(z.string(), z.unknown()).nullish(),
-  runtimeConfig: z.record(z.string(), z.unknown()).nullish(),
-  args: z
-    .object({
-      cni: z
-        .object({
-          ips: z.array(z.string()).nullish(),
-          labels: z.array(z.object({ key: z.string(), value: z.string() })).nullish(),
-        })
-        .nullish(),
-    })
-    .nullish(),
+
+interface Label {
+  readonly key: string;
+  readonly value: string;
+}
+
+interface CniArguments {
+  readonly ips: readonly string[] | null;
+  readonly labels: readonly Label[] | null;
+}
+
+interface ProtocolKeys {
+  readonly name: string;
+  readonly dns: Readonly<Record<string, unknown>> | null;
+  readonly prevResult: Readonly<Record<string, unknown>> | null;
+  readonly runtimeConfig: Readonly<Record<string, unknown>> | null;
+  readonly args: { readonly cni: CniArguments | null } | null;
+}
+
+const nullableMap = memberOr(orNull(anyMap, null), null);
+const label = openObject<Label>({ key: member(text), value: member(text) });
+const cniArguments = openObject<CniArguments>({
+  ips: memberOr(orNull(texts, null), null),
+  labels: memberOr(orNull(listRead(label), null), null),
 });
-const attachmentsSchema = z.array(z.object({ containerID: z.string(), ifname: z.string() })).nullish();
-const portSchema = z.object({
-  hostport: z.int().min(0).max(65535).default(0),
-  containerport: z.int().min(1).max(65535),
-  protocol: z.string().nullish(),
-  hostip: z.string().nullish(),
+const protocolKeys = openObject<ProtocolKeys>({
+  name: member(text),
+  dns: nullableMap,
+  prevResult: nullableMap,
+  runtimeConfig: nullableMap,
+  args: memberOr(
+    orNull(
+      openObject<NonNullable<ProtocolKeys['args']>>({ cni: memberOr(orNull(cniArguments, null), null) }),
+      null,
+    ),
+    null,
+  ),
 });
-const rateSchema = z.object({
-  ingressrate: z.number().min(0).default(0),
-  ingressburst: z.number().min(0).default(0),
-  egressrate: z.number().min(0).default(0),
-  egressburst: z.number().min(0).default(0),
+const attachments = listRead(
+  openObject<{ readonly containerID: string; readonly ifname: string }>({
+    containerID: member(text),
+    ifname: member(text),
+  }),
+);
+
+interface PortKeys {
+  readonly hostport: number;
+  readonly containerport: number;
+  readonly protocol: string | null;
+  readonly hostip: string | null;
+}
+
+const portKeys = openObject<PortKeys>({
+  hostport: memberOr(wholeWithin(0, 65535), 0),
+  containerport: member(wholeWithin(1, 65535)),
+  protocol: memberOr(orNull(text, null), null),
+  hostip: memberOr(orNull(text, null), null),
+});
+
+type RateKeys = Readonly<Record<'ingressrate' | 'ingressburst' | 'egressrate' | 'egressburst', number>>;
+
+const rate = memberOr(
+  value(
+    (input): input is number => typeof input === 'number' && Number.isFinite(input) && input >= 0,
+    'a number, not below 0',
+  ),
+  0,
+);
+const rateKeys = openObject<RateKeys>({
+  ingressrate: rate,
+  ingressburst: rate,
+  egressrate: rate,
+  egressburst: rate,
 });
 
 /**
@@ -123,10 +206,10 @@ const rateSchema = z.object({
  */
 export function readNetwork(config: Readonly<Record<string, unknown>>, strict: boolean): NetworkConfig {
   if (strict) refuseUnknown(config);
-  const protocol = check(protocolSchema, config, 'the network configuration');
-  const own = strict ? check(ownSchema, config, 'the network configuration') : undefined;
-  const listed = check(
-    attachmentsSchema,
+  const protocol = check(protocolKeys, config, 'the network configuration');
+  const own = strict ? check(ownKeys, config, 'the network configuration') : undefined;
+  const listed = checkGiven(
+    attachments,
     config['cni.dev/valid-attachments'] ?? config['cni.dev/attachments'],
     'cni.dev/valid-attachments',
   );
@@ -143,7 +226,7 @@ export function readNetwork(config: Readonly<Record<string, unknown>>, strict: b
     runtime: strict ? readRuntime(protocol.runtimeConfig ?? {}) : NO_RUNTIME,
     argumentIps: cni?.ips ?? [],
     prevResult: protocol.prevResult ?? undefined,
-    validAttachments: listed ?? undefined,
+    validAttachments: listed,
   };
 }
 
@@ -176,30 +259,21 @@ const NO_RUNTIME: RuntimeConfig = {
 
 function readRuntime(runtime: Readonly<Record<string, unknown>>): RuntimeConfig {
   const given = lowerKeys(runtime);
-  const ports = check(
-    z.array(z.record(z.string(), z.unknown())).nullish(),
-    given['portmappings'],
-    'runtimeConfig.portMappings',
-  );
-  const ips = check(z.array(z.string()).nullish(), given['ips'], 'runtimeConfig.ips');
-  const mac = check(z.string().nullish(), given['mac'], 'runtimeConfig.mac');
-  const bandwidth = check(
-    z.record(z.string(), z.unknown()).nullish(),
-    given['bandwidth'],
-    'runtimeConfig.bandwidth',
-  );
-  const annotations = check(
-    z.record(z.string(), z.string()).nullish(),
+  const ports = checkGiven(listOf(isMap, 'a map'), given['portmappings'], 'runtimeConfig.portMappings');
+  const ips = checkGiven(texts, given['ips'], 'runtimeConfig.ips');
+  const mac = checkGiven(text, given['mac'], 'runtimeConfig.mac');
+  const bandwidth = checkGiven(anyMap, given['bandwidth'], 'runtimeConfig.bandwidth');
+  const annotations = checkGiven(
+    mapOf(text),
     given['io.kubernetes.cri.pod-annotations'],
     'runtimeConfig["io.kubernetes.cri.pod-annotations"]',
   );
-  const rates = check(rateSchema, lowerKeys(bandwidth ?? {}), 'runtimeConfig.bandwidth');
+  const rates = check(rateKeys, lowerKeys(bandwidth ?? {}), 'runtimeConfig.bandwidth');
   return {
     // A mapping to host port 0 asks for nothing: containerd hands on what pods declare.
-    portMappings:
-      ports?.flatMap((each, index) => readPort(each, `runtimeConfig.portMappings[${index}]`)) ?? undefined,
+    portMappings: ports?.flatMap((each, index) => readPort(each, `runtimeConfig.portMappings[${index}]`)),
     ips: ips ?? [],
-    mac: mac === null || mac === '' ? undefined : mac,
+    mac: mac === '' ? undefined : mac,
     bandwidth: {
       ingressRate: rates.ingressrate,
       ingressBurst: rates.ingressburst,
@@ -211,10 +285,8 @@ function readRuntime(runtime: Readonly<Record<string, unknown>>): RuntimeConfig 
 }
 
 function readPort(input: Readonly<Record<string, unknown>>, where: string): PortMapping[] {
-  const { hostport, containerport, protocol, hostip } = check(portSchema, lowerKeys(input), where);
-  const name = (
-    protocol === undefined || protocol === null || protocol === '' ? 'tcp' : protocol
-  ).toUpperCase();
+  const { hostport, containerport, protocol, hostip } = check(portKeys, lowerKeys(input), where);
+  const name = (protocol === null || protocol === '' ? 'tcp' : protocol).toUpperCase();
   if (name !== 'TCP' && name !== 'UDP' && name !== 'SCTP') {
     throw new CniError(
       CNI_CODE.badConfiguration,
@@ -222,7 +294,7 @@ function readPort(input: Readonly<Record<string, unknown>>, where: string): Port
     );
   }
   if (hostport === 0) return [];
-  const hostIP = hostip === undefined || hostip === null || hostip === '' ? {} : { hostIP: hostip };
+  const hostIP = hostip === null || hostip === '' ? {} : { hostIP: hostip };
   return [{ hostPort: hostport, containerPort: containerport, protocol: name, ...hostIP }];
 }
 
@@ -230,11 +302,14 @@ function lowerKeys(value: Readonly<Record<string, unknown>>): Record<string, unk
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key.toLowerCase(), each]));
 }
 
-function check<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const faults = parsed.error.issues.map(
-    ({ path: at, message }) => `${at.length === 0 ? '' : `${at.join('.')}: `}${message}`,
-  );
+function checkGiven<T>(schema: Schema<T>, input: unknown, where: string): T | undefined {
+  return input === undefined || input === null ? undefined : check(schema, input, where);
+}
+
+function check<T>(schema: Schema<T>, input: unknown, where: string): T {
+  const problems = new Problems();
+  const read = schema.read(input, '', problems);
+  if (read !== undefined) return read;
+  const faults = problems.list.map(({ path: at, reason }) => `${at === '' ? '' : `${at}: `}${reason}`);
   throw new CniError(CNI_CODE.badConfiguration, `${where}: ${faults.join('; ')}`);
 }

@@ -12,7 +12,7 @@ import type { WorkloadEndpoint } from '../model/workload-endpoint.ts';
 import { formatAddress, parseAddress } from '../net/address.ts';
 import { StoreError } from '../store/errors.ts';
 import { KeyedMutex } from '../store/keyed-mutex.ts';
-import type { Attachment, AttachmentCall, NetworkCall } from './call.ts';
+import { type Attachment, type AttachmentCall, type NetworkCall, readCall, versionOf } from './call.ts';
 import { DeletionQueue } from './deletion-queue.ts';
 import { CNI_CODE, CniError } from './error.ts';
 import { CONTAINER_ANNOTATION, handleOf, idOf, ORCHESTRATOR, orderOf, resultOf } from './order.ts';
@@ -75,8 +75,6 @@ export class CniService {
   /** Serves one call; never rejects. `signal`: aborted when the plugin is gone and nobody will hear the answer. */
   async handle(body: unknown, signal: AbortSignal): Promise<CniAnswer> {
     const startedAt = performance.now();
-    // Not before the first call: schemas of what runtimes send are several MiB, and many hosts have Docker alone.
-    const { readCall, versionOf } = await import('./call.ts');
     try {
       const call = readCall(body);
       const output = await this.#serve(call, signal);

@@ -2,8 +2,7 @@
  * The documents of IPAM and their JSON, in the shape in which Calico keeps them under `/calico/ipam/v2/` in etcd, so that both may
  * work on one store. Fields that are not known here are kept when a document is changed by spreading it.
  */
-import { Problems, type Schema } from '../model/schema.ts';
-import type { Family } from '../net/address.ts';
+
 import {
   isCount,
   isFlag,
@@ -17,7 +16,9 @@ import {
   openObject,
   orNull,
   value,
-} from './json-shape.ts';
+} from '../model/json-shape.ts';
+import { Problems, type Schema } from '../model/schema.ts';
+import type { Family } from '../net/address.ts';
 
 /** Who holds an allocation. */
 export interface AllocationAttribute {

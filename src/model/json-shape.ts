@@ -2,7 +2,7 @@
  * Schemas of JSON that other programs write and read too: nothing is taken for something else, members that are not known are kept, what Go
  * leaves out has a value of its own. A few lines in place of a schema library, which is several MiB of every agent.
  */
-import { isMap, join, type Problems, type Schema, show } from '../model/schema.ts';
+import { isMap, join, type Problems, type Schema, show } from './schema.ts';
 
 /** A member of an object: how it is read, and what it is when it is left out. */
 export interface Member<T> {
@@ -115,6 +115,14 @@ export function orNull<T, N>(schema: Schema<T>, whenNull: N): Schema<T | N> {
 function refuse(problems: Problems, path: string, what: string, input: unknown): undefined {
   problems.add(path, `expected ${what}, found ${typeof input === 'bigint' ? String(input) : show(input)}`);
   return undefined;
+}
+
+/** A whole number from `least` to `most`. */
+export function wholeWithin(least: number, most: number): Schema<number> {
+  return value(
+    (input): input is number => isWhole(input) && input >= least && input <= most,
+    `a whole number from ${least} to ${most}`,
+  );
 }
 
 /** A text. */
