@@ -57,8 +57,10 @@ export interface ExportRules {
   readonly selfNextHop: Uint8Array;
   /** RFC 8950: IPv4 routes may have IPv6 next hops */
   readonly extendedNextHop: boolean;
-  /** subnets shared with the peer, and the peer's address in them: only when a third-party next hop may be right */
-  readonly shared: { readonly subnets: readonly Prefix[]; readonly peer: Address } | undefined;
+  /** subnets shared with the peer: only when a third-party next hop may be right */
+  readonly shared: readonly Prefix[] | undefined;
+  /** with `shared`: an address that is no third party's. Without it whoever has the form looks for himself */
+  readonly notThird: Address | undefined;
   readonly chain: FilterChain | undefined;
   readonly peerAs: number;
   /** RFC 7705: the speaker's own AS, to stand behind `localAs`; undefined: `localAs` alone */
@@ -90,9 +92,8 @@ export function exportFingerprint(rules: ExportRules): string {
     rules.transparent,
     rules.selfNextHop.join('.'),
     rules.extendedNextHop,
-    shared === undefined
-      ? '-'
-      : [shared.peer.bytes, ...shared.subnets.flatMap((s) => [s.bytes, s.length])].join('/'),
+    shared === undefined ? '-' : shared.flatMap((subnet) => [subnet.bytes, subnet.length]).join('/'),
+    rules.notThird?.bytes.join('.'),
     chainFingerprint(rules.chain),
     rules.asOverride || rules.role !== undefined ? rules.peerAs : '-',
     rules.ownAs,
@@ -169,6 +170,11 @@ export class Exporter {
   /** Whether the answer depends on the prefix, and not on the attributes and who sent them alone. */
   get looksAtPrefixes(): boolean {
     return this.#chain !== undefined && !this.#chain.isConstant;
+  }
+
+  /** Whether a form may have a third party's next hop, and so that of the peer it is for. */
+  get mayNameThirdParties(): boolean {
+    return this.#rules.shared !== undefined;
   }
 
   /** Whether the answer depends on the interface that a route leads to. */
@@ -319,7 +325,7 @@ export class Exporter {
 
   /** The next hop to announce for a path, RFC 4271 5.1.3: empty when there is none that the peer could use. */
   #nextHopFor(key: AttributeKey, reflected: boolean): Uint8Array {
-    const { nextHop, selfNextHop, peerKind, shared } = this.#rules;
+    const { nextHop, selfNextHop, peerKind, shared, notThird } = this.#rules;
     const octets = Math.min(16, key[0] ?? 0);
     if (octets === 0 || nextHop === 'self') return selfNextHop;
     // What most external peers get: no third party comes into question.
@@ -332,8 +338,8 @@ export class Exporter {
     if (!fits || shared === undefined) return selfNextHop;
     const address = addressFromBytes(received);
     const thirdParty =
-      !addressesEqual(address, shared.peer) &&
-      shared.subnets.some((subnet) => prefixContainsAddress(subnet, address));
+      (notThird === undefined || !addressesEqual(address, notThird)) &&
+      shared.some((subnet) => prefixContainsAddress(subnet, address));
     return thirdParty ? received : selfNextHop;
   }
 

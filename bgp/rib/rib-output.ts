@@ -91,8 +91,8 @@ export class RibOutput {
     for (const family of FAMILIES) {
       if (!session.context.families[family]) continue;
       if (session.addPathSend[family]) {
-        const rules = this.#rulesFor(family, peer.config, session);
         const { id, config } = peer;
+        const rules = this.#addPathRulesFor(family, config, session);
         const rib = this.#families[family];
         const target = { id, address: config.address };
         const output = new AddPathOutput(target, rules, mostPaths(config), rib, this.#tables);
@@ -148,7 +148,8 @@ export class RibOutput {
     if (session === undefined) return;
     for (const family of FAMILIES) {
       const rules = this.#rulesFor(family, peer.config, session);
-      if (peer.addPath[family]?.changeRules(rules, mostPaths(peer.config)) === true) {
+      const pathRules = this.#addPathRulesFor(family, peer.config, session);
+      if (peer.addPath[family]?.changeRules(pathRules, mostPaths(peer.config)) === true) {
         this.#listen(family);
         this.#onWork();
       }
@@ -306,6 +307,7 @@ export class RibOutput {
         mayHave = form >= 0 && !group.announcesItself(output, form);
       }
       if (mayHave) batch.announce(prefix, form);
+      else if (form >= 0) this.#take(output, prefix, true);
       else if (wasSent(output, prefix)) batch.withdraw(prefix);
     }
     output.cursor = position;
@@ -393,6 +395,11 @@ export class RibOutput {
     return exportRules(family, config, session, speaker);
   }
 
+  /** The same for a peer that shares them with nobody. */
+  #addPathRulesFor(family: Family, config: PeerConfig, session: PeerSession): ExportRules {
+    return { ...this.#rulesFor(family, config, session), notThird: config.address };
+  }
+
   #leave(family: Family, output: PeerOutput): void {
     const { group } = output;
     group.members.splice(group.members.indexOf(output), 1);
@@ -404,7 +411,7 @@ export class RibOutput {
     const groups = this.#groups[family];
     groups.splice(groups.indexOf(group), 1);
     this.#listen(family);
-    group.exporter.dispose();
+    group.dispose();
   }
 
   #releaseSent(rib: FamilyRib, output: PeerOutput): void {
@@ -458,7 +465,8 @@ export function exportRules(
     transparent: config.routeServerClient ?? false,
     selfNextHop: selfNextHop(family, session, config.address.family),
     extendedNextHop,
-    shared: mayBeThirdParty ? { subnets, peer: config.address } : undefined,
+    shared: mayBeThirdParty ? subnets : undefined,
+    notThird: undefined,
     chain: config.exportPolicy,
     peerAs: config.peerAs,
     ownAs:

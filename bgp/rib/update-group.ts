@@ -63,6 +63,9 @@ export interface PeerOutput {
 export class UpdateGroup {
   readonly fingerprint: string;
   readonly exporter: Exporter;
+  /** for members who are the third party that a form names; made when the first such comes up */
+  #withoutThirdParties: Exporter | undefined;
+  readonly #rules: ExportRules;
   readonly members: PeerOutput[] = [];
   readonly #looksAtPrefixes: boolean;
   readonly #rib: FamilyRib;
@@ -78,6 +81,7 @@ export class UpdateGroup {
 
   constructor(rules: ExportRules, rib: FamilyRib, tables: RibTables) {
     this.fingerprint = exportFingerprint(rules);
+    this.#rules = rules;
     this.exporter = new Exporter(rules, tables.attributes, routeInterfaces(rib, tables));
     this.#looksAtPrefixes = this.exporter.looksAtPrefixes;
     this.#rib = rib;
@@ -138,7 +142,22 @@ export class UpdateGroup {
   /** What a member is to be told of a prefix: an attribute id, or NOT_EXPORTED. */
   desired(member: PeerOutput, prefix: number): number {
     const form = this.formFor(member, prefix);
-    return form >= 0 && this.announcesItself(member, form) ? NOT_EXPORTED : form;
+    if (form < 0 || !this.announcesItself(member, form)) return form;
+    if (!this.exporter.mayNameThirdParties) return NOT_EXPORTED;
+    // The third party is this member: it gets our own address.
+    this.#withoutThirdParties ??= new Exporter(
+      { ...this.#rules, shared: undefined },
+      this.#tables.attributes,
+      routeInterfaces(this.#rib, this.#tables),
+    );
+    const own = this.#export(prefix, this.#withoutThirdParties);
+    return own >= 0 && this.announcesItself(member, own) ? NOT_EXPORTED : own;
+  }
+
+  /** Lets go of all attributes. */
+  dispose(): void {
+    this.exporter.dispose();
+    this.#withoutThirdParties?.dispose();
   }
 
   /** As `desired`, but that the form may have the member's own address as next hop (`announcesItself`). */
@@ -167,18 +186,18 @@ export class UpdateGroup {
     if (this.log.length > LARGE_LOG) this.log = new Int32Array(SMALLEST_LOG);
   }
 
-  #export(prefix: number): number {
+  #export(prefix: number, exporter = this.exporter): number {
     const rib = this.#rib;
     const attribute = rib.bestAttribute[prefix] ?? -1;
     if (attribute < 0) return NOT_EXPORTED;
     if (rib.heldBack !== undefined && rib.heldBack[prefix] === 1) return NOT_EXPORTED;
     const peer = rib.bestPeer[prefix] ?? 0;
     const { peers } = this.#tables;
-    if (!this.#looksAtPrefixes) return this.exporter.ofPeer(attribute, peer, peers);
+    if (!this.#looksAtPrefixes) return exporter.ofPeer(attribute, peer, peers);
     const { prefixes } = rib;
     const length = prefixes.lengthOf(prefix);
     const wide = rib.family === 'ipv6';
-    return this.exporter.export(
+    return exporter.export(
       length,
       prefixes.wordOf(prefix, 0),
       wide ? prefixes.wordOf(prefix, 1) : 0,

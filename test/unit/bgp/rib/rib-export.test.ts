@@ -123,6 +123,31 @@ describe('RIB export', () => {
       });
     }
 
+    it('peers on one subnet: the third party itself gets our address, the others its own, at each change', () => {
+      const rib = makeRib();
+      const [sender, other, third] = [1, 2, 3].map(
+        (last) =>
+          new TestPeer(
+            rib,
+            { name: `${last}`, address: address(`192.0.2.${last}`), peerAs: 65000 + last },
+            shared,
+          ),
+      );
+      for (const nextHop of ['192.0.2.3', '192.0.2.77', '192.0.2.3']) {
+        sender?.announce(['10.0.0.0/8'], attributes({ nextHop: address(nextHop) }));
+        const told = [other, third].map((peer) => {
+          const out = peer?.read().get('10.0.0.0/8')?.nextHop;
+          return out && formatAddress(out);
+        });
+        assert.deepEqual(told, [nextHop, nextHop === '192.0.2.3' ? '192.0.2.254' : nextHop]);
+      }
+      sender?.withdraw(['10.0.0.0/8']);
+      for (const peer of [other, third]) assert.equal(peer?.read().size, 0);
+      for (const peer of [sender, other, third]) if (peer !== undefined) rib.removePeer(peer.id);
+      settle(rib);
+      assert.deepEqual([rib.sizes.attributes, rib.sizes.nextHops, rib.sizes.prefixes.ipv4], [0, 0, 0]);
+    });
+
     it('IPv6: global and link-local address to a neighbour, the global one alone to others (RFC 2545 3)', () => {
       const both = {
         localAddress: { ipv6: address('2001:db8::fe'), linkLocal: address('fe80::fe') },
