@@ -14,6 +14,8 @@ export interface KeptMessage {
   readonly message: Uint8Array;
 }
 
+/** Input that waits while the hold timer fires is given so long to have its turn. */
+const UNREAD_MS = 1_000;
 /** An OPEN and a KEEPALIVE each way. */
 const HANDSHAKE_MESSAGES = 4;
 
@@ -53,7 +55,10 @@ export class PeerConnection {
         // After a long turn of this process the timer comes before the input that has been waiting: let that be read first.
         this.#holdExpiring = true;
         clock.soon(() => {
-          if (this.#holdExpiring) onTimer('hold');
+          if (!this.#holdExpiring) return;
+          // What the peer sent may also wait for its turn among many others.
+          if (this.stream.hasUnread) this.startTimer('hold', UNREAD_MS);
+          else onTimer('hold');
         });
       }),
       keepalive: new RestartableTimer(clock, () => onTimer('keepalive')),

@@ -170,10 +170,7 @@ export class PeerConnections {
       channel,
       clock,
       {
-        onMessage: (type, octets, start, body, end) => {
-          this.#onMessage(id, type, octets, start, body, end);
-          loop.breathe();
-        },
+        onMessage: (type, octets, start, body, end) => this.#onMessage(id, type, octets, start, body, end),
         onFrameError: (error, reason, octets) => {
           this.#problems.tellReset(reason, octets);
           this.#peer.dispatch({ type: 'BGPHeaderErr', connection: id, error, reason });

@@ -77,11 +77,6 @@ export class WorkLoop {
     return false;
   }
 
-  /** A message was taken in: what it brought is decided in the next turn. */
-  breathe(): void {
-    this.request();
-  }
-
   /** No turn comes any more. */
   stop(): void {
     this.#stopped = true;

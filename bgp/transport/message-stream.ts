@@ -70,6 +70,11 @@ export class MessageStream {
     return this.#control.reduce((sum, frame) => sum + frame.length, this.#writing);
   }
 
+  /** Whether octets of the peer wait here for their turn. */
+  get hasUnread(): boolean {
+    return this.#held !== undefined;
+  }
+
   /** Whether a write is under way. */
   get isBacklogged(): boolean {
     return this.#writing > 0;

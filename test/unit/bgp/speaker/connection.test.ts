@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { PeerConnection } from '../../../../bgp/speaker/connection.ts';
 import type { Channel } from '../../../../bgp/transport/channel.ts';
+import { encodeKeepalive } from '../../../../bgp/wire/messages.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 import { address } from './world.ts';
 
@@ -17,16 +18,20 @@ const SILENT: Channel = {
   destroy() {},
 };
 
-function connection(clock: FakeClock): { connection: PeerConnection; fired: string[] } {
+function connection(
+  clock: FakeClock,
+  channel = SILENT,
+  mayRead = (): boolean => true,
+): { connection: PeerConnection; fired: string[] } {
   const fired: string[] = [];
   const handlers = {
     onMessage() {},
     onFrameError() {},
     onClose() {},
     onWritable() {},
-    mayRead: () => true,
+    mayRead,
   };
-  return { connection: new PeerConnection(1, SILENT, clock, handlers, (timer) => fired.push(timer)), fired };
+  return { connection: new PeerConnection(1, channel, clock, handlers, (timer) => fired.push(timer)), fired };
 }
 
 describe('connection timers', () => {
@@ -39,6 +44,26 @@ describe('connection timers', () => {
     clock.advance(1500);
     assert.deepEqual(fired, []);
     clock.advance(600);
+    assert.deepEqual(fired, ['hold']);
+  });
+
+  it('a hold timer does not fire while what the peer sent waits for its turn', () => {
+    const clock = new FakeClock();
+    let onData: ((octets: Uint8Array) => void) | undefined;
+    let isTurn = false;
+    const channel: Channel = {
+      ...SILENT,
+      start: (handlers) => (onData = (octets) => handlers.onData(octets)),
+    };
+    const { connection: waiting, fired } = connection(clock, channel, () => isTurn);
+    waiting.stream.start();
+    waiting.startTimer('hold', 3000);
+    onData?.(encodeKeepalive());
+    clock.advance(20_000);
+    assert.deepEqual(fired, []);
+    isTurn = true;
+    waiting.stream.resumeReading();
+    clock.advance(1_500);
     assert.deepEqual(fired, ['hold']);
   });
 
