@@ -1,5 +1,5 @@
 /** One CNI call as the plugin hands it on: environment and network configuration, checked. Pure. */
-import { isText, mapOf, member, openObject, value } from '../model/json-shape.ts';
+import { isText, mapOf, member, pickedObject, value } from '../model/json-shape.ts';
 import { isMap, Problems } from '../model/schema.ts';
 import { CNI_CODE, CniError } from './error.ts';
 import { type NetworkConfig, readNetwork } from './network.ts';
@@ -49,7 +49,7 @@ interface PluginRequest {
   readonly config: Readonly<Record<string, unknown>>;
 }
 
-const pluginRequest = openObject<PluginRequest>({
+const pluginRequest = pickedObject<PluginRequest>({
   environment: member(mapOf(value(isText, 'a text'))),
   config: member(value(isMap, 'a map')),
 });

@@ -6,8 +6,8 @@ import {
   mapOf,
   member,
   memberOr,
-  openObject,
   orNull,
+  pickedObject,
   value,
   wholeWithin,
 } from '../model/json-shape.ts';
@@ -108,7 +108,7 @@ interface IpamKeys {
   readonly assign_ipv6?: boolean | undefined;
 }
 
-const ownKeys = openObject<OwnKeys>({
+const ownKeys = pickedObject<OwnKeys>({
   socket: memberOr(path, undefined),
   queue: memberOr(path, undefined),
   log: memberOr(path, undefined),
@@ -116,7 +116,7 @@ const ownKeys = openObject<OwnKeys>({
   labels: memberOr(mapOf(text), undefined),
   profiles: memberOr(texts, undefined),
   ipam: memberOr(
-    openObject<IpamKeys>({
+    pickedObject<IpamKeys>({
       ipv4_pools: memberOr(texts, undefined),
       ipv6_pools: memberOr(texts, undefined),
       assign_ipv4: memberOr(flag, undefined),
@@ -145,26 +145,26 @@ interface ProtocolKeys {
 }
 
 const nullableMap = memberOr(orNull(anyMap, null), null);
-const label = openObject<Label>({ key: member(text), value: member(text) });
-const cniArguments = openObject<CniArguments>({
+const label = pickedObject<Label>({ key: member(text), value: member(text) });
+const cniArguments = pickedObject<CniArguments>({
   ips: memberOr(orNull(texts, null), null),
   labels: memberOr(orNull(listRead(label), null), null),
 });
-const protocolKeys = openObject<ProtocolKeys>({
+const protocolKeys = pickedObject<ProtocolKeys>({
   name: member(text),
   dns: nullableMap,
   prevResult: nullableMap,
   runtimeConfig: nullableMap,
   args: memberOr(
     orNull(
-      openObject<NonNullable<ProtocolKeys['args']>>({ cni: memberOr(orNull(cniArguments, null), null) }),
+      pickedObject<NonNullable<ProtocolKeys['args']>>({ cni: memberOr(orNull(cniArguments, null), null) }),
       null,
     ),
     null,
   ),
 });
 const attachments = listRead(
-  openObject<{ readonly containerID: string; readonly ifname: string }>({
+  pickedObject<{ readonly containerID: string; readonly ifname: string }>({
     containerID: member(text),
     ifname: member(text),
   }),
@@ -177,7 +177,7 @@ interface PortKeys {
   readonly hostip: string | null;
 }
 
-const portKeys = openObject<PortKeys>({
+const portKeys = pickedObject<PortKeys>({
   hostport: memberOr(wholeWithin(0, 65535), 0),
   containerport: member(wholeWithin(1, 65535)),
   protocol: memberOr(orNull(text, null), null),
@@ -193,7 +193,7 @@ const rate = memberOr(
   ),
   0,
 );
-const rateKeys = openObject<RateKeys>({
+const rateKeys = pickedObject<RateKeys>({
   ingressrate: rate,
   ingressburst: rate,
   egressrate: rate,

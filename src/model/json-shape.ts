@@ -1,5 +1,5 @@
 /**
- * Schemas of JSON that other programs write and read too: nothing is taken for something else, members that are not known are kept, what Go
+ * Schemas of JSON that other programs write and read too: nothing is taken for something else, members that are not known are no fault, what Go
  * leaves out has a value of its own. A few lines in place of a schema library, which is several MiB of every agent.
  */
 import { isMap, join, type Problems, type Schema, show } from './schema.ts';
@@ -26,6 +26,15 @@ export function memberOr<T>(schema: Schema<T>, value: T): Member<T> {
 
 /** An object; members that are not known follow those that are. */
 export function openObject<T extends object>(members: Members<T>): Schema<T> {
+  return objectWith(members, true);
+}
+
+/** An object; members that are not known are left behind. */
+export function pickedObject<T extends object>(members: Members<T>): Schema<T> {
+  return objectWith(members, false);
+}
+
+function objectWith<T extends object>(members: Members<T>, keepsOthers: boolean): Schema<T> {
   return {
     read(input, path, problems) {
       if (!isMap(input)) return refuse(problems, path, 'a map', input);
@@ -42,7 +51,7 @@ export function openObject<T extends object>(members: Members<T>): Schema<T> {
         const value = schema.read(given, join(path, name), problems);
         if (value !== undefined) known[name] = value;
       }
-      const out = { ...known, ...input, ...known };
+      const out: Partial<T> = keepsOthers ? { ...known, ...input, ...known } : known;
       return problems.count === before && isComplete(out, members) ? out : undefined;
     },
   };

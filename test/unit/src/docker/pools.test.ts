@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { requestPool } from '../../../../src/docker/messages.ts';
+import { read, requestPool } from '../../../../src/docker/messages.ts';
 import { choosePool, poolId, readPoolId } from '../../../../src/docker/pools.ts';
 import type { Pool } from '../../../../src/ipam/pools.ts';
 import { parsePrefix } from '../../../../src/net/prefix.ts';
@@ -20,7 +20,7 @@ function pool(name: string, text: string): Pool {
 }
 
 const POOLS = [pool('four', '10.65.1.0/24'), pool('other', '10.66.0.0/16'), pool('six', 'fd00:65:1::/112')];
-const choose = (request: object) => choosePool(requestPool.parse(request), POOLS);
+const choose = (request: object) => choosePool(read(requestPool, request), POOLS);
 
 describe('pools of Docker networks', () => {
   it('any pool that serves the node, when nothing is asked for', () => {
@@ -61,7 +61,7 @@ describe('pools of Docker networks', () => {
 
   it('says when a family has no pool', () => {
     assert.throws(
-      () => choosePool(requestPool.parse({ V6: true }), POOLS.slice(0, 2)),
+      () => choosePool(read(requestPool, { V6: true }), POOLS.slice(0, 2)),
       /no IPv6 IPPool; apply one/,
     );
   });
