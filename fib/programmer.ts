@@ -13,8 +13,11 @@ import { NextHopTracker } from './routes/next-hops.ts';
 import { RouteTable } from './routes/route-table.ts';
 import type { BrakeEvent, RouteFailure } from './routes/types.ts';
 
-/** A slice of route work; timers and sockets get their turn between slices. */
-const SLICE_MS = 3;
+/**
+ * A slice of route work, one batch as a rule; timers and sockets get their turn between slices. While routes pour in, a queue that grows is
+ * worked off with less of the kernel's time: see IdQueue in routes/family-routes.ts.
+ */
+const SLICE_MS = 1;
 /** After an error of the netlink socket itself. */
 const BROKEN_RETRY_MS = 1000;
 

@@ -27,7 +27,7 @@ const TABLE = 254;
 const METRIC = 1024;
 const NEXT_HOP_ID = 7;
 const RAW_BATCH = 1000;
-const SLICE_MS = 3;
+const SLICE_MS = 1;
 
 /** Seconds until the kernel holds all routes, and until it holds none. */
 export interface Times {
