@@ -3,6 +3,7 @@
  * it our programmer, `ip -batch`, and from wire to kernel `ocicat bgp speak --fib`, BIRD and FRR (bgpd and zebra), in turns.
  * Usage (as root): node lab/bench/fib.ts [--routes 100000,500000] [--runs 5] [--contenders raw,programmer,ip-batch,ocicat,bird,frr]
  * [--adopt] [--no-adopt] [--json] [--plot FILE].
+ * The raw loop writes in the order of the prefixes, as peers send them; `raw-scattered`, which is run when it is named, as our programmer does.
  * Also measured, and with --adopt alone: a start on a kernel that holds all the routes already. In network namespaces of its own; what the
  * kernel holds is compared, prefixes and gateways, after each phase. For the daemons the clock runs from the first octet sent.
  * --plot: an SVG of the ratios to the raw loop, which is to be among the contenders.
@@ -26,6 +27,7 @@ import {
   ipBatch,
   programmer,
   raw,
+  rawScattered,
   type Times,
 } from './fib/in-process.ts';
 import { ExpectedRoutes } from './fib/kernel-table.ts';
@@ -41,7 +43,10 @@ const CONTENDERS: Readonly<Record<string, Contender>> = {
   ocicat: wireToKernel('ocicat'),
   bird: wireToKernel('bird'),
   frr: wireToKernel('frr'),
+  'raw-scattered': rawScattered,
 };
+/** unless asked for otherwise */
+const USUAL = ['raw', 'programmer', 'ip-batch', 'ocicat', 'bird', 'frr'];
 
 /** Runs in the namespace of the injector. */
 async function measure(host: Netns): Promise<void> {
@@ -49,7 +54,7 @@ async function measure(host: Netns): Promise<void> {
     options: {
       routes: { type: 'string', default: '100000,500000' },
       runs: { type: 'string', default: '5' },
-      contenders: { type: 'string', default: Object.keys(CONTENDERS).join(',') },
+      contenders: { type: 'string', default: USUAL.join(',') },
       adopt: { type: 'boolean', default: false },
       'no-adopt': { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
