@@ -78,4 +78,4 @@ fi
 # this way the kernel takes it back, and what a table has room for but does not use costs nothing.
 export MALLOC_MMAP_THRESHOLD_=131072 MALLOC_ARENA_MAX=1
 # New objects die young here; the default of 16 MiB for them is memory that stays taken after a burst.
-exec "$node" --max-semi-space-size=4 "$program" "$@"
+exec "$node" --expose-gc --max-semi-space-size=4 "$program" "$@"

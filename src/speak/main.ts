@@ -9,6 +9,7 @@ import { CoalescedTask } from '../agent/coalesced.ts';
 import type { Log } from '../agent/log.ts';
 import { ApiServer } from '../api/server.ts';
 import { formatPrefix } from '../net/prefix.ts';
+import { releaseStartMemory } from '../release-memory.ts';
 import { VERSION } from '../version.ts';
 import { type OwnName, readSpeakConfig, type SpeakConfig } from './config.ts';
 import { SpeakDaemon, type SpeakDaemonOptions } from './daemon.ts';
@@ -116,6 +117,7 @@ export async function runSpeak(options: SpeakOptions): Promise<void> {
     },
     (error) => log.error({ error }, 'the configuration could not be put in force'),
   );
+  releaseStartMemory();
   apply.trigger();
   await apply.idle();
   const followed = new FileWatch(
