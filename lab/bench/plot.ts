@@ -34,7 +34,7 @@ export interface Plot {
 }
 
 /** Told apart on white and on near black, and by most of those who see few colours (after Okabe and Ito). */
-const COLOURS = ['#d55e00', '#0072b2', '#009e73', '#b07aa1', '#999933', '#666666'];
+const COLOURS = ['#d55e00', '#0072b2', '#009e73', '#b07aa1', '#999933', '#666666', '#56b4e9'];
 const WIDTH = 960;
 const MARGIN = { left: 56, right: 16, top: 92, panelHead: 34, panelFoot: 40 } as const;
 const PANEL_HEIGHT = 200;

@@ -90,7 +90,9 @@ export function deviceVersion(name: DeviceName): string {
   const [command, ...args] = VERSIONS[name];
   try {
     const text = execFileSync(command ?? '', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
-    return text.split('\n')[0]?.trim() ?? '';
+    const line = text.split('\n')[0]?.trim() ?? '';
+    // Ours tells the number alone.
+    return /^\d/.test(line) ? `${name} ${line}` : line;
   } catch (error) {
     // bird prints its version on stderr.
     const stderr = error instanceof Error && 'stderr' in error ? String(error.stderr) : String(error);
