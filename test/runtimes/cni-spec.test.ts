@@ -483,7 +483,11 @@ describe('CNI specification', function () {
     failed(await executor.with({ cniVersion: '2.0.0' }).add({ id: 'c1', netns }), 1, /2\.0\.0/);
     failed(await executor.with({ bridge: 'br0' }).add({ id: 'c1', netns }), 2, /bridge: "br0"/);
     failed(await executor.with({ ipam: { type: 'host-local' } }).add({ id: 'c1', netns }), 2, /ipam\.type/);
-    failed(await executor.with({ mtu: 99 }).add({ id: 'c1', netns }), 7, /mtu: expected a whole number from 1280 to 65535, found 99/);
+    failed(
+      await executor.with({ mtu: 99 }).add({ id: 'c1', netns }),
+      7,
+      /mtu: expected a whole number from 1280 to 65535, found 99/,
+    );
     failed(await runPlugin(it1.plugin, { CNI_COMMAND: 'ADD' }, 'not json'), 6, /not JSON/);
     failed(await runPlugin(it1.plugin, { CNI_COMMAND: 'ADD' }, '[]'), 6, /not a JSON object/);
     // A DEL looks past what only an ADD needs.
