@@ -88,11 +88,15 @@ export class WorkLoop {
     this.#inputSince = undefined;
     const more = this.#work.work(this.#within(DECISION_SLICE_MS));
     const outputLeft = this.#output();
+    // Before more is taken in, which is decided in the next turn only.
+    if (!more && !outputLeft) this.#callIdle();
     const inputLeft = this.#paused.length > 0;
     this.#inputSliceMs = inputLeft ? Math.min(INPUT_SLICE_MS, 2 * this.#inputSliceMs) : FIRST_INPUT_SLICE_MS;
     this.#resumeReaders();
     if (inputLeft || more || outputLeft) this.request();
-    if (more || outputLeft) return;
+  }
+
+  #callIdle(): void {
     const idle = this.#whenIdle;
     this.#whenIdle = [];
     for (const callback of idle) callback();

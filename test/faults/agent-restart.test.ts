@@ -123,7 +123,9 @@ describe('agent restart between two racks with graceful restart', function () {
         });
         const changes = await monitor.lines();
         const losses = await Promise.allSettled(streams.map((stream) => stream.endWithoutLoss(2000)));
-        for (const loss of losses) if (loss.status === 'rejected') throw loss.reason;
+        for (const loss of losses)
+          if (loss.status === 'rejected')
+            throw new Error(`the kernel's routes: ${JSON.stringify(changes)}`, { cause: loss.reason });
         assert.deepEqual(changes, []);
       } finally {
         monitor.close();

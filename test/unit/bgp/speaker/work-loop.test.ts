@@ -102,6 +102,22 @@ describe('work loop', () => {
     assert.match(turns.join(''), /^ *a +b +c +a +b +c/);
   });
 
+  it('who waits for all decisions does not mistake those before the input that goes on for those after it', () => {
+    const { clock, done, loop } = makeLoop();
+    const pass = passing(clock);
+    const reader = {
+      resumeReading: () => {
+        done.push('input goes on');
+        loop.whenIdle(() => done.push('all is decided'));
+      },
+    };
+    loop.mayRead(reader);
+    pass(5);
+    assert.equal(loop.mayRead(reader), false);
+    clock.until('the decisions', () => done.includes('all is decided'));
+    assert.deepEqual(done, ['decisions', 'output', 'input goes on', 'decisions', 'output', 'all is decided']);
+  });
+
   it('takes no turn once it is stopped', () => {
     const { clock, done, loop } = makeLoop();
     loop.request();
