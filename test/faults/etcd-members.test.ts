@@ -266,6 +266,39 @@ describe('etcd store over three members', function () {
     await available(store);
   });
 
+  it('a write whose answer was lost is told truly, also when somebody has built on it since', async () => {
+    const [store, other] = [await open(proxied()), await open()];
+    for (const each of [store, other]) await available(each);
+    const key = handleKey('lost');
+    await store.ipam.create(key, { block: { ours: 0 }, deleted: false });
+    const entry = await store.ipam.get(key);
+    assert(entry !== undefined);
+    const countOf = async (name: string) => (await other.ipam.get(key))?.value.block[name];
+    for (const proxy of proxies) proxy.mute();
+    let isAnswered = false;
+    const written = store.ipam
+      .update(key, { ...entry.value, block: { ours: 1 } }, entry.revision)
+      .finally(() => {
+        isAnswered = true;
+      });
+    await eventually('the write took effect', async () => (await countOf('ours')) === 1);
+    for (const theirs of [1, 2]) {
+      const now = await other.ipam.get(key);
+      assert(now !== undefined);
+      await other.ipam.update(key, { ...now.value, block: { ours: 1, theirs } }, now.revision);
+    }
+    assert.equal(isAnswered, false);
+    for (const proxy of proxies) proxy.mend();
+    await written;
+    assert.equal(await countOf('theirs'), 2);
+    await available(store);
+    // What others wrote in place of what was to be replaced is a conflict all the same.
+    await assert.rejects(
+      store.ipam.update(key, { ...entry.value, block: { ours: 7 } }, entry.revision),
+      RevisionConflict,
+    );
+  });
+
   it('writers on three hosts count on while leaders die: every answer is true', async () => {
     const hosts = [await open(), await open(), await open()];
     const key = handleKey('count');

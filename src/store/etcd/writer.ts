@@ -1,7 +1,11 @@
 /** Compare-and-swap on single keys, told truly even when an answer was lost on the way. */
 import type { IKeyValue, ITxnResponse } from 'etcd3';
-import type { Cluster } from './cluster.ts';
+import { OutcomeUnknown } from '../errors.ts';
+import { type Cluster, isCompacted } from './cluster.ts';
 import type { RawEntry } from './raw.ts';
+
+/** Changes of a key since an attempt without an answer that are looked through for it. */
+const MOST_LOOKED_BACK = 32;
 
 /** What a swap did. When it failed, `current` is what stands in the key at `revision` (undefined: nothing). */
 export type Swap =
@@ -79,12 +83,46 @@ async function swap(
   const revision = Number(value.header.revision);
   const current = currentOf(value);
   if (value.succeeded) return { ok: true, revision, createRevision: current?.createRevision ?? revision };
-  // The very text, later than what was to be replaced, after an attempt without an answer: that was ours.
+  // An attempt before this one got no answer. If it was that which replaced what stood there, somebody may have built on it since.
   const former = condition.target === 'Mod' ? condition.mod_revision : 0;
-  if (isRepeated && current !== undefined && current.text === text && current.modRevision > former) {
-    return { ok: true, revision: current.modRevision, createRevision: current.createRevision };
+  if (isRepeated && current !== undefined && current.modRevision > former) {
+    const next = await successorOf(cluster, key, former, current);
+    if (next.text === text) {
+      return { ok: true, revision: next.modRevision, createRevision: next.createRevision };
+    }
   }
   return { ok: false, revision, current };
+}
+
+/**
+ * What took the place of what stood at a key at revision `former` (0: nothing), looked for backwards from what stands there now. Rejects with
+ * `OutcomeUnknown` when that is too long ago, and with `StoreUnavailable`.
+ */
+async function successorOf(
+  cluster: Cluster,
+  key: string,
+  former: number,
+  current: RawEntry,
+): Promise<RawEntry> {
+  let entry = current;
+  for (let looked = 0; looked < MOST_LOOKED_BACK; looked++) {
+    const before = await entryAt(cluster, key, entry.modRevision - 1);
+    if ((before?.modRevision ?? 0) === former) return entry;
+    // Deleted meanwhile: what was before that is of no use any more.
+    if (before === undefined) break;
+    entry = before;
+  }
+  throw new OutcomeUnknown(`${key} has changed too often since; whether the write took effect is not known`);
+}
+
+async function entryAt(cluster: Cluster, key: string, revision: number): Promise<RawEntry | undefined> {
+  try {
+    const [kv] = (await cluster.range({ key, revision })).kvs;
+    return kv === undefined ? undefined : rawEntry(kv);
+  } catch (error) {
+    if (!isCompacted(error)) throw error;
+    throw new OutcomeUnknown(`${key} at revision ${revision} has been compacted away`, { cause: error });
+  }
 }
 
 function currentOf(answer: ITxnResponse): RawEntry | undefined {
