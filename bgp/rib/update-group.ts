@@ -5,6 +5,7 @@
  */
 import type { Address } from '../../src/net/address.ts';
 import { grownCapacity } from '../../src/net/prefix-table.ts';
+import { octetsEqual } from '../wire/bytes.ts';
 import { grownInt32 } from './columns.ts';
 import { Exporter, type ExportRules, exportFingerprint, NOT_EXPORTED } from './export-rules.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
@@ -105,20 +106,13 @@ export class UpdateGroup {
 
   /** The best paths of the first `count` of these prefixes changed; the old ones came from `oldPeers`. */
   onBest(prefixes: Int32Array, oldPeers: Uint16Array, count: number): void {
-    const out = this.#out;
     const { bestPeer } = this.#rib;
     for (let i = 0; i < count; i++) {
       const prefix = prefixes[i] ?? -1;
-      const old = out[prefix] ?? UNKNOWN;
-      const now = this.#export(prefix);
-      out[prefix] = now;
-      if (now !== old) {
-        if (old !== UNKNOWN || now !== NOT_EXPORTED) this.#append(prefix);
-        continue;
-      }
+      if (this.reconsider(prefix)) continue;
       const oldPeer = oldPeers[i] ?? 0;
       const peer = bestPeer[prefix] ?? 0;
-      if (now < 0 || oldPeer === peer) continue;
+      if ((this.#out[prefix] ?? UNKNOWN) < 0 || oldPeer === peer) continue;
       // Same announcement, but nobody gets back what he sent: only the two senders see a difference.
       for (const member of this.members) {
         if (member.peer === oldPeer || member.peer === peer) this.#changePresence(member, prefix);
@@ -126,12 +120,14 @@ export class UpdateGroup {
     }
   }
 
-  /** What is exported of a prefix may be something else although its best path is the same. */
-  reconsider(prefix: number): void {
+  /** What is exported of a prefix may be something else; whether it is. */
+  reconsider(prefix: number): boolean {
     const old = this.#out[prefix] ?? UNKNOWN;
     const now = this.#export(prefix);
+    if (now === old) return false;
     this.#out[prefix] = now;
-    if (now !== old && (old !== UNKNOWN || now !== NOT_EXPORTED)) this.#append(prefix);
+    if (old !== UNKNOWN || now !== NOT_EXPORTED) this.#append(prefix);
+    return true;
   }
 
   /** A prefix id goes back to the table. */
@@ -216,7 +212,8 @@ export class UpdateGroup {
     const address = this.#tables.nextHops.addressOf(nextHop);
     if (address === member.comparedNextHop) return member.isOwnNextHop;
     member.comparedNextHop = address;
-    member.isOwnNextHop = address !== undefined && hasSameOctets(address, member.peerAddress);
+    // Zones do not count here.
+    member.isOwnNextHop = address !== undefined && octetsEqual(address.bytes, member.peerAddress.bytes);
     return member.isOwnNextHop;
   }
 
@@ -261,12 +258,6 @@ export class UpdateGroup {
     this.logCount = kept;
     this.#furthest = Math.max(0, ...this.members.map((member) => member.cursor));
   }
-}
-
-/** Whether two addresses are the same but for their zones. */
-function hasSameOctets(a: Address, b: Address): boolean {
-  if (a.family !== b.family) return false;
-  return a.bytes.every((octet, index) => octet === b.bytes[index]);
 }
 
 /** Whether a prefix was announced to a peer. */

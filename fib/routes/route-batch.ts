@@ -40,19 +40,8 @@ export class RouteBatch {
 
   /** Adds a creation that fails if the key is taken (OP.CREATE), or a replacement without a gap (OP.REPLACE). */
   addWrite(routes: FamilyRoutes, id: number, op: number, target: number, fields: RouteFields): void {
-    const { table } = routes;
-    const isIpv4 = routes.family === 'ipv4';
-    const family = isIpv4 ? AF_INET : AF_INET6;
-    const length = table.lengthOf(id);
-    const w0 = table.wordOf(id, 0);
-    const w1 = isIpv4 ? 0 : table.wordOf(id, 1);
-    const w2 = isIpv4 ? 0 : table.wordOf(id, 2);
-    const w3 = isIpv4 ? 0 : table.wordOf(id, 3);
-    const pattern = this.#note(id, op, target, length);
-    if (pattern !== undefined) {
-      repeatRoute(this.writer, pattern, family, length, w0, w1, w2, w3);
-      return;
-    }
+    if (this.#repeats(routes, id, op, target)) return;
+    const [family, length, w0, w1, w2, w3] = destinationOf(routes, id);
     const at = this.writer.length;
     const flags = NLM_F.CREATE | (op === OP.REPLACE ? NLM_F.REPLACE : NLM_F.EXCL);
     writeRoute(this.writer, RTM.NEWROUTE, flags, family, length, w0, w1, w2, w3, fields);
@@ -68,6 +57,16 @@ export class RouteBatch {
     { table: tableId, protocol }: RouteOwner,
     metric: number,
   ): void {
+    if (this.#repeats(routes, id, op, target)) return;
+    const [family, length, w0, w1, w2, w3] = destinationOf(routes, id);
+    const at = this.writer.length;
+    const key = { table: tableId, protocol, metric, type: RTN.UNSPEC };
+    writeRouteDeletion(this.writer, family, length, w0, w1, w2, w3, key, RTM.DELROUTE);
+    this.#keep(op, target, length, at);
+  }
+
+  /** Notes what the next message is for, and adds it where it differs from one of the batch in the destination alone; whether it did. */
+  #repeats(routes: FamilyRoutes, id: number, op: number, target: number): boolean {
     const { table } = routes;
     const isIpv4 = routes.family === 'ipv4';
     const family = isIpv4 ? AF_INET : AF_INET6;
@@ -77,14 +76,9 @@ export class RouteBatch {
     const w2 = isIpv4 ? 0 : table.wordOf(id, 2);
     const w3 = isIpv4 ? 0 : table.wordOf(id, 3);
     const pattern = this.#note(id, op, target, length);
-    if (pattern !== undefined) {
-      repeatRoute(this.writer, pattern, family, length, w0, w1, w2, w3);
-      return;
-    }
-    const at = this.writer.length;
-    const key = { table: tableId, protocol, metric, type: RTN.UNSPEC };
-    writeRouteDeletion(this.writer, family, length, w0, w1, w2, w3, key, RTM.DELROUTE);
-    this.#keep(op, target, length, at);
+    if (pattern === undefined) return false;
+    repeatRoute(this.writer, pattern, family, length, w0, w1, w2, w3);
+    return true;
   }
 
   /** Notes what the next message is for; returns one that differs in the destination alone, if there is any. */
@@ -100,6 +94,17 @@ export class RouteBatch {
   #keep(op: number, target: number, length: number, at: number): void {
     if (length > 0) this.#patterns.set(patternKey(op, target), this.writer.copyFrom(at));
   }
+}
+
+/** Family, length and words of a route's destination. Allocates: for the first message of its kind in a batch. */
+function destinationOf(
+  { family, table }: FamilyRoutes,
+  id: number,
+): readonly [family: number, length: number, w0: number, w1: number, w2: number, w3: number] {
+  const length = table.lengthOf(id);
+  const w0 = table.wordOf(id, 0);
+  if (family === 'ipv4') return [AF_INET, length, w0, 0, 0, 0];
+  return [AF_INET6, length, w0, table.wordOf(id, 1), table.wordOf(id, 2), table.wordOf(id, 3)];
 }
 
 /** Purposes are 0..3, targets from UNKNOWN on. */
