@@ -1,7 +1,7 @@
 #!/bin/sh
 # `npm test`: installs what is missing, then runs every check in turn. A stage that fails does not stop the later ones.
 # Faults and runtimes wait more than they work: they run beside the other stages, and are shown after them.
-# Closes with one line `N passed, N failed` over everything; exits 0 only if nothing failed.
+# Closes with what failed, once more, and one line `N passed, N failed` over everything; exits 0 only if nothing failed.
 # Usage: sh test/run.sh [STAGE...]   stages: types lint unit dataplane interop runtimes faults (default: all)
 set -u
 root=$(cd -- "$(dirname -- "$0")/.." && pwd -P) || exit 1
@@ -50,7 +50,7 @@ check() { # NAME TITLE COMMAND...: counts as one test
 }
 
 launch() { # NAME MINUTES: starts the mocha tests in test/NAME
-  OCICAT_TEST_COUNTS=$scratch/$1.counts timeout -k 10 "$2m" \
+  OCICAT_TEST_COUNTS=$scratch/$1.counts OCICAT_TEST_FAILURES=$scratch/$1.failures timeout -k 10 "$2m" \
     mocha --reporter test/tools/reporter.mjs "test/$1/**/*.test.ts" </dev/null &
   child=$!
 }
@@ -124,6 +124,10 @@ for name in $front $lane; do stage "$name"; done
 
 seconds=$(($(date +%s) - begin))
 printf '\n'
+# Whoever has only the end of a long output is to see what it was.
+for name in $failures; do
+  [ ! -s "$scratch/$name.failures" ] || { echo "=== failed in $name"; cat "$scratch/$name.failures"; }
+done
 [ -z "$failures" ] || printf 'failed:%s\n' "$failures"
 printf 'took %d min %d s\n' $((seconds / 60)) $((seconds % 60))
 printf '%d passed, %d failed\n' "$passed" "$failed"
