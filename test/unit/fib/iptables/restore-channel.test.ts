@@ -13,7 +13,8 @@ function scripted(answer: (input: string, tool: number) => readonly string[] | {
     return {
       write: (input) => {
         const reply = answer(input, tool);
-        setImmediate(() => {
+        // Before any timer, however short: a machine that stands still for a while makes no answer late.
+        queueMicrotask(() => {
           if ('exit' in reply) {
             listener.stderr(reply.exit);
             listener.closed(2);
