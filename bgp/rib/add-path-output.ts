@@ -7,8 +7,8 @@ import type { Address } from '../../src/net/address.ts';
 import type { PackOptions, UpdatePacker } from '../wire/packer.ts';
 import { Exporter, type ExportRules, exportFingerprint } from './export-rules.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
+import { IdList } from './peer-output.ts';
 import { routeInterfaces } from './route-interfaces.ts';
-import { IdList } from './update-group.ts';
 
 /** Header, lengths and MP attribute around the attributes of a message, at most. */
 const MESSAGE_OVERHEAD = 72;

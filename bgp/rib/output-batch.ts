@@ -9,8 +9,8 @@ import { AFI, SAFI_UNICAST } from '../wire/registry.ts';
 import type { AttributeStore } from './attribute-store.ts';
 import { grownInt32 } from './columns.ts';
 import type { FamilyRib } from './family-rib.ts';
+import { markAnnounced, markWithdrawn, type PeerOutput, wasSent } from './peer-output.ts';
 import type { PeerSession } from './peers.ts';
-import { type PeerOutput, wasSent } from './update-group.ts';
 
 const ENTRIES = 4096;
 const NONE = -1;
@@ -23,6 +23,8 @@ const MESSAGE_OVERHEAD = 72;
 export class OutputBatch {
   /** the buffer had no room for everything; the rest went to the peer's retry list */
   ranOut = false;
+  /** it ran out, or some attributes fit into no message for this peer */
+  isPartial = false;
   readonly #attributes: AttributeStore;
   readonly #packer = new UpdatePacker();
   readonly #prefixes = new Int32Array(ENTRIES);
@@ -58,6 +60,7 @@ export class OutputBatch {
     this.#distinctCount = 0;
     this.#room = target.length - at;
     this.ranOut = false;
+    this.isPartial = false;
     const addPath = session.addPathSend[rib.family];
     this.#prefixOctets = (rib.family === 'ipv4' ? 4 : 9) + (addPath ? 4 : 0);
     const { as4, extendedNextHop } = session.context;
@@ -150,6 +153,7 @@ export class OutputBatch {
     while (entry !== NONE) {
       const start = this.#packer.beginReach(this.#target, this.#at, rib.family, key, this.#options);
       if (start === 'unsendable') {
+        this.isPartial = true;
         for (; entry !== NONE; entry = this.#next[entry] ?? NONE) {
           const prefix = this.#prefixes[entry] ?? NONE;
           if (wasSent(output, prefix)) this.#withdrawn[this.#withdrawnCount++] = prefix;
@@ -180,6 +184,7 @@ export class OutputBatch {
 
   #postpone(output: PeerOutput, prefix: number): void {
     this.ranOut = true;
+    this.isPartial = true;
     output.retry.push(prefix);
   }
 
@@ -196,19 +201,4 @@ export class OutputBatch {
       PATH_ID,
     );
   }
-}
-
-function markAnnounced(rib: FamilyRib, output: PeerOutput, prefix: number): void {
-  if (wasSent(output, prefix)) return;
-  output.sent[prefix >>> 5] = (output.sent[prefix >>> 5] ?? 0) | (1 << (prefix & 31));
-  output.sentCount++;
-  rib.holders[prefix] = (rib.holders[prefix] ?? 0) + 1;
-}
-
-function markWithdrawn(rib: FamilyRib, output: PeerOutput, prefix: number): void {
-  if (!wasSent(output, prefix)) return;
-  output.sent[prefix >>> 5] = (output.sent[prefix >>> 5] ?? 0) & ~(1 << (prefix & 31));
-  output.sentCount--;
-  rib.holders[prefix] = (rib.holders[prefix] ?? 0) - 1;
-  rib.freeIfUnused(prefix);
 }

@@ -7,7 +7,7 @@ import type { AddPathOutput } from './add-path-output.ts';
 import { grownInt32, grownUint8, grownUint32 } from './columns.ts';
 import type { PathSource } from './export-rules.ts';
 import type { ImportGroup } from './import-group.ts';
-import type { PeerOutput } from './update-group.ts';
+import type { PeerOutput } from './peer-output.ts';
 
 /** Id of the pseudo peer whose paths are the locally originated ones. */
 export const LOCAL_PEER = 0;

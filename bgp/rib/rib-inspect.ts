@@ -7,9 +7,9 @@ import { decodeAttributes } from '../wire/attribute-key.ts';
 import type { PathAttributes } from '../wire/types.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
 import { CONFLICT, unusableReason } from './import-group.ts';
+import { wasSent } from './peer-output.ts';
 import { LOCAL_PEER, type RibPeer } from './peers.ts';
 import type { RouteConflict, RouteQuery } from './rib-types.ts';
-import { wasSent } from './update-group.ts';
 
 /** Reader of all tables. */
 export class RibInspector {

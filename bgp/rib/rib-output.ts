@@ -2,17 +2,19 @@
  * The way out of the RIB: which peers share an update group, and what each of them is to be sent next. Nothing is queued as
  * octets: a peer's transport pulls messages when its socket takes them, so a slow peer costs itself only.
  */
-import { type Address, FAMILIES, type Family } from '../../src/net/address.ts';
+import { FAMILIES, type Family } from '../../src/net/address.ts';
 import type { PeerConfig } from '../types.ts';
 import { UpdatePacker } from '../wire/packer.ts';
 import { REFRESH_SUBTYPE } from '../wire/registry.ts';
 import { AddPathOutput } from './add-path-output.ts';
-import type { ExportRules } from './export-rules.ts';
-import { exportFingerprint, NOT_EXPORTED } from './export-rules.ts';
+import { type ExportRules, exportFingerprint, NOT_EXPORTED } from './export-rules.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
 import { OutputBatch } from './output-batch.ts';
-import { type PeerSession, peerKind, type RibPeer } from './peers.ts';
-import { IdList, type PeerOutput, UpdateGroup, unreadCount, wasSent } from './update-group.ts';
+import { IdList, type PeerOutput, unreadCount, wasSent } from './peer-output.ts';
+import type { PeerSession, RibPeer } from './peers.ts';
+import { exportRules } from './session-export.ts';
+import type { SharedOutput } from './shared-output.ts';
+import { UpdateGroup } from './update-group.ts';
 
 /** Entries looked at in one `fill` before it gives the event loop back: two batches, one to two milliseconds. */
 const SCAN_LIMIT = 1 << 13;
@@ -199,9 +201,7 @@ export class RibOutput {
   fill(peer: RibPeer, target: Uint8Array, offset: number): number {
     const { session } = peer;
     if (session === undefined) return 0;
-    const batch = this.#batch;
     let at = offset;
-    let scanned = 0;
     for (const family of FAMILIES) {
       const addPath = peer.addPath[family];
       if (addPath !== undefined) {
@@ -216,44 +216,83 @@ export class RibOutput {
       }
       const output = peer.output[family];
       if (output === undefined) continue;
-      if (output.refresh === 'begin') {
-        const after = batch.writeRefreshMark(family, REFRESH_SUBTYPE.beginOfRefresh, target, at);
-        if (after < 0) return at - offset;
-        at = after;
-        output.refresh = 'end';
-      }
-      for (;;) {
-        batch.open(this.#families[family], session, target, at);
-        if (batch.isFull) return at - offset;
-        this.#walking = false;
-        for (;;) {
-          scanned += this.#takeLog(output, SCAN_LIMIT - scanned);
-          if (batch.isFull || scanned >= SCAN_LIMIT || !this.#takeNext(family, output)) break;
-          scanned++;
-        }
-        at = batch.write(output);
-        output.group.onRead(output);
-        if (batch.ranOut) return at - offset;
-        if (scanned >= SCAN_LIMIT) {
-          if (at === offset) this.#onWork();
-          return at - offset;
-        }
-        if (!hasRoutesUnread(output)) break;
-      }
-      if (output.refresh === 'end' && output.walkAt < 0 && output.retry.count === 0) {
-        const after = batch.writeRefreshMark(family, REFRESH_SUBTYPE.endOfRefresh, target, at);
-        if (after < 0) return at - offset;
-        at = after;
-        output.refresh = undefined;
-      }
-      if (this.#endOfRibDue(family, output)) {
-        const after = batch.writeEndOfRib(family, target, at);
-        if (after < 0) return at - offset;
-        at = after;
-        output.endOfRibSent = true;
+      at = this.#fillRoutes(family, output, session, target, at);
+      if (hasUnread(output)) {
+        if (at === offset) this.#onWork();
+        return at - offset;
       }
     }
     return at - offset;
+  }
+
+  /** As `fill`, for one family. Returns the offset after what was written. */
+  #fillRoutes(
+    family: Family,
+    output: PeerOutput,
+    session: PeerSession,
+    target: Uint8Array,
+    offset: number,
+  ): number {
+    const batch = this.#batch;
+    let at = offset;
+    if (output.refresh === 'begin') {
+      at = batch.writeRefreshMark(family, REFRESH_SUBTYPE.beginOfRefresh, target, at);
+      if (at < 0) return offset;
+      output.refresh = 'end';
+    }
+    at = this.#writeRoutes(family, output, session, target, at);
+    if (hasRoutesUnread(output)) return at;
+    if (output.refresh === 'end') {
+      const after = batch.writeRefreshMark(family, REFRESH_SUBTYPE.endOfRefresh, target, at);
+      if (after < 0) return at;
+      at = after;
+      output.refresh = undefined;
+    }
+    if (!this.#endOfRibDue(family, output)) return at;
+    const after = batch.writeEndOfRib(family, target, at);
+    if (after < 0) return at;
+    output.endOfRibSent = true;
+    return after;
+  }
+
+  /** Writes routes: those that another member of the group was written, or the peer's own share of batches. */
+  #writeRoutes(
+    family: Family,
+    output: PeerOutput,
+    session: PeerSession,
+    target: Uint8Array,
+    offset: number,
+  ): number {
+    const { group } = output;
+    const rib = this.#families[family];
+    const shared = group.members.length > 1 && hasLogOnly(output) ? group.shared : undefined;
+    const isOwn = (nextHop: number): boolean => group.isOwnNextHop(output, nextHop);
+    const copied = shared?.copyTo(rib, output, session, target, offset, isOwn) ?? -1;
+    if (copied >= 0) {
+      group.onRead(output);
+      return copied;
+    }
+    shared?.begin(output.cursor);
+    const batch = this.#batch;
+    let at = offset;
+    let scanned = 0;
+    do {
+      batch.open(rib, session, target, at);
+      if (batch.isFull) break;
+      this.#walking = false;
+      for (;;) {
+        scanned += this.#takeLog(output, SCAN_LIMIT - scanned, shared);
+        if (batch.isFull || scanned >= SCAN_LIMIT || !this.#takeNext(family, output)) break;
+        // What does not come from the log is this peer's alone.
+        shared?.cancel();
+        scanned++;
+      }
+      at = batch.write(output);
+      if (batch.isPartial) shared?.cancel();
+    } while (!batch.ranOut && scanned < SCAN_LIMIT && hasRoutesUnread(output));
+    shared?.keep(target.subarray(offset, at), output.cursor, session);
+    group.onRead(output);
+    return at;
   }
 
   /** As `fill`, for a family with several paths to a prefix. Returns the offset after what was written, or -1 when there is no room. */
@@ -287,8 +326,11 @@ export class RibOutput {
     return after;
   }
 
-  /** Takes what a peer has not read of its group's log, while the batch has room, nothing else comes first and not more than `limit`. */
-  #takeLog(output: PeerOutput, limit: number): number {
+  /**
+   * Takes what a peer has not read of its group's log, while the batch has room, nothing else comes first and not more than `limit`. `shared` takes notes
+   * for the other members.
+   */
+  #takeLog(output: PeerOutput, limit: number, shared: SharedOutput | undefined): number {
     if (output.retry.count > 0 || output.presence.count > 0) return 0;
     const { group } = output;
     const from = output.cursor;
@@ -305,10 +347,18 @@ export class RibOutput {
       if (form !== latest) {
         latest = form;
         mayHave = form >= 0 && !group.announcesItself(output, form);
+        if (mayHave) shared?.noteNextHop(this.#tables.attributes.nextHop[form] ?? -1);
       }
-      if (mayHave) batch.announce(prefix, form);
-      else if (form >= 0) this.#take(output, prefix, true);
-      else if (wasSent(output, prefix)) batch.withdraw(prefix);
+      if (mayHave) {
+        batch.announce(prefix, form);
+        shared?.noteAnnounced(prefix, group.senderOf(prefix));
+        continue;
+      }
+      if (form >= 0) this.#take(output, prefix, true);
+      const wasTold = wasSent(output, prefix);
+      if (form < 0 && wasTold) batch.withdraw(prefix);
+      if (group.isExported(prefix)) shared?.cancel();
+      else shared?.noteGone(prefix, wasTold);
     }
     output.cursor = position;
     return position - from;
@@ -440,73 +490,12 @@ function hasRoutesUnread(output: PeerOutput): boolean {
   );
 }
 
+/** Whether the log is all that there is to be read, and there is something in it. */
+function hasLogOnly({ retry, presence, walkAt, cursor, group }: PeerOutput): boolean {
+  return retry.count === 0 && presence.count === 0 && walkAt < 0 && cursor < group.logCount;
+}
+
 /** How many paths to a prefix a peer gets. */
 function mostPaths(config: PeerConfig): number {
   return config.addPath?.sendMax ?? Number.POSITIVE_INFINITY;
-}
-
-/** The export rules that a peer's configuration and session amount to. */
-export function exportRules(
-  family: Family,
-  config: PeerConfig,
-  session: PeerSession,
-  speaker: { readonly localAs: number; readonly clusterId: number; readonly draining: boolean },
-): ExportRules {
-  const { extendedNextHop } = session.context;
-  const subnets = session.connectedSubnets ?? [];
-  const kind = peerKind(config);
-  const mayBeThirdParty =
-    kind === 'ebgp' && config.nextHop === 'auto' && session.peerConnected && subnets.length > 0;
-  return {
-    family,
-    peerKind: kind,
-    localAs: config.localAs,
-    nextHop: config.routeServerClient === true ? 'keep' : config.nextHop,
-    transparent: config.routeServerClient ?? false,
-    selfNextHop: selfNextHop(family, session, config.address.family),
-    extendedNextHop,
-    shared: mayBeThirdParty ? subnets : undefined,
-    notThird: undefined,
-    chain: config.exportPolicy,
-    peerAs: config.peerAs,
-    ownAs:
-      config.localAs !== speaker.localAs && config.localAsOptions?.replaceAs !== true
-        ? speaker.localAs
-        : undefined,
-    asOverride: config.asOverride ?? false,
-    removePrivateAs: config.removePrivateAs,
-    role: kind === 'ebgp' ? config.role?.local : undefined,
-    shuttingDown: speaker.draining || config.gracefulShutdown === true,
-    longLived:
-      session.longLived === true
-        ? 'yes'
-        : kind === 'ibgp' && config.longLivedPartial === true
-          ? 'marked'
-          : 'no',
-    client: config.routeReflectorClient ?? false,
-    clusterId: speaker.clusterId,
-  };
-}
-
-/**
- * Our next hop in the form of a key: empty when the session has no address that the family could use. IPv4 routes go with an IPv6 next hop
- * where that was agreed and the session itself is IPv6: the link then need not have IPv4 at all (RFC 8950).
- */
-function selfNextHop(family: Family, session: PeerSession, transport: Family): Uint8Array {
-  const { ipv4, ipv6, linkLocal } = session.localAddress;
-  const { extendedNextHop } = session.context;
-  const overIpv6 = ipv6NextHop(ipv6, session.peerConnected ? linkLocal : undefined);
-  if (family === 'ipv6') return overIpv6;
-  if (extendedNextHop && transport === 'ipv6' && overIpv6.length > 0) return overIpv6;
-  return ipv4?.bytes ?? (extendedNextHop ? overIpv6 : new Uint8Array(0));
-}
-
-/** RFC 2545 3: the global address, followed by the link-local one for a peer on the same link. */
-function ipv6NextHop(global: Address | undefined, linkLocal: Address | undefined): Uint8Array {
-  if (global === undefined) return linkLocal?.bytes ?? new Uint8Array(0);
-  if (linkLocal === undefined) return global.bytes;
-  const both = new Uint8Array(32);
-  both.set(global.bytes);
-  both.set(linkLocal.bytes, 16);
-  return both;
 }

@@ -3,62 +3,20 @@
  * changed. Each peer reads the log at its own pace and remembers one bit a prefix (announced to it or not); a prefix that changes again
  * before a slow peer has read it stands in the log once, so the log is bounded by the number of prefixes.
  */
-import type { Address } from '../../src/net/address.ts';
 import { grownCapacity } from '../../src/net/prefix-table.ts';
 import { octetsEqual } from '../wire/bytes.ts';
 import { grownInt32 } from './columns.ts';
 import { Exporter, type ExportRules, exportFingerprint, NOT_EXPORTED } from './export-rules.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
+import type { PeerOutput } from './peer-output.ts';
 import { routeInterfaces } from './route-interfaces.ts';
+import { SharedOutput } from './shared-output.ts';
 
 /** Export not computed yet: some peer's initial walk will ask. */
 const UNKNOWN = -2;
 const SMALLEST_LOG = 1024;
 /** a log that grew longer is made small again once it is empty */
 const LARGE_LOG = 1 << 20;
-
-/** A growing list of prefix ids. */
-export class IdList {
-  ids = new Int32Array(16);
-  count = 0;
-
-  push(id: number): void {
-    if (this.count === this.ids.length) this.ids = grownInt32(this.ids, 2 * this.count);
-    this.ids[this.count++] = id;
-  }
-
-  /** Removes the last id and returns it, or -1. */
-  pop(): number {
-    return this.count === 0 ? -1 : (this.ids[--this.count] ?? -1);
-  }
-}
-
-/** Where one peer stands in one family. */
-export interface PeerOutput {
-  readonly peer: number;
-  /** the peer's own address: never announced to it as a next hop (RFC 4271 5.1.3) */
-  readonly peerAddress: Address;
-  /** the next hop that was compared with it last, and whether they are the same: mostly it is the next one too */
-  comparedNextHop: Address | undefined;
-  isOwnNextHop: boolean;
-  group: UpdateGroup;
-  /** position in the group's log */
-  cursor: number;
-  /** a bit for each prefix id: announced to the peer */
-  sent: Int32Array<ArrayBuffer>;
-  sentCount: number;
-  /** next prefix id of the walk over the whole table; -1: no walk under way */
-  walkAt: number;
-  /** the walk repeats what was announced already */
-  walkForced: boolean;
-  /** RFC 7313: a refresh whose beginning, or whose end, is to be marked */
-  refresh: 'begin' | 'end' | undefined;
-  /** taken out of the log or the walk, but did not fit into the buffer */
-  readonly retry: IdList;
-  /** only whether the prefix is announced at all has changed, and for this peer alone */
-  readonly presence: IdList;
-  endOfRibSent: boolean;
-}
 
 /** The family's RIB as seen by one set of export rules. */
 export class UpdateGroup {
@@ -68,6 +26,8 @@ export class UpdateGroup {
   #withoutThirdParties: Exporter | undefined;
   readonly #rules: ExportRules;
   readonly members: PeerOutput[] = [];
+  /** what a member was written last, for the others */
+  readonly shared = new SharedOutput();
   readonly #looksAtPrefixes: boolean;
   readonly #rib: FamilyRib;
   readonly #tables: RibTables;
@@ -114,6 +74,7 @@ export class UpdateGroup {
       const peer = bestPeer[prefix] ?? 0;
       if ((this.#out[prefix] ?? UNKNOWN) < 0 || oldPeer === peer) continue;
       // Same announcement, but nobody gets back what he sent: only the two senders see a difference.
+      this.#forgetShared(prefix);
       for (const member of this.members) {
         if (member.peer === oldPeer || member.peer === peer) this.#changePresence(member, prefix);
       }
@@ -166,6 +127,16 @@ export class UpdateGroup {
     return out < 0 || member.peer === this.#rib.bestPeer[prefix] ? NOT_EXPORTED : out;
   }
 
+  /** Who sent the best path of a prefix. */
+  senderOf(prefix: number): number {
+    return this.#rib.bestPeer[prefix] ?? 0;
+  }
+
+  /** Whether a prefix is exported, be it to others than a member. */
+  isExported(prefix: number): boolean {
+    return (this.#out[prefix] ?? UNKNOWN) >= 0;
+  }
+
   /** Whether a log entry is the newest one of its prefix. */
   isCurrent(position: number): boolean {
     return this.#position[this.log[position] ?? 0] === position;
@@ -177,6 +148,7 @@ export class UpdateGroup {
     if (this.logCount === 0) return;
     for (const other of this.members) if (other.cursor < this.logCount) return;
     for (const other of this.members) other.cursor = 0;
+    this.shared.forget();
     this.logCount = 0;
     this.#furthest = 0;
     if (this.log.length > LARGE_LOG) this.log = new Int32Array(SMALLEST_LOG);
@@ -208,7 +180,11 @@ export class UpdateGroup {
 
   /** RFC 4271 5.1.3: whether attributes would tell a member its own address as the next hop. */
   announcesItself(member: PeerOutput, attribute: number): boolean {
-    const nextHop = this.#tables.attributes.nextHop[attribute] ?? -1;
+    return this.isOwnNextHop(member, this.#tables.attributes.nextHop[attribute] ?? -1);
+  }
+
+  /** Whether a next hop is the member itself. */
+  isOwnNextHop(member: PeerOutput, nextHop: number): boolean {
     const address = this.#tables.nextHops.addressOf(nextHop);
     if (address === member.comparedNextHop) return member.isOwnNextHop;
     member.comparedNextHop = address;
@@ -229,11 +205,18 @@ export class UpdateGroup {
 
   #append(prefix: number): void {
     if (this.members.length === 0) return;
+    this.#forgetShared(prefix);
     const last = this.#position[prefix] ?? 0;
     if (last >= this.#furthest && last < this.logCount && this.log[last] === prefix) return;
     if (this.logCount === this.log.length) this.#makeRoom();
     this.#position[prefix] = this.logCount;
     this.log[this.logCount++] = prefix;
+  }
+
+  /** What is kept for other members is out of date if it tells of this prefix. */
+  #forgetShared(prefix: number): void {
+    const position = this.#position[prefix] ?? 0;
+    if (this.shared.covers(position) && this.log[position] === prefix) this.shared.forget();
   }
 
   #makeRoom(): void {
@@ -243,6 +226,7 @@ export class UpdateGroup {
 
   /** Leaves out the entries that a newer one of the same prefix supersedes. */
   #compact(): void {
+    this.shared.forget();
     const byCursor = [...this.members].sort((a, b) => a.cursor - b.cursor);
     let moved = 0;
     let kept = 0;
@@ -258,15 +242,4 @@ export class UpdateGroup {
     this.logCount = kept;
     this.#furthest = Math.max(0, ...this.members.map((member) => member.cursor));
   }
-}
-
-/** Whether a prefix was announced to a peer. */
-export function wasSent(output: PeerOutput, prefix: number): boolean {
-  return ((output.sent[prefix >>> 5] ?? 0) & (1 << (prefix & 31))) !== 0;
-}
-
-/** Prefixes that a peer has not been told of yet, at most: one may stand in several places. */
-export function unreadCount(output: PeerOutput, idLimit: number): number {
-  const { group, cursor, retry, presence, walkAt } = output;
-  return group.logCount - cursor + retry.count + presence.count + (walkAt >= 0 ? idLimit - walkAt : 0);
 }

@@ -63,6 +63,8 @@ const PEERS = [
   { name: 'n', address: '192.0.2.6', peerAs: 65006, importPolicy: undefined, exportPolicy: undefined },
   // Same AS and same policy as a: what both announce is often the same to third parties.
   { name: 'd', address: '192.0.2.7', peerAs: 65001, importPolicy: ACCEPT_ALL, exportPolicy: ACCEPT_ALL },
+  // With a, b and d in one update group: mostly written what one of them was.
+  { name: 'e', address: '192.0.2.8', peerAs: 65008, importPolicy: ACCEPT_ALL, exportPolicy: ACCEPT_ALL },
 ];
 
 interface Path {
