@@ -4,23 +4,22 @@
  * Adj-RIB-In, which stays the same while the path lives.
  */
 import type { Address } from '../../src/net/address.ts';
+import { octetsEqual } from '../wire/bytes.ts';
 import type { PackOptions, UpdatePacker } from '../wire/packer.ts';
-import { Exporter, type ExportRules, exportFingerprint } from './export-rules.ts';
+import { grownUint8 } from './columns.ts';
+import { Exporter, type ExportRules, exportFingerprint, NOT_EXPORTED } from './export-rules.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
-import { IdList } from './peer-output.ts';
+import { PathGroups } from './path-groups.ts';
+import { PathMessages, pathIdOf } from './path-messages.ts';
 import { routeInterfaces } from './route-interfaces.ts';
+import { SentPaths } from './sent-paths.ts';
+import { IdList } from './update-group.ts';
 
+const NONE = -1;
 /** Header, lengths and MP attribute around the attributes of a message, at most. */
 const MESSAGE_OVERHEAD = 72;
 /** Octets of an NLRI with its path identifier, at most. */
-const NLRI_OCTETS = 21;
-/** What was sent is to be sent again. */
-const AGAIN = -1;
-
-interface Entry {
-  readonly prefix: number;
-  readonly pathId: number;
-}
+const NLRI_OCTETS = { ipv4: 9, ipv6: 21 } as const;
 
 /** What one peer has been sent and what it still is to be sent. */
 export class AddPathOutput {
@@ -36,12 +35,20 @@ export class AddPathOutput {
   /** the best so many paths; Infinity: all */
   #most: number;
   #exporter: Exporter;
+  #looksAtPrefixes: boolean;
   #fingerprint: string;
   /** prefixes to look at, each once */
   readonly #queue = new IdList();
-  readonly #queued = new Set<number>();
-  /** prefix id -> path identifier -> attributes sent (a reference is held), or AGAIN */
-  readonly #sent = new Map<number, Map<number, number>>();
+  /** by prefix id: 1 while it stands in the queue */
+  #queued = new Uint8Array(0);
+  readonly #sent: SentPaths;
+  /** what is to be announced, while `fill` runs */
+  readonly #groups = new PathGroups();
+  /** the next hop that was compared with the peer's address last, and whether they are the same: mostly it is the next one too */
+  #comparedNextHop: Address | undefined;
+  #isOwnNextHop = false;
+  /** octets left in the buffer by a careful estimate, while `fill` runs */
+  #room = 0;
 
   constructor(
     peer: { readonly id: number; readonly address: Address },
@@ -55,7 +62,9 @@ export class AddPathOutput {
     this.#rib = rib;
     this.#tables = tables;
     this.#most = most;
+    this.#sent = new SentPaths(rib, tables);
     this.#exporter = new Exporter(rules, tables.attributes, routeInterfaces(rib, tables));
+    this.#looksAtPrefixes = this.#exporter.looksAtPrefixes;
     this.#fingerprint = exportFingerprint(rules);
   }
 
@@ -66,7 +75,7 @@ export class AddPathOutput {
 
   /** Prefixes that the peer has. */
   get sentCount(): number {
-    return this.#sent.size;
+    return this.#sent.prefixCount;
   }
 
   /** Whether there are routes to look at. */
@@ -81,8 +90,9 @@ export class AddPathOutput {
 
   /** The paths of a prefix changed. */
   onDecided(prefix: number): void {
-    if (this.#queued.has(prefix)) return;
-    this.#queued.add(prefix);
+    if (prefix >= this.#queued.length) this.#queued = grownUint8(this.#queued, this.#rib.prefixes.capacity);
+    if (this.#queued[prefix] === 1) return;
+    this.#queued[prefix] = 1;
     this.#queue.push(prefix);
   }
 
@@ -92,6 +102,7 @@ export class AddPathOutput {
     if (fingerprint === this.#fingerprint && most === this.#most) return false;
     const old = this.#exporter;
     this.#exporter = new Exporter(rules, this.#tables.attributes, routeInterfaces(this.#rib, this.#tables));
+    this.#looksAtPrefixes = this.#exporter.looksAtPrefixes;
     this.#fingerprint = fingerprint;
     this.#most = most;
     old.dispose();
@@ -101,40 +112,26 @@ export class AddPathOutput {
 
   /** Everything is sent again. */
   sendAgain(): void {
-    for (const paths of this.#sent.values()) {
-      for (const [pathId, attribute] of paths) {
-        if (attribute === AGAIN) continue;
-        paths.set(pathId, AGAIN);
-        this.#tables.attributes.release(attribute);
-      }
-    }
+    this.#sent.forgetAttributes();
     this.walkAt = 0;
   }
 
   /** The session is gone: so is what it had been sent. */
   dispose(): void {
-    this.sendAgain();
     this.#exporter.dispose();
-    for (const prefix of [...this.#sent.keys()]) this.#forgetPrefix(prefix);
+    this.#sent.clear();
   }
 
   /** What the peer has been sent, for inspection. */
   *sentPaths(): IterableIterator<{ prefix: number; pathId: number; attribute: number }> {
-    for (const [prefix, paths] of this.#sent) {
-      for (const [pathId, attribute] of paths) {
-        if (attribute !== AGAIN) yield { prefix, pathId, attribute };
-      }
+    for (const { prefix, record, attribute } of this.#sent.all()) {
+      yield { prefix, pathId: pathIdOf(record), attribute };
     }
   }
 
   /** Whether the peer has a path to a prefix of us. */
   hasSent(prefix: number): boolean {
-    return (
-      this.#sent
-        .get(prefix)
-        ?.values()
-        .some((attribute) => attribute !== AGAIN) ?? false
-    );
+    return this.#sent.of(prefix).length > 0;
   }
 
   /** Writes whole messages into `target` from `at`; returns the offset after the last. At most `scanLimit` prefixes are looked at. */
@@ -145,212 +142,173 @@ export class AddPathOutput {
     at: number,
     scanLimit: number,
   ): number {
-    const withdrawn: Entry[] = [];
-    const reach = new Map<number, Entry[]>();
-    let room = target.length - at;
-    for (let scanned = 0; scanned < scanLimit && room > 0; scanned++) {
+    const messages = new PathMessages(this.#rib, packer, options, target, at);
+    this.#room = target.length - at;
+    for (let scanned = 0; scanned < scanLimit && this.#room > 0; scanned++) {
       const prefix = this.#takeNext();
-      if (prefix === undefined) break;
-      room -= this.#compare(prefix, withdrawn, reach);
+      if (prefix < 0) break;
+      this.#compare(prefix, messages);
     }
-    let end = this.#writeWithdrawn(packer, options, withdrawn, target, at);
-    for (const [attribute, entries] of reach) {
-      end = this.#writeReach(packer, options, attribute, entries, target, end);
-    }
-    return end;
+    const groups = this.#groups;
+    for (let group = 0; group < groups.count; group++) this.#announce(group, messages);
+    groups.clear();
+    messages.finish();
+    return messages.at;
   }
 
-  #takeNext(): number | undefined {
+  /** The next prefix to look at, or -1. */
+  #takeNext(): number {
     const queued = this.#queue.pop();
     if (queued >= 0) {
-      this.#queued.delete(queued);
+      this.#queued[queued] = 0;
       return queued;
     }
     const { prefixes } = this.#rib;
     while (this.walkAt >= 0) {
       if (this.walkAt >= prefixes.idLimit) {
         this.walkAt = -1;
-        return undefined;
+        break;
       }
       const prefix = this.walkAt++;
       if (prefixes.has(prefix)) return prefix;
     }
-    return undefined;
+    return NONE;
   }
 
-  /** Notes what the peer has to be told of a prefix; returns the octets that it may take. */
-  #compare(prefix: number, withdrawn: Entry[], reach: Map<number, Entry[]>): number {
-    const wanted = this.#wanted(prefix);
-    const sent = this.#sent.get(prefix);
-    let octets = 0;
-    for (const pathId of sent?.keys() ?? []) {
-      if (wanted.has(pathId)) continue;
-      withdrawn.push({ prefix, pathId });
-      octets += NLRI_OCTETS;
-    }
-    for (const [pathId, attribute] of wanted) {
-      if (sent?.get(pathId) === attribute) continue;
-      octets += NLRI_OCTETS;
-      const entries = reach.get(attribute);
-      if (entries !== undefined) entries.push({ prefix, pathId });
-      else {
-        reach.set(attribute, [{ prefix, pathId }]);
-        octets += MESSAGE_OVERHEAD + this.#tables.attributes.keyLength(attribute);
+  /** Withdraws what the peer is no longer to have of a prefix, and notes what is to be announced. */
+  #compare(prefix: number, messages: PathMessages): void {
+    const { decision, paths, family } = this.#rib;
+    const { attributes } = this.#tables;
+    const sent = this.#sent;
+    const chosen = this.#choose(prefix);
+    const { candidates } = decision;
+    for (let i = 0; i < chosen; i++) {
+      const record = candidates[i] ?? NONE;
+      // Nobody gets back what he sent.
+      if (paths.peerOf(record) === this.peer) continue;
+      const form = this.#export(prefix, record);
+      if (form < 0 || sent.keep(prefix, record) === form) continue;
+      const former = sent.otherPrefixOf(prefix, record);
+      if (former >= 0 && !sent.dropGone(former, messages)) this.#postpone(former);
+      this.#room -= NLRI_OCTETS[family];
+      if (this.#groups.add(prefix, record, form)) {
+        this.#room -= MESSAGE_OVERHEAD + attributes.keyLength(form);
       }
     }
-    return octets;
+    if (!sent.dropUnkept(prefix, messages)) this.#postpone(prefix);
   }
 
-  /** The exported forms of the best paths by path identifier. Nobody gets back what he sent. */
-  #wanted(prefix: number): Map<number, number> {
-    const wanted = new Map<number, number>();
+  /** Puts the paths of a prefix that the peer is to have, the best so many, in front of the decision's candidates; returns how many. */
+  #choose(prefix: number): number {
     const rib = this.#rib;
-    if (!rib.prefixes.has(prefix) || rib.heldBack?.[prefix] === 1) return wanted;
-    for (const record of this.#chosen(prefix)) {
-      if (rib.paths.peerOf(record) === this.peer) continue;
-      const form = this.#export(prefix, record);
-      if (form >= 0) wanted.set(record + 1, form);
-    }
-    return wanted;
-  }
-
-  #chosen(prefix: number): number[] {
-    const rib = this.#rib;
-    const { decision } = rib;
+    if (!rib.prefixes.has(prefix) || rib.heldBack?.[prefix] === 1) return 0;
     const count = rib.collect(prefix);
-    const all = Array.from(decision.candidates.subarray(0, count));
-    if (all.length <= this.#most) return all;
+    return count <= this.#most ? count : this.#bestOf(count);
+  }
+
+  /** As `#choose`, of more candidates than are wanted: decides as often as one is taken out. */
+  #bestOf(count: number): number {
+    const { decision } = this.#rib;
+    const left = Array.from(decision.candidates.subarray(0, count));
     const chosen: number[] = [];
-    let left = all;
-    while (chosen.length < this.#most && left.length > 0) {
+    while (chosen.length < this.#most) {
       decision.candidates.set(left);
       const best = decision.run(left.length);
       chosen.push(best);
-      left = left.filter((record) => record !== best);
+      left.splice(left.indexOf(best), 1);
     }
-    return chosen;
+    decision.candidates.set(chosen);
+    return chosen.length;
   }
 
+  /** The exported form of a path, or NOT_EXPORTED. */
   #export(prefix: number, record: number): number {
     const { prefixes, paths, family } = this.#rib;
-    const { peers, attributes, nextHops } = this.#tables;
+    const { peers } = this.#tables;
     const peer = paths.peerOf(record);
-    const wide = family === 'ipv6';
-    const form = this.#exporter.export(
-      prefixes.lengthOf(prefix),
-      prefixes.wordOf(prefix, 0),
-      wide ? prefixes.wordOf(prefix, 1) : 0,
-      wide ? prefixes.wordOf(prefix, 2) : 0,
-      wide ? prefixes.wordOf(prefix, 3) : 0,
-      paths.effective[record] ?? -1,
-      peers.sourceOf(peer),
-      peers.routerId[peer] ?? 0,
-      prefix,
-    );
-    if (form < 0) return form;
-    const nextHop = nextHops.addressOf(attributes.nextHop[form] ?? -1);
-    const { bytes } = this.#address;
-    // RFC 4271 5.1.3: a peer is not told to send to itself.
-    const isPeer =
-      nextHop?.bytes.length === bytes.length && bytes.every((octet, i) => octet === nextHop.bytes[i]);
-    return isPeer ? -1 : form;
-  }
-
-  #writeWithdrawn(
-    packer: UpdatePacker,
-    options: PackOptions,
-    entries: readonly Entry[],
-    target: Uint8Array,
-    at: number,
-  ): number {
-    let end = at;
-    let from = 0;
-    while (from < entries.length) {
-      if (packer.beginWithdraw(target, end, this.#rib.family, options) !== 'begun') break;
-      let to = from;
-      for (let entry = entries[to]; entry !== undefined && this.#add(packer, entry); entry = entries[to]) {
-        this.#markWithdrawn(entry);
-        to++;
-      }
-      if (to === from) break;
-      end += packer.finish();
-      from = to;
+    const attribute = paths.effective[record] ?? NONE;
+    let form: number;
+    if (this.#looksAtPrefixes) {
+      const wide = family === 'ipv6';
+      form = this.#exporter.export(
+        prefixes.lengthOf(prefix),
+        prefixes.wordOf(prefix, 0),
+        wide ? prefixes.wordOf(prefix, 1) : 0,
+        wide ? prefixes.wordOf(prefix, 2) : 0,
+        wide ? prefixes.wordOf(prefix, 3) : 0,
+        attribute,
+        peers.sourceOf(peer),
+        peers.routerId[peer] ?? 0,
+        prefix,
+      );
+    } else {
+      form = this.#exporter.ofPeer(attribute, peer, peers);
     }
-    for (; from < entries.length; from++) this.onDecided(entries[from]?.prefix ?? 0);
-    return end;
+    return form >= 0 && this.#announcesItself(form) ? NOT_EXPORTED : form;
   }
 
-  #writeReach(
-    packer: UpdatePacker,
-    options: PackOptions,
-    attribute: number,
-    entries: readonly Entry[],
-    target: Uint8Array,
-    at: number,
-  ): number {
+  /** RFC 4271 5.1.3: whether attributes would tell the peer its own address as the next hop. Zones do not count here. */
+  #announcesItself(attribute: number): boolean {
+    const { attributes, nextHops } = this.#tables;
+    const address = nextHops.addressOf(attributes.nextHop[attribute] ?? NONE);
+    if (address !== this.#comparedNextHop) {
+      this.#comparedNextHop = address;
+      this.#isOwnNextHop = address !== undefined && octetsEqual(address.bytes, this.#address.bytes);
+    }
+    return this.#isOwnNextHop;
+  }
+
+  /** Writes the announcements that share attributes. */
+  #announce(group: number, messages: PathMessages): void {
+    const groups = this.#groups;
+    const attribute = groups.attribute[group] ?? NONE;
+    // One view for all messages: the packer renders the attributes of the same key object only once.
     const key = this.#tables.attributes.key(attribute);
-    let end = at;
-    let from = 0;
-    while (from < entries.length) {
-      const start = packer.beginReach(target, end, this.#rib.family, key, options);
+    let entry = groups.first[group] ?? NONE;
+    while (entry !== NONE) {
+      const start = messages.beginReach(key);
       if (start === 'unsendable') {
-        // RFC 8654 5: what the peer had of these paths it must not keep.
-        const had = entries.slice(from).filter(({ prefix, pathId }) => this.#sent.get(prefix)?.has(pathId));
-        return this.#writeWithdrawn(packer, options, had, target, end);
+        this.#withdrawUnsendable(entry, messages);
+        return;
       }
       if (start === 'no-room') break;
-      let to = from;
-      for (let entry = entries[to]; entry !== undefined && this.#add(packer, entry); entry = entries[to]) {
-        this.#markAnnounced(entry, attribute);
-        to++;
+      const after = this.#fillMessage(attribute, entry, messages);
+      if (after === entry) break;
+      entry = after;
+    }
+    for (; entry !== NONE; entry = groups.next[entry] ?? NONE) this.#postpone(groups.prefix[entry] ?? NONE);
+  }
+
+  /** Puts entries from `from` on into the message that was begun; returns the first that it has no room for, or -1. */
+  #fillMessage(attribute: number, from: number, messages: PathMessages): number {
+    const groups = this.#groups;
+    const sent = this.#sent;
+    for (let entry = from; entry !== NONE; entry = groups.next[entry] ?? NONE) {
+      const prefix = groups.prefix[entry] ?? NONE;
+      const record = groups.record[entry] ?? NONE;
+      if (sent.has(prefix, record, attribute)) continue;
+      if (sent.otherPrefixOf(prefix, record) >= 0) {
+        this.#postpone(prefix);
+        continue;
       }
-      if (to === from) break;
-      end += packer.finish();
-      from = to;
+      if (!messages.add(prefix, record)) return entry;
+      sent.announced(prefix, record, attribute);
     }
-    for (; from < entries.length; from++) this.onDecided(entries[from]?.prefix ?? 0);
-    return end;
+    return NONE;
   }
 
-  #add(packer: UpdatePacker, { prefix, pathId }: Entry): boolean {
-    const { prefixes, family } = this.#rib;
-    const wide = family === 'ipv6';
-    return packer.add(
-      prefixes.lengthOf(prefix),
-      prefixes.wordOf(prefix, 0),
-      wide ? prefixes.wordOf(prefix, 1) : 0,
-      wide ? prefixes.wordOf(prefix, 2) : 0,
-      wide ? prefixes.wordOf(prefix, 3) : 0,
-      pathId,
-    );
-  }
-
-  #markAnnounced({ prefix, pathId }: Entry, attribute: number): void {
-    const { attributes } = this.#tables;
-    let paths = this.#sent.get(prefix);
-    if (paths === undefined) {
-      paths = new Map();
-      this.#sent.set(prefix, paths);
-      this.#rib.holders[prefix] = (this.#rib.holders[prefix] ?? 0) + 1;
+  /** RFC 8654 5: what the peer had of paths whose attributes fit into no message it must not keep. */
+  #withdrawUnsendable(from: number, messages: PathMessages): void {
+    const groups = this.#groups;
+    for (let entry = from; entry !== NONE; entry = groups.next[entry] ?? NONE) {
+      const prefix = groups.prefix[entry] ?? NONE;
+      if (!this.#sent.dropOne(prefix, groups.record[entry] ?? NONE, messages)) this.#postpone(prefix);
     }
-    const old = paths.get(pathId) ?? AGAIN;
-    attributes.retain(attribute);
-    paths.set(pathId, attribute);
-    if (old !== AGAIN) attributes.release(old);
   }
 
-  #markWithdrawn({ prefix, pathId }: Entry): void {
-    const paths = this.#sent.get(prefix);
-    const attribute = paths?.get(pathId);
-    if (paths === undefined || attribute === undefined) return;
-    paths.delete(pathId);
-    if (attribute !== AGAIN) this.#tables.attributes.release(attribute);
-    if (paths.size === 0) this.#forgetPrefix(prefix);
-  }
-
-  #forgetPrefix(prefix: number): void {
-    this.#sent.delete(prefix);
-    this.#rib.holders[prefix] = (this.#rib.holders[prefix] ?? 0) - 1;
-    this.#rib.freeIfUnused(prefix);
+  /** There was no room for all that is to be told of a prefix. */
+  #postpone(prefix: number): void {
+    this.#room = 0;
+    this.onDecided(prefix);
   }
 }
