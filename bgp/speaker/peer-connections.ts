@@ -13,7 +13,7 @@ import { decodeMessage } from '../wire/messages.ts';
 import { describeNotification, encodeNotification } from '../wire/notification.ts';
 import { familyOf, MESSAGE_TYPE } from '../wire/registry.ts';
 import type { DecodedMessage, DecodedUpdate, NotificationError } from '../wire/types.ts';
-import { decodeUpdate } from '../wire/update.ts';
+import { readUpdate, withOwnKeys } from '../wire/update.ts';
 import { type MessageWatcher, PeerCapture } from './capture.ts';
 import { PeerConnection } from './connection.ts';
 import type { Delivery } from './peer-input.ts';
@@ -222,7 +222,7 @@ export class PeerConnections {
     body: number,
     end: number,
   ): void {
-    const update = decodeUpdate(octets.subarray(body, end), context);
+    const update = readUpdate(octets, body, end, context);
     const connection = this.#open.get(id);
     if (
       update.verdict.kind === 'ok' &&
@@ -231,7 +231,8 @@ export class PeerConnections {
     ) {
       return;
     }
-    const message = { type: 'update', update } as const;
+    // What the machine is told may have to wait in its queue.
+    const message = { type: 'update', update: withOwnKeys(update) } as const;
     this.#problems.tell(message, octets.subarray(start, end));
     this.#peer.dispatch(eventOf(id, message), deliveryOf(message));
   }

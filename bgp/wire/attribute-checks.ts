@@ -1,5 +1,5 @@
 /** Checks of attribute values as received: RFC 7606 7 and the documents that define each attribute. */
-import { asPathFirst, asPathProblem } from './as-path.ts';
+import { type AsPathRules, asPathFirst, asPathProblem } from './as-path.ts';
 import { uint16, uint32 } from './bytes.ts';
 import { type Finding, finding } from './findings.ts';
 import { AS_TRANS, SEGMENT, UPDATE_ERROR } from './registry.ts';
@@ -30,12 +30,13 @@ export const checkOrigin: AttributeCheck = (bytes, start, end) => {
   return (bytes[start] ?? 255) > 2 ? ORIGIN_VALUE : undefined;
 };
 
+const SETS: AsPathRules = { confederationSegments: false, sets: true };
+const NO_SETS: AsPathRules = { confederationSegments: false, sets: false };
+
 /** RFC 7606 7.2, RFC 7607 2, RFC 5065 5; RFC 9774 3 and the first-AS check of RFC 4271 6.3 when asked for */
 export const checkAsPath: AttributeCheck = (bytes, start, end, context) => {
-  const problem = asPathProblem(bytes, start, end, context.as4 ? 4 : 2, {
-    confederationSegments: false,
-    sets: context.rejectAsSets !== true,
-  });
+  const rules = context.rejectAsSets === true ? NO_SETS : SETS;
+  const problem = asPathProblem(bytes, start, end, context.as4 ? 4 : 2, rules);
   if (problem !== undefined) return badAsPath(problem);
   if (context.enforceFirstAs !== true || context.peerKind !== 'ebgp') return undefined;
   const first = context.as4

@@ -13,6 +13,9 @@ import type { AttributeKey, DecodeContext, PathAttributes } from './types.ts';
 /** Octets kept free before the attributes: next hop length and next hop. */
 const NEXT_HOP_ROOM = 33;
 
+/** Keys of fewer octets share windows. */
+const WINDOWS_MAX = 512;
+
 const KIND_MASK = FLAG.optional | FLAG.transitive;
 const OPTIONAL_TRANSITIVE = FLAG.optional | FLAG.transitive;
 
@@ -23,8 +26,8 @@ export class KeyBuilder {
   #end = NEXT_HOP_ROOM;
   /** numbers of the scan in ascending order of code */
   readonly #order = new Uint8Array(256);
-  /** Handed out again when the next message has the same attributes, as it often does. */
-  #last: AttributeKey = new Uint8Array(0);
+  /** windows on the scratch buffer from the place of a next hop of 4 octets, by length: made once, as most keys are of a few lengths */
+  readonly #windows: (AttributeKey | undefined)[] = new Array(WINDOWS_MAX).fill(undefined);
 
   /** Writes the attributes of a scanned message that has no error above attribute discard. */
   build(body: Uint8Array, scan: AttributeScan, context: DecodeContext): void {
@@ -52,7 +55,7 @@ export class KeyBuilder {
     this.#end = end;
   }
 
-  /** The key with a next hop of 4, 16 or 32 octets from `body` in front. */
+  /** The key with a next hop of 4, 16 or 32 octets from `body` in front: borrowed, until the next one is made. */
   withNextHop(body: Uint8Array, nextHopStart: number, nextHopOctets: number): AttributeKey {
     let start = nextHopStart;
     let octets = nextHopOctets;
@@ -67,16 +70,18 @@ export class KeyBuilder {
     const from = NEXT_HOP_ROOM - octets - 1;
     this.#scratch[from] = octets;
     copyOctets(body, start, start + octets, this.#scratch, from + 1);
-    if (!this.#isLast(from)) this.#last = this.#scratch.slice(from, this.#end);
-    return this.#last;
+    return octets === 4 ? this.#window(from) : this.#scratch.subarray(from, this.#end);
   }
 
-  /** Whether the key from `from` on is the one that was made last. */
-  #isLast(from: number): boolean {
-    const last = this.#last;
-    if (last.length !== this.#end - from) return false;
-    for (let i = 0; i < last.length; i++) if (last[i] !== this.#scratch[from + i]) return false;
-    return true;
+  #window(from: number): AttributeKey {
+    const length = this.#end - from;
+    if (length >= WINDOWS_MAX) return this.#scratch.subarray(from, this.#end);
+    let window = this.#windows[length];
+    if (window === undefined) {
+      window = this.#scratch.subarray(from, this.#end);
+      this.#windows[length] = window;
+    }
+    return window;
   }
 
   /** Insertion sort: attributes nearly always come in order already. */

@@ -23,11 +23,18 @@ const OK: Verdict = { kind: 'ok' };
 const DISCARD: Verdict = { kind: 'attribute-discard' };
 const NONE: readonly DiscardedAttribute[] = [];
 
-/** Collects the findings of one UPDATE. */
+/** Collects the findings of one UPDATE at a time. */
 export class Findings {
   #reset: Verdict | undefined;
   #withdraw: Extract<Verdict, { kind: 'treat-as-withdraw' }> | undefined;
   #discarded: DiscardedAttribute[] | undefined;
+
+  /** Makes it ready for the next UPDATE. What was read of it so far stays as it is. */
+  clear(): void {
+    this.#reset = undefined;
+    this.#withdraw = undefined;
+    this.#discarded = undefined;
+  }
 
   /** Records a finding; `data` (copied) are the octets at fault, for the NOTIFICATION. `code` is the attribute's, 0 for none. */
   add(found: Finding, code: number, data?: Uint8Array): void {

@@ -11,11 +11,12 @@ import { type MpReach, readMpReach, readMpUnreach } from './multiprotocol.ts';
 import { nlriProblem } from './nlri.ts';
 import { notification } from './notification.ts';
 import { ATTRIBUTE, ERROR, HEADER_OCTETS, MAX_EXTENDED_MESSAGE_OCTETS, UPDATE_ERROR } from './registry.ts';
-import type { DecodeContext, DecodedUpdate, NlriRange, ReachRun, Verdict } from './types.ts';
+import type { AttributeKey, DecodeContext, DecodedUpdate, NlriRange, ReachRun, Verdict } from './types.ts';
 
 // Decoding is synchronous and keeps nothing between calls, so all sessions share the scratch space.
 const scan = new AttributeScan();
 const keys = new KeyBuilder();
+const findings = new Findings();
 
 const NO_RANGES: readonly NlriRange[] = [];
 const NO_RUNS: readonly ReachRun[] = [];
@@ -39,42 +40,60 @@ function missing(name: string) {
  * as its octets do; attribute keys are copies.
  */
 export function decodeUpdate(body: Uint8Array, context: DecodeContext): DecodedUpdate {
-  const withdrawnOctets = uint16(body, 0);
-  const attributesStart = 4 + withdrawnOctets;
-  const attributeOctets = uint16(body, 2 + withdrawnOctets);
-  const nlriStart = attributesStart + attributeOctets;
-  const lengthsFit = attributesStart <= body.length && nlriStart <= body.length;
+  return withOwnKeys(readUpdate(body, 0, body.length, context));
+}
+
+/** An update whose attribute keys outlive the next `readUpdate`. */
+export function withOwnKeys(update: DecodedUpdate): DecodedUpdate {
+  if (update.reach.length === 0) return update;
+  const reach = update.reach.map(({ nlri, attributes }) => ({ nlri, attributes: attributes.slice() }));
+  return { ...update, reach };
+}
+
+/**
+ * As `decodeUpdate` of the body that stands in `octets[start..end)`, without copies: `body` of the result is `octets`, and its attribute keys are
+ * borrowed too, until the next message is decoded. For whoever interns them at once.
+ */
+export function readUpdate(
+  octets: Uint8Array,
+  start: number,
+  end: number,
+  context: DecodeContext,
+): DecodedUpdate {
+  const withdrawnEnd = start + 2 + uint16(octets, start);
+  const attributesStart = withdrawnEnd + 2;
+  // What lies behind the message is no length of it.
+  const nlriStart = attributesStart <= end ? attributesStart + uint16(octets, withdrawnEnd) : attributesStart;
   // RFC 7606 3(b)
-  if (!lengthsFit || body.length > MAX_EXTENDED_MESSAGE_OCTETS - HEADER_OCTETS) {
-    return resetUpdate(body, {
+  if (nlriStart > end || end - start > MAX_EXTENDED_MESSAGE_OCTETS - HEADER_OCTETS) {
+    return resetUpdate(octets, {
       kind: 'session-reset',
       error: notification(ERROR.updateMessage, UPDATE_ERROR.malformedAttributeList),
       reason: 'the withdrawn routes and attributes are longer than the message',
     });
   }
 
-  const findings = new Findings();
-  const bodyWithdrawn = readBodyNlri(body, 2, 2 + withdrawnOctets, context, findings, 'withdrawn routes');
-  scan.read(body, attributesStart, nlriStart, context, findings);
-  const bodyReach = readBodyNlri(body, nlriStart, body.length, context, findings, 'NLRI');
+  findings.clear();
+  const bodyWithdrawn = readBodyNlri(octets, start + 2, withdrawnEnd, context, 'withdrawn routes');
+  scan.read(octets, attributesStart, nlriStart, context, findings);
+  const bodyReach = readBodyNlri(octets, nlriStart, end, context, 'NLRI');
 
   const unreachAt = scan.indexOf(ATTRIBUTE.mpUnreachNlri);
   const reachAt = scan.indexOf(ATTRIBUTE.mpReachNlri);
-  const mpUnreach = unreachAt >= 0 ? readMpUnreach(body, scan, unreachAt, context, findings) : undefined;
-  const mpReach = reachAt >= 0 ? readMpReach(body, scan, reachAt, context, findings) : undefined;
+  const mpUnreach = unreachAt >= 0 ? readMpUnreach(octets, scan, unreachAt, context, findings) : undefined;
+  const mpReach = reachAt >= 0 ? readMpReach(octets, scan, reachAt, context, findings) : undefined;
 
-  const hasBodyNlri = nlriStart < body.length;
-  const hasReachable = hasBodyNlri || mpReach?.hasNlri === true;
-  if (hasReachable) checkMandatory(body, bodyReach !== undefined, findings);
+  const hasReachable = nlriStart < end || mpReach?.hasNlri === true;
+  if (hasReachable) checkMandatory(octets, bodyReach !== undefined);
 
   const verdict = findings.verdict(hasReachable);
-  if (verdict.kind === 'session-reset') return resetUpdate(body, verdict);
+  if (verdict.kind === 'session-reset') return resetUpdate(octets, verdict);
 
   const withdrawn = rangesOf(bodyWithdrawn, mpUnreach);
   if (verdict.kind === 'treat-as-withdraw') {
     return {
       verdict,
-      body,
+      body: octets,
       withdrawn: [...withdrawn, ...rangesOf(bodyReach, mpReach?.range)],
       reach: NO_RUNS,
       discarded: findings.discarded,
@@ -83,11 +102,11 @@ export function decodeUpdate(body: Uint8Array, context: DecodeContext): DecodedU
   }
   return {
     verdict,
-    body,
+    body: octets,
     withdrawn,
-    reach: buildRuns(body, bodyReach, mpReach, context),
+    reach: buildRuns(octets, bodyReach, mpReach, context),
     discarded: findings.discarded,
-    endOfRib: endOfRibOf(body, context, unreachAt),
+    endOfRib: endOfRibOf(octets, start, end, context, unreachAt),
   };
 }
 
@@ -97,7 +116,6 @@ function readBodyNlri(
   start: number,
   end: number,
   context: DecodeContext,
-  findings: Findings,
   field: string,
 ): NlriRange | undefined {
   if (start === end || !context.families.ipv4) return undefined;
@@ -112,7 +130,7 @@ function readBodyNlri(
 }
 
 /** RFC 7606 3(d); NEXT_HOP only matters to NLRI of the body (RFC 4760 3), and only then whether it is a host's (RFC 4271 6.3). */
-function checkMandatory(body: Uint8Array, needsNextHop: boolean, findings: Findings): void {
+function checkMandatory(body: Uint8Array, needsNextHop: boolean): void {
   if (!scan.has(ATTRIBUTE.origin)) {
     findings.add(NO_ORIGIN, ATTRIBUTE.origin, Uint8Array.of(ATTRIBUTE.origin));
   }
@@ -139,18 +157,20 @@ function buildRuns(
   const mpRange = mpReach?.range;
   if (bodyReach === undefined && mpRange === undefined) return NO_RUNS;
   keys.build(body, scan, context);
-  const runs: ReachRun[] = [];
   const nextHop = scan.indexOf(ATTRIBUTE.nextHop);
-  if (bodyReach !== undefined && nextHop >= 0) {
-    runs.push({ nlri: bodyReach, attributes: keys.withNextHop(body, scan.start(nextHop), 4) });
-  }
-  if (mpReach !== undefined && mpRange !== undefined) {
-    runs.push({
-      nlri: mpRange,
-      attributes: keys.withNextHop(body, mpReach.nextHopStart, mpReach.nextHopOctets),
-    });
-  }
-  return runs;
+  const bodyRun =
+    bodyReach === undefined || nextHop < 0
+      ? undefined
+      : { nlri: bodyReach, attributes: keys.withNextHop(body, scan.start(nextHop), 4) };
+  if (mpReach === undefined || mpRange === undefined) return bodyRun === undefined ? NO_RUNS : [bodyRun];
+  if (bodyRun === undefined) return [{ nlri: mpRange, attributes: keyOf(body, mpReach) }];
+  // The second key is about to be written over the first.
+  const kept = { nlri: bodyRun.nlri, attributes: bodyRun.attributes.slice() };
+  return [kept, { nlri: mpRange, attributes: keyOf(body, mpReach) }];
+}
+
+function keyOf(body: Uint8Array, { nextHopStart, nextHopOctets }: MpReach): AttributeKey {
+  return keys.withNextHop(body, nextHopStart, nextHopOctets);
 }
 
 function rangesOf(first: NlriRange | undefined, second: NlriRange | undefined): readonly NlriRange[] {
@@ -159,13 +179,19 @@ function rangesOf(first: NlriRange | undefined, second: NlriRange | undefined): 
 }
 
 /** RFC 4724 2: an empty UPDATE, or one with nothing but an MP_UNREACH_NLRI that names a family and no routes. */
-function endOfRibOf(body: Uint8Array, context: DecodeContext, unreachAt: number): DecodedUpdate['endOfRib'] {
-  if (body.length === 4) return context.families.ipv4 ? 'ipv4' : undefined;
+function endOfRibOf(
+  octets: Uint8Array,
+  start: number,
+  end: number,
+  context: DecodeContext,
+  unreachAt: number,
+): DecodedUpdate['endOfRib'] {
+  if (end - start === 4) return context.families.ipv4 ? 'ipv4' : undefined;
   if (unreachAt < 0 || scan.count !== 1 || scan.end(unreachAt) - scan.start(unreachAt) !== 3)
     return undefined;
   // The attribute must be all there is: no withdrawn routes before it, no NLRI after it.
-  if (uint16(body, 0) !== 0 || scan.end(unreachAt) !== body.length) return undefined;
-  return scan.familyAt(body, unreachAt, context);
+  if (uint16(octets, start) !== 0 || scan.end(unreachAt) !== end) return undefined;
+  return scan.familyAt(octets, unreachAt, context);
 }
 
 function resetUpdate(body: Uint8Array, verdict: Verdict): DecodedUpdate {
