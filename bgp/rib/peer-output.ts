@@ -66,6 +66,23 @@ export function markAnnounced(rib: FamilyRib, output: PeerOutput, prefix: number
   rib.holders[prefix] = (rib.holders[prefix] ?? 0) + 1;
 }
 
+/** As `markAnnounced` for the first `count` of these prefixes. */
+export function markAllAnnounced(rib: FamilyRib, output: PeerOutput, ids: Int32Array, count: number): void {
+  const { sent } = output;
+  const { holders } = rib;
+  let added = 0;
+  for (let i = 0; i < count; i++) {
+    const prefix = ids[i] ?? 0;
+    const word = sent[prefix >>> 5] ?? 0;
+    const bit = 1 << (prefix & 31);
+    if ((word & bit) !== 0) continue;
+    sent[prefix >>> 5] = word | bit;
+    holders[prefix] = (holders[prefix] ?? 0) + 1;
+    added++;
+  }
+  output.sentCount += added;
+}
+
 /** Notes that a prefix was withdrawn from a peer, if it was announced; nobody else may need it any more. */
 export function markWithdrawn(rib: FamilyRib, output: PeerOutput, prefix: number): void {
   if (!wasSent(output, prefix)) return;

@@ -4,7 +4,7 @@
  * hundred peers is put into messages a few times, not a hundred.
  */
 import type { FamilyRib } from './family-rib.ts';
-import { IdList, markAnnounced, markWithdrawn, type PeerOutput, wasSent } from './peer-output.ts';
+import { IdList, markAllAnnounced, markWithdrawn, type PeerOutput, wasSent } from './peer-output.ts';
 import type { PeerSession } from './peers.ts';
 
 /** What messages look like, apart from what they say. */
@@ -111,8 +111,7 @@ export class SharedOutput {
     target.set(this.#octets.subarray(0, this.#length), at);
     const { ids: withdrawn, count: withdrawnCount } = this.#withdrawn;
     for (let i = 0; i < withdrawnCount; i++) markWithdrawn(rib, output, withdrawn[i] ?? -1);
-    const { ids: announced, count } = this.#announced;
-    for (let i = 0; i < count; i++) markAnnounced(rib, output, announced[i] ?? -1);
+    markAllAnnounced(rib, output, this.#announced.ids, this.#announced.count);
     output.cursor = this.#to;
     return at + this.#length;
   }
