@@ -3,19 +3,19 @@
  * RFC 4271 5.1 need. Form of a key: `AttributeKey` in bgp/wire/types.ts.
  */
 import { attributeSlice } from '../wire/attribute-key.ts';
-import { uint32 } from '../wire/bytes.ts';
+import { copyOctets, uint32 } from '../wire/bytes.ts';
 import { ATTRIBUTE } from '../wire/registry.ts';
 import type { AttributeKey, LargeCommunity } from '../wire/types.ts';
 
-/** What to change; absent fields leave the key as it is. */
+/** What to change; absent and undefined fields leave the key as it is. */
 export interface KeyEdits {
   /** 0, 4, 16 or 32 octets */
-  readonly nextHop?: Uint8Array;
+  readonly nextHop?: Uint8Array | undefined;
   /** AS numbers to stand in front of the AS_PATH, the leftmost first */
-  readonly prepend?: readonly number[];
+  readonly prepend?: readonly number[] | undefined;
   /** a value, or 'remove' */
-  readonly med?: number | 'remove';
-  readonly localPref?: number | 'remove';
+  readonly med?: number | 'remove' | undefined;
+  readonly localPref?: number | 'remove' | undefined;
   /** is added unless it is there already (RFC 1997) */
   readonly community?: number;
   /** is added unless it is there already (RFC 8092 5) */
@@ -44,7 +44,8 @@ export function rewriteKey(key: AttributeKey, edits: KeyEdits): AttributeKey {
     target[fill++] = edits.nextHop.length;
     copy(edits.nextHop, 0, edits.nextHop.length);
   }
-  let inserted = 0;
+  // of INSERTABLE: the first that has not been passed
+  let next = 0;
   let at = 1 + nextHopOctets;
   while (at + 3 <= key.length) {
     const flags = key[at] ?? 0;
@@ -52,13 +53,13 @@ export function rewriteKey(key: AttributeKey, edits: KeyEdits): AttributeKey {
     const extended = (flags & EXTENDED_LENGTH) !== 0;
     const length = extended ? ((key[at + 2] ?? 0) << 8) | (key[at + 3] ?? 0) : (key[at + 2] ?? 0);
     const value = at + (extended ? 4 : 3);
-    inserted = insertUpTo(edits, inserted, code);
+    while ((INSERTABLE[next] ?? 256) < code) insertAttribute(edits, INSERTABLE[next++] ?? 0);
+    if (INSERTABLE[next] === code) next++;
     const end = value + length;
     if (!replaceAttribute(key, edits, flags, code, value, end)) copy(key, at, end);
-    if (code > inserted) inserted = code;
     at = end;
   }
-  insertUpTo(edits, inserted, 256);
+  while (next < INSERTABLE.length) insertAttribute(edits, INSERTABLE[next++] ?? 0);
   return target.subarray(0, fill);
 }
 
@@ -70,7 +71,7 @@ function reserve(key: AttributeKey): void {
 }
 
 function copy(source: Uint8Array, start: number, end: number): void {
-  for (let at = start; at < end; at++) target[fill++] = source[at] ?? 0;
+  fill = copyOctets(source, start, end, target, fill);
 }
 
 function put32(value: number): void {
@@ -90,18 +91,6 @@ function putHeader(flags: number, code: number, length: number): void {
 
 /** Codes that an edit can add to a key that lacks them, in order. */
 const INSERTABLE: readonly number[] = [2, 4, 5, 8, 32];
-
-/** Writes the attributes that edits add and whose code lies between what was written last and `before`. Returns the new last code. */
-function insertUpTo(edits: KeyEdits, after: number, before: number): number {
-  let last = after;
-  for (const code of INSERTABLE) {
-    if (code <= after) continue;
-    if (code >= before) break;
-    insertAttribute(edits, code);
-    last = code;
-  }
-  return last;
-}
 
 function insertAttribute(edits: KeyEdits, code: number): void {
   if (code === 2 && edits.prepend !== undefined && edits.prepend.length > 0) {

@@ -112,6 +112,8 @@ export class Exporter {
   readonly #rules: ExportRules;
   readonly #attributes: AttributeStore;
   readonly #chain: CompiledChain | undefined;
+  /** what stands in front of the AS_PATH of what leaves */
+  readonly #prepend: readonly number[];
   /** slot (rule with operations, local or learned) -> by attribute id: 0 unknown, -1 none, else id of the exported form + 1 */
   readonly #forms = new Map<number, Int32Array>();
   /** the latest answer of `ofPeer`: mostly the next one too */
@@ -142,6 +144,7 @@ export class Exporter {
   constructor(rules: ExportRules, attributes: AttributeStore, interfaces?: RouteInterfaces) {
     this.#rules = rules;
     this.#attributes = attributes;
+    this.#prepend = rules.ownAs === undefined ? [rules.localAs] : [rules.localAs, rules.ownAs];
     this.#chain =
       rules.chain === undefined
         ? undefined
@@ -274,13 +277,17 @@ export class Exporter {
     const flags = attributes.flags[attribute] ?? 0;
     const external = rules.peerKind === 'ebgp';
     const transparent = rules.transparent && !local;
-    // RFC 4271 5.1.4: a MED that was received goes no further; one that is set here does.
-    if (external && !local && !transparent && (flags & HAS_MED) !== 0)
-      key = rewriteKey(key, { med: 'remove' }).slice();
     const operations = rule < 0 ? undefined : rules.chain?.rules[rule]?.operations;
-    if (operations !== undefined) key = applyOperations(key, operations).slice();
-    if (rules.shuttingDown) key = this.#shutDown(key);
     const isMarked = rules.longLived === 'marked' && (flags & LLGR_STALE) !== 0;
+    // RFC 4271 5.1.4: a MED that was received goes no further; one that is set here does.
+    let med: 'remove' | undefined =
+      external && !local && !transparent && (flags & HAS_MED) !== 0 ? 'remove' : undefined;
+    if (operations !== undefined) {
+      if (med !== undefined) key = rewriteKey(key, { med }).slice();
+      med = undefined;
+      key = applyOperations(key, operations).slice();
+    }
+    if (rules.shuttingDown) key = this.#shutDown(key);
     if (isMarked) key = rewriteKey(key, { community: COMMUNITY.noExport, localPref: 0 }).slice();
     if (originator !== undefined) key = withReflection(key, originator, rules.clusterId);
     if (external) key = this.#beforeLeaving(key, flags);
@@ -289,11 +296,14 @@ export class Exporter {
       rules.shuttingDown ||
       isMarked ||
       operations?.some(setsLocalPref) === true;
-    const prepend = rules.ownAs === undefined ? [rules.localAs] : [rules.localAs, rules.ownAs];
     const form = attributes.internForm(
-      external
-        ? rewriteKey(key, { nextHop, ...(!transparent && { prepend }), localPref: 'remove', leaveAs: true })
-        : rewriteKey(key, hasLocalPref ? { nextHop } : { nextHop, localPref: DEFAULT_LOCAL_PREF }),
+      rewriteKey(key, {
+        nextHop,
+        prepend: external && !transparent ? this.#prepend : undefined,
+        med,
+        localPref: external ? 'remove' : hasLocalPref ? undefined : DEFAULT_LOCAL_PREF,
+        leaveAs: external,
+      }),
     );
     // A form that equals its source lives as long as the source does; a reference of its own would keep both for ever.
     if (form === attribute) attributes.release(form);
