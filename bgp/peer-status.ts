@@ -115,6 +115,34 @@ export interface NotificationRecord {
   readonly reason?: string;
 }
 
+/**
+ * What of a peer stays as it is while neither its configuration changes nor its session takes a step: one and the same object until then, so that
+ * whoever renders it may keep what became of it.
+ */
+export interface PeerStanding {
+  readonly name: string;
+  readonly address: Address;
+  readonly peerAs: number;
+  readonly localAs: number;
+  readonly kind: 'ebgp' | 'ibgp';
+  readonly localRouterId: number;
+  readonly peerRouterId?: number;
+  readonly localAddress?: Address;
+  readonly connection?: PeerConnectionStatus;
+  readonly transport: PeerTransport;
+  /** undefined before both OPENs */
+  readonly terms?: SessionTerms;
+  readonly capabilities: PeerCapabilities;
+  /** in words */
+  readonly capabilitiesSent: readonly string[];
+  readonly capabilitiesReceived: readonly string[];
+  readonly holdTimeSec?: number;
+  readonly keepaliveTimeSec?: number;
+  /** RFC 8212: 'missing' when an eBGP peer has no policy and so exchanges nothing */
+  readonly importPolicy: string;
+  readonly exportPolicy: string;
+}
+
 /** How near a family is to its limit. */
 export interface PrefixLimitStatus extends PrefixLimit {
   /** prefixes that count now */

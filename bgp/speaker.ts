@@ -340,6 +340,11 @@ export class Speaker {
     return [...this.#peers.values()].map((peer) => this.#statusOf(peer));
   }
 
+  /** Names of all peers, in the same order: for whoever asks for one after the other while the event loop turns. */
+  peerNames(): string[] {
+    return [...this.#peers.keys()];
+  }
+
   /** One peer, or undefined when there is none of that name. */
   peer(name: string): PeerStatus | undefined {
     const peer = this.#peers.get(name);
@@ -381,23 +386,20 @@ export class Speaker {
   }
 
   #statusOf(peer: Peer): PeerStatus {
-    const bfd = this.#bfd.status(peer.config.name);
-    const dynamic = this.#dynamic.get(peer)?.name;
-    return {
-      ...peerStatus(peer, this.rib, this.#clock),
-      ...(peer.negotiated === undefined && this.#keyProblem(peer)),
-      ...(dynamic !== undefined && { dynamic }),
-      ...(bfd && { bfd }),
-    };
+    return peerStatus(peer, this.rib, this.#clock, {
+      dynamic: this.#dynamic.get(peer)?.name,
+      bfd: this.#bfd.status(peer.config.name),
+      problem: peer.negotiated === undefined ? this.#keyProblem(peer) : undefined,
+    });
   }
 
   /** Without the key on the socket anybody could dial in the peer's name. */
-  #keyProblem(peer: Peer): { lastError: string } | undefined {
-    const group = this.#dynamic.get(peer);
+  #keyProblem(peer: Peer): string | undefined {
     const { address, interface: device, password } = peer.config;
+    if (password === undefined) return undefined;
+    const group = this.#dynamic.get(peer);
     const key = group === undefined ? { address, interface: device } : groupKey(group);
-    const problem = password === undefined || !key ? undefined : this.#listeners.keyProblem(key);
-    return problem === undefined ? undefined : { lastError: problem };
+    return key && this.#listeners.keyProblem(key);
   }
 
   /** RFC 5882 4.3: what BFD saw fail, BGP need not wait for. */

@@ -7,12 +7,9 @@ import type { BfdStatus, BfdTimers } from './bfd/types.ts';
 import type {
   MessageTypeCounts,
   NotificationRecord,
-  PeerCapabilities,
-  PeerConnectionStatus,
+  PeerStanding,
   PeerTimers,
-  PeerTransport,
   PrefixLimitStatus,
-  SessionTerms,
 } from './peer-status.ts';
 import type { FilterChain } from './policy/types.ts';
 import type { NotificationError, PathAttributes } from './wire/types.ts';
@@ -300,30 +297,14 @@ export interface LastReset {
 }
 
 /** Everything there is to know of a peer, made on request. Times are epoch milliseconds. */
-export interface PeerStatus {
-  readonly name: string;
-  readonly address: Address;
-  readonly peerAs: number;
-  readonly localAs: number;
-  readonly kind: 'ebgp' | 'ibgp';
+export interface PeerStatus extends PeerStanding {
+  /** the fields of `PeerStanding` again, as one object that stays */
+  readonly standing: PeerStanding;
   readonly state: SessionState;
   readonly establishedAt?: number;
   /** since when the present state lasts */
   readonly since: number;
-  readonly peerRouterId?: number;
-  readonly localRouterId: number;
-  readonly localAddress?: Address;
-  readonly connection?: PeerConnectionStatus;
-  readonly transport: PeerTransport;
   readonly timers: PeerTimers;
-  /** undefined before both OPENs */
-  readonly terms?: SessionTerms;
-  readonly capabilities: PeerCapabilities;
-  readonly holdTimeSec?: number;
-  readonly keepaliveTimeSec?: number;
-  /** in words */
-  readonly capabilitiesSent: readonly string[];
-  readonly capabilitiesReceived: readonly string[];
   readonly families: Readonly<Record<Family, PeerFamilyStatus>>;
   readonly counters: PeerCounters;
   readonly messages: { readonly received: MessageTypeCounts; readonly sent: MessageTypeCounts };
@@ -341,9 +322,6 @@ export interface PeerStatus {
     /** the peer is gone and its routes are kept until then */
     readonly helperUntil?: number;
   };
-  /** RFC 8212: 'missing' when an eBGP peer has no policy and so exchanges nothing */
-  readonly importPolicy: string;
-  readonly exportPolicy: string;
   /** the peer came by itself: name of the prefixes that it came from, see `DynamicPeers` */
   readonly dynamic?: string;
   /** undefined: BFD is not configured, or not loaded yet */

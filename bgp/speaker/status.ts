@@ -1,8 +1,11 @@
 /** A peer as people and programs see it, made on request. */
 import { FAMILIES, type Family } from '../../src/net/address.ts';
+import type { BfdStatus } from '../bfd/types.ts';
 import type {
+  MessageTypeCounts,
   PeerCapabilities,
   PeerConnectionStatus,
+  PeerStanding,
   PeerTimerName,
   PeerTimers,
   PeerTransport,
@@ -11,10 +14,9 @@ import type {
 } from '../peer-status.ts';
 import type { Rib } from '../rib/rib.ts';
 import { FSM_STATES } from '../session/events.ts';
-import type { Negotiated } from '../session/negotiate.ts';
+import type { Negotiated, SessionConfig } from '../session/negotiate.ts';
 import { type Connection, type ResetRecord, type Session, sessionState } from '../session/state.ts';
 import type { Clock } from '../transport/clock.ts';
-import { MessageCounts } from '../transport/message-counts.ts';
 import type { LastReset, PeerConfig, PeerFamilyStatus, PeerStatus } from '../types.ts';
 import { capabilityName } from '../wire/capabilities.ts';
 import { describeNotification } from '../wire/notification.ts';
@@ -22,26 +24,109 @@ import type { PeerConnection } from './connection.ts';
 import type { Peer } from './peer.ts';
 import { limitedCount } from './prefix-limits.ts';
 
-/** Everything there is to know of a peer. */
-export function peerStatus(peer: Peer, rib: Rib, clock: Clock): PeerStatus {
-  const { config, session, negotiated, connection, totals } = peer;
+/** What others know of a peer; undefined: nothing. */
+export interface PeerFindings {
+  /** the group that it came by itself from */
+  readonly dynamic: string | undefined;
+  readonly bfd: BfdStatus | undefined;
+  /** what keeps it from reaching us; told in place of its last error */
+  readonly problem: string | undefined;
+}
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+/**
+ * Everything there is to know of a peer. Asked for all of a thousand peers every second it should cost little: what stands is made once, and the
+ * rest without intermediate objects.
+ */
+export function peerStatus(peer: Peer, rib: Rib, clock: Clock, findings: PeerFindings): PeerStatus {
+  const { session, totals } = peer;
   const furthest = furthestConnection(session);
   const open = furthest && peer.connections.get(furthest.id);
+  const standing = standingOf(peer, furthest, open);
   const received = allMessages(peer, 'received');
   const sent = allMessages(peer, 'sent');
-  const restart = negotiated?.gracefulRestart;
+  const status: Writable<PeerStatus> = {
+    ...standing,
+    standing,
+    state: sessionState(session),
+    since: peer.since,
+    timers: timersOf(peer, furthest, open),
+    families: { ipv4: familyStatus(peer, rib, 'ipv4'), ipv6: familyStatus(peer, rib, 'ipv6') },
+    counters: {
+      messagesReceived: sumOf(received),
+      messagesSent: sumOf(sent),
+      updatesReceived: received.update,
+      updatesSent: sent.update,
+      establishedCount: totals.establishedCount,
+      droppedCount: totals.droppedCount,
+      treatAsWithdraw: totals.treatAsWithdraw,
+      attributeDiscards: totals.attributeDiscards,
+    },
+    messages: { received, sent },
+    lastNotification: peer.connections.lastNotification,
+    outputQueued: peer.connection?.stream.queuedOctets ?? 0,
+    gracefulRestart: restartOf(peer),
+  };
+  const { establishedAt, nextConnectAt } = peer;
+  const lastError = findings.problem ?? peer.lastError;
+  if (establishedAt !== undefined) status.establishedAt = establishedAt;
+  if (session.lastReset !== undefined) status.lastReset = lastReset(session.lastReset, clock);
+  if (lastError !== undefined) status.lastError = lastError;
+  if (nextConnectAt !== undefined) status.nextConnectAt = nextConnectAt;
+  if (findings.dynamic !== undefined) status.dynamic = findings.dynamic;
+  if (findings.bfd !== undefined) status.bfd = findings.bfd;
+  return status;
+}
+
+/** What was made of a peer, and all that it was made from. */
+interface Kept {
+  readonly config: PeerConfig;
+  readonly sessionConfig: SessionConfig;
+  readonly furthest: Connection | undefined;
+  readonly open: PeerConnection | undefined;
+  readonly connection: PeerConnection | undefined;
+  readonly standing: PeerStanding;
+}
+
+const keptOf = new WeakMap<Peer, Kept>();
+
+// Each of these is replaced, never changed, when what it says does.
+function standingOf(
+  peer: Peer,
+  furthest: Connection | undefined,
+  open: PeerConnection | undefined,
+): PeerStanding {
+  const { config, session, connection } = peer;
+  const kept = keptOf.get(peer);
+  if (
+    kept !== undefined &&
+    kept.config === config &&
+    kept.sessionConfig === session.config &&
+    kept.furthest === furthest &&
+    kept.open === open &&
+    kept.connection === connection
+  ) {
+    return kept.standing;
+  }
+  const standing = makeStanding(peer, furthest, open);
+  keptOf.set(peer, { config, sessionConfig: session.config, furthest, open, connection, standing });
+  return standing;
+}
+
+function makeStanding(
+  { config, session, connection, negotiated }: Peer,
+  furthest: Connection | undefined,
+  open: PeerConnection | undefined,
+): PeerStanding {
   const kind = config.localAs === config.peerAs ? 'ibgp' : 'ebgp';
-  const policy = (chain: PeerStatus['importPolicy'] | undefined): string =>
-    chain ?? (kind === 'ebgp' ? 'missing' : 'none');
+  const policy = (chain: string | undefined): string => chain ?? (kind === 'ebgp' ? 'missing' : 'none');
   return {
     name: config.name,
     address: config.address,
     peerAs: config.peerAs,
     localAs: config.localAs,
     kind,
-    state: sessionState(session),
-    since: peer.since,
-    ...(peer.establishedAt !== undefined && { establishedAt: peer.establishedAt }),
     ...(negotiated && {
       peerRouterId: negotiated.peerRouterId,
       holdTimeSec: negotiated.holdTimeSec,
@@ -51,54 +136,54 @@ export function peerStatus(peer: Peer, rib: Rib, clock: Clock): PeerStatus {
     ...(connection && { localAddress: connection.stream.channel.localAddress }),
     ...(furthest && open && { connection: connectionStatus(furthest, open) }),
     transport: transportOf(config, kind),
-    timers: timersOf(peer, furthest, open),
     ...(furthest && 'negotiated' in furthest && { terms: termsOf(furthest.negotiated, config) }),
     capabilities: capabilitiesOf(furthest),
     capabilitiesSent: negotiated?.sent.map(capabilityName) ?? [],
     capabilitiesReceived: negotiated?.received.map(capabilityName) ?? [],
-    families: { ipv4: familyStatus(peer, rib, 'ipv4'), ipv6: familyStatus(peer, rib, 'ipv6') },
-    counters: {
-      messagesReceived: received.total,
-      messagesSent: sent.total,
-      updatesReceived: received.byType.update,
-      updatesSent: sent.byType.update,
-      establishedCount: totals.establishedCount,
-      droppedCount: totals.droppedCount,
-      treatAsWithdraw: totals.treatAsWithdraw,
-      attributeDiscards: totals.attributeDiscards,
-    },
-    messages: { received: received.byType, sent: sent.byType },
-    lastNotification: peer.connections.lastNotification,
-    ...(session.lastReset && { lastReset: lastReset(session.lastReset, clock) }),
-    ...(peer.lastError !== undefined && { lastError: peer.lastError }),
-    ...(peer.nextConnectAt !== undefined && { nextConnectAt: peer.nextConnectAt }),
-    outputQueued: connection?.stream.queuedOctets ?? 0,
-    gracefulRestart: {
-      peerCapable: restart !== undefined,
-      ...(restart && { peerRestartTimeSec: restart.restartTimeSec }),
-      peerFamilies: restart?.families.map(({ family }) => family) ?? [],
-      ...(peer.helperUntil !== undefined && { helperUntil: peer.helperUntil }),
-    },
     importPolicy: policy(config.importPolicy?.name),
     exportPolicy: policy(config.exportPolicy?.name),
   };
 }
 
+function restartOf({ negotiated, helperUntil }: Peer): PeerStatus['gracefulRestart'] {
+  const restart = negotiated?.gracefulRestart;
+  return {
+    peerCapable: restart !== undefined,
+    ...(restart && { peerRestartTimeSec: restart.restartTimeSec }),
+    peerFamilies: restart?.families.map(({ family }) => family) ?? [],
+    ...(helperUntil !== undefined && { helperUntil }),
+  };
+}
+
 /** The established connection, or the one that has come furthest. */
 function furthestConnection({ connections }: Session): Connection | undefined {
-  const order = (connection: Connection): number => FSM_STATES.indexOf(connection.state);
-  return connections.reduce<Connection | undefined>(
-    (best, connection) => (best === undefined || order(connection) > order(best) ? connection : best),
-    undefined,
-  );
+  let best: Connection | undefined;
+  for (const connection of connections) {
+    if (best === undefined || FSM_STATES.indexOf(connection.state) > FSM_STATES.indexOf(best.state)) {
+      best = connection;
+    }
+  }
+  return best;
 }
 
 /** Messages of all connections, closed and open. */
-function allMessages({ totals, connections }: Peer, direction: 'received' | 'sent'): MessageCounts {
-  const all = new MessageCounts();
-  all.addAll(totals[direction]);
-  for (const { stream } of connections.all) all.addAll(stream.counts[direction]);
+function allMessages({ totals, connections }: Peer, direction: 'received' | 'sent'): MessageTypeCounts {
+  let all = totals[direction].byType;
+  for (const { stream } of connections.all) {
+    const more = stream.counts[direction].byType;
+    all = {
+      open: all.open + more.open,
+      update: all.update + more.update,
+      notification: all.notification + more.notification,
+      keepalive: all.keepalive + more.keepalive,
+      routeRefresh: all.routeRefresh + more.routeRefresh,
+    };
+  }
   return all;
+}
+
+function sumOf({ open, update, notification, keepalive, routeRefresh }: MessageTypeCounts): number {
+  return open + update + notification + keepalive + routeRefresh;
 }
 
 function connectionStatus(
@@ -205,9 +290,16 @@ function lastReset(record: ResetRecord, clock: Clock): LastReset {
   };
 }
 
+const textsOfResets = new WeakMap<ResetRecord, string>();
+
 /** What was found wrong, and what the NOTIFICATION said of it. */
-function textOf({ error, reason }: ResetRecord): string {
-  if (error === undefined) return reason;
-  const decoded = describeNotification(error);
-  return decoded === reason ? decoded : `${decoded}: ${reason}`;
+function textOf(record: ResetRecord): string {
+  let text = textsOfResets.get(record);
+  if (text === undefined) {
+    const { error, reason } = record;
+    const decoded = error && describeNotification(error);
+    text = decoded === undefined || decoded === reason ? reason : `${decoded}: ${reason}`;
+    textsOfResets.set(record, text);
+  }
+  return text;
 }

@@ -3,14 +3,15 @@ import type { ResetKind, Speaker } from '../../bgp/speaker.ts';
 import { formatRouterId } from '../../bgp/wire/format.ts';
 import { problem } from '../api/problem.ts';
 import type { ApiRoutes } from '../api/server.ts';
-import type { BgpSummaryView, PathRow, PeerView } from '../api/views.ts';
+import type { BgpSummaryView, PathRow } from '../api/views.ts';
 import { type Address, addressesEqual, formatAddress, parseAddress } from '../net/address.ts';
 import { type Prefix, parsePrefix } from '../net/prefix.ts';
 import { captureRows } from './bgp/capture.ts';
-import { originOfPeer } from './bgp/dynamic.ts';
+import { originsOfPeers } from './bgp/dynamic.ts';
 import type { NodePeer, NodeRange } from './bgp/peer-types.ts';
+import { peerText, peerView } from './bgp/peer-view.ts';
 import { findPaths, readRoutesQuery } from './bgp/routes-query.ts';
-import { pathRow, peerView } from './bgp/views.ts';
+import { pathRow } from './bgp/views.ts';
 
 /** A speaker with the resources that its peers come from; asked anew for each request. */
 export interface BgpSource {
@@ -23,13 +24,13 @@ export interface BgpSource {
 /** `/v1/bgp/...` */
 export function bgpApiRoutes(source: BgpSource): ApiRoutes {
   return {
-    'GET /v1/bgp/summary': () => ({ json: summary(source) }),
-    'GET /v1/bgp/peers': () => ({ json: peerViews(source) }),
+    'GET /v1/bgp/summary': () => ({ jsonPieces: summaryPieces(source) }),
+    'GET /v1/bgp/peers': () => ({ jsonPieces: peersPieces(source) }),
     'GET /v1/bgp/peers/:peer': ({ params }) => {
       const name = peerName(source, params['peer'] ?? '');
       const status = source.speaker?.peer(name);
       if (status === undefined) throw unknownPeer(source, name);
-      return { json: peerView(status, originOfPeer(source, status)) };
+      return { json: peerView(status, originsOfPeers(source)(status)) };
     },
     'POST /v1/bgp/peers/:peer/reset': ({ params, body }) => ({
       json: reset(source, params['peer'] ?? '', readKind(body), readText(body)),
@@ -55,8 +56,22 @@ export function bgpApiRoutes(source: BgpSource): ApiRoutes {
   };
 }
 
-function peerViews(source: BgpSource): PeerView[] {
-  return (source.speaker?.peers() ?? []).map((status) => peerView(status, originOfPeer(source, status)));
+/**
+ * The list of all peers, piece by piece. Each of them is as it was at one moment, which need not be that of the next one: where many are asked for
+ * while routes come in, some milliseconds may lie between them. A peer that goes meanwhile may be missing, one that comes is, and none stands there
+ * twice.
+ */
+function* peersPieces(source: BgpSource): Generator<string> {
+  const { speaker } = source;
+  const originOf = originsOfPeers(source);
+  let lead = '[';
+  for (const name of speaker?.peerNames() ?? []) {
+    const status = speaker?.peer(name);
+    if (status === undefined) continue;
+    yield lead + peerText(status, originOf(status));
+    lead = ',';
+  }
+  yield lead === '[' ? '[]' : ']';
 }
 
 function runningSpeaker({ speaker }: BgpSource): Speaker {
@@ -65,17 +80,24 @@ function runningSpeaker({ speaker }: BgpSource): Speaker {
   return speaker;
 }
 
-function summary(source: BgpSource): BgpSummaryView {
+/** A `BgpSummaryView`, with its peers as `peersPieces` has them. */
+function summaryPieces(source: BgpSource): Iterable<string> {
   const speaker = runningSpeaker(source);
-  return {
+  const head: Omit<BgpSummaryView, 'peers'> = {
     routerId: formatRouterId(speaker.routerId),
     asNumber: speaker.localAs,
     listeningPorts: speaker.listeningPorts,
     deferral: speaker.deferred,
     service: speaker.service.state,
     locRib: speaker.rib.sizes.prefixes,
-    peers: peerViews(source),
   };
+  return withPeers(JSON.stringify(head), peersPieces(source));
+}
+
+function* withPeers(head: string, peers: Iterable<string>): Generator<string> {
+  yield `${head.slice(0, -1)},"peers":`;
+  yield* peers;
+  yield '}';
 }
 
 const DRAIN_SEC = 30;

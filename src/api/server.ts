@@ -1,5 +1,5 @@
 /**
- * HTTP over a Unix socket: a small router, JSON in and out, lists as JSON lines with back-pressure.
+ * HTTP over a Unix socket: a small router, JSON in and out, long answers in pieces and lists as JSON lines with back-pressure.
  * The socket is root-only (0600); a stale socket file of a dead agent is taken over, a live one is an error.
  */
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
@@ -11,6 +11,10 @@ import { ApiError, PROBLEM_STATUS, type Problem, problem } from './problem.ts';
 
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
 const REQUEST_TIMEOUT_MS = 60_000;
+const JSON_TYPE = 'application/json';
+/** What an answer in pieces may take of one turn of the event loop, and how much of it (UTF-16 units) may wait to be written. */
+const SLICE_MS = 2;
+const SLICE_LENGTH = 256 * 1024;
 
 /** What a handler is given. */
 export interface ApiRequest {
@@ -24,11 +28,12 @@ export interface ApiRequest {
 }
 
 /**
- * A handler's answer: a JSON value, plain text, or rows that are streamed as JSON lines. `live` rows are sent one by one as they come; an undefined one is
- * an empty line, a sign of life.
+ * A handler's answer: a JSON value; the text of one, in pieces that are asked for as there is time for them; plain text; or rows that are streamed as
+ * JSON lines. `live` rows are sent one by one as they come; an undefined one is an empty line, a sign of life.
  */
 export type ApiReply =
   | { readonly json: unknown }
+  | { readonly jsonPieces: Iterable<string> }
   | { readonly text: string; readonly contentType: string }
   | { readonly rows: Iterable<unknown> | AsyncIterable<unknown>; readonly live?: boolean };
 
@@ -112,6 +117,7 @@ export class ApiServer {
       if ('rows' in reply)
         await streamRows(response, reply.rows, abort.signal, reply.live === true ? 1 : 256);
       else if ('text' in reply) sendText(response, 200, reply.text, reply.contentType);
+      else if ('jsonPieces' in reply) await sendPieces(response, reply.jsonPieces, abort.signal);
       else sendJson(response, 200, reply.json);
     } catch (error) {
       const answer = this.#toProblem(error);
@@ -170,7 +176,7 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
 }
 
 function sendJson(response: ServerResponse, status: number, value: unknown): void {
-  sendText(response, status, JSON.stringify(value), 'application/json');
+  sendText(response, status, JSON.stringify(value), JSON_TYPE);
 }
 
 function sendText(response: ServerResponse, status: number, text: string, contentType: string): void {
@@ -178,8 +184,28 @@ function sendText(response: ServerResponse, status: number, text: string, conten
   response.end(text);
 }
 
-// Rows are produced only as fast as the client reads, and the event loop is given back after each write. The head is written with the
-// first of them, so that an error before it still becomes an answer.
+// What is made within one slice goes out as a whole. An error before the first write still becomes an answer; a later one breaks off.
+async function sendPieces(
+  response: ServerResponse,
+  pieces: Iterable<string>,
+  signal: AbortSignal,
+): Promise<void> {
+  let made = '';
+  let sliceEnd = performance.now() + SLICE_MS;
+  for (const piece of pieces) {
+    made += piece;
+    if (made.length < SLICE_LENGTH && performance.now() < sliceEnd) continue;
+    if (!response.headersSent) response.writeHead(200, { 'content-type': JSON_TYPE });
+    await written(response, made, signal);
+    if (signal.aborted) return;
+    made = '';
+    sliceEnd = performance.now() + SLICE_MS;
+  }
+  if (response.headersSent) response.end(made);
+  else sendText(response, 200, made, JSON_TYPE);
+}
+
+// Rows are produced only as fast as the client reads. The head is written with the first of them, so that an error before it still becomes an answer.
 async function streamRows(
   response: ServerResponse,
   rows: Iterable<unknown> | AsyncIterable<unknown>,
@@ -191,29 +217,33 @@ async function streamRows(
   const begin = (): void => {
     if (!response.headersSent) response.writeHead(200, { 'content-type': 'application/x-ndjson' });
   };
-  const flush = async (): Promise<void> => {
-    begin();
-    const drained = response.write(pending);
-    pending = '';
-    if (!drained && !signal.aborted) {
-      await new Promise<void>((resolve) => {
-        const done = (): void => {
-          response.removeListener('drain', done);
-          signal.removeEventListener('abort', done);
-          resolve();
-        };
-        response.once('drain', done);
-        signal.addEventListener('abort', done);
-      });
-    } else await new Promise<void>((resolve) => setImmediate(resolve));
-  };
   for await (const row of rows) {
     if (signal.aborted) return;
     pending += row === undefined ? '\n' : `${JSON.stringify(row)}\n`;
-    if (++count % rowsPerWrite === 0) await flush();
+    if (++count % rowsPerWrite !== 0) continue;
+    begin();
+    await written(response, pending, signal);
+    pending = '';
   }
   begin();
   response.end(pending);
+}
+
+/** Writes, and gives the event loop back: until the client has read enough, or has gone, and for one turn at least. */
+function written(response: ServerResponse, text: string, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (response.write(text) || signal.aborted) {
+      setImmediate(resolve);
+      return;
+    }
+    const done = (): void => {
+      response.removeListener('drain', done);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    response.once('drain', done);
+    signal.addEventListener('abort', done);
+  });
 }
 
 function isServed(socketPath: string): Promise<boolean> {

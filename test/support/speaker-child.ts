@@ -11,7 +11,7 @@ import { tcpNetwork } from '../../bgp/transport/tcp.ts';
 import type { PeerConfig } from '../../bgp/types.ts';
 import { hexOf } from '../../bgp/wire/bytes.ts';
 import { describeNotification } from '../../bgp/wire/notification.ts';
-import { peerView } from '../../src/agent/bgp/views.ts';
+import { peerView } from '../../src/agent/bgp/peer-view.ts';
 import { FAMILIES, formatAddress, parseAddress } from '../../src/net/address.ts';
 import { formatPrefix, parsePrefix } from '../../src/net/prefix.ts';
 import type {

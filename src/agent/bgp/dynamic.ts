@@ -12,13 +12,14 @@ export interface PeerSources {
   readonly ranges: readonly NodeRange[];
 }
 
-/** The origin of one of a speaker's peers. */
-export function originOfPeer({ peers, ranges }: PeerSources, { name, dynamic }: PeerStatus): PeerOrigin {
-  const found =
-    dynamic === undefined
-      ? peers.find(({ config }) => config.name === name)
-      : ranges.find(({ range }) => range.name === dynamic);
-  return { resource: found?.resource ?? '', ...(found?.group !== undefined && { group: found.group }) };
+/** Tells the origin of each of a speaker's peers. */
+export function originsOfPeers({ peers, ranges }: PeerSources): (status: PeerStatus) => PeerOrigin {
+  const byPeer = new Map(peers.map((peer) => [peer.config.name, peer]));
+  const byRange = new Map(ranges.map((each) => [each.range.name, each]));
+  return ({ name, dynamic }) => {
+    const { resource = '', group } = (dynamic === undefined ? byPeer.get(name) : byRange.get(dynamic)) ?? {};
+    return { resource, ...(group !== undefined && { group }) };
+  };
 }
 
 /** Configured peers and, of those that came by themselves and are there now, what they are under these ranges; a configured one comes first. */

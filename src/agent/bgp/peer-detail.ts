@@ -1,5 +1,5 @@
 /** The finer points of a session's status as the API answers them. */
-import type { ConnectionEnd, NotificationRecord } from '../../../bgp/peer-status.ts';
+import type { ConnectionEnd, NotificationRecord, PeerStanding } from '../../../bgp/peer-status.ts';
 import type { PeerStatus } from '../../../bgp/types.ts';
 import { capabilityCode, capabilityParts } from '../../../bgp/wire/capabilities.ts';
 import { formatRouterId } from '../../../bgp/wire/format.ts';
@@ -10,17 +10,35 @@ import type {
   CapabilityValue,
   ConnectionEndView,
   NotificationView,
-  PeerDetailView,
 } from '../../api/peer-views.ts';
+import type { PeerView } from '../../api/views.ts';
 import { formatAddress } from '../../net/address.ts';
 
-/** Everything of a `PeerView` that is about the session itself. */
-export function peerDetail(status: PeerStatus): PeerDetailView {
-  const { connection, transport, lastNotification, capabilities } = status;
+/** What of a `PeerView` stays while its session does, beside what names it. */
+export type SessionView = Pick<
+  PeerView,
+  | 'routerId'
+  | 'localAddress'
+  | 'holdTimeSec'
+  | 'keepaliveTimeSec'
+  | 'policy'
+  | 'localRouterId'
+  | 'connection'
+  | 'transport'
+  | 'terms'
+  | 'capabilities'
+>;
+
+export function sessionView(standing: PeerStanding): SessionView {
+  const { connection, transport, capabilities, peerRouterId, localAddress } = standing;
   const { sourceAddress, ...plain } = transport;
-  const { sent, received } = lastNotification;
   return {
-    localRouterId: formatRouterId(status.localRouterId),
+    ...(peerRouterId !== undefined && { routerId: formatRouterId(peerRouterId) }),
+    ...(localAddress && { localAddress: formatAddress(localAddress) }),
+    ...(standing.holdTimeSec !== undefined && { holdTimeSec: standing.holdTimeSec }),
+    ...(standing.keepaliveTimeSec !== undefined && { keepaliveTimeSec: standing.keepaliveTimeSec }),
+    policy: { import: standing.importPolicy, export: standing.exportPolicy },
+    localRouterId: formatRouterId(standing.localRouterId),
     ...(connection && {
       connection: {
         local: endView(connection.local),
@@ -29,19 +47,23 @@ export function peerDetail(status: PeerStatus): PeerDetailView {
       },
     }),
     transport: { ...plain, ...(sourceAddress && { sourceAddress: formatAddress(sourceAddress) }) },
-    timers: status.timers,
-    ...(status.terms && { terms: status.terms }),
+    ...(standing.terms && { terms: standing.terms }),
     capabilities: {
-      sent: status.capabilitiesSent,
-      received: status.capabilitiesReceived,
-      compared: rowsOf(capabilities.sent, capabilities.received),
+      sent: standing.capabilitiesSent,
+      received: standing.capabilitiesReceived,
+      compared: compareCapabilities(capabilities.sent, capabilities.received),
     },
-    messages: status.messages,
-    lastNotification: {
-      ...(sent && { sent: notificationView(sent) }),
-      ...(received && { received: notificationView(received) }),
-    },
-    ...(status.bfd && { bfd: status.bfd }),
+  };
+}
+
+/** The last NOTIFICATION of each direction. */
+export function notificationsView({
+  sent,
+  received,
+}: PeerStatus['lastNotification']): PeerView['lastNotification'] {
+  return {
+    ...(sent && { sent: notificationView(sent) }),
+    ...(received && { received: notificationView(received) }),
   };
 }
 
@@ -60,20 +82,6 @@ function notificationView({ at, error, text, reason }: NotificationRecord): Noti
     ...(shutdownCommunication !== undefined && { shutdownCommunication }),
     ...(reason !== undefined && { reason }),
   };
-}
-
-/** Of what was sent, by the list itself, which stays the same while its connection lives: a hundred sessions asked for every second cost little. */
-const comparedBefore = new WeakMap<
-  readonly Capability[],
-  { readonly received: readonly Capability[]; readonly rows: readonly CapabilityRow[] }
->();
-
-function rowsOf(sent: readonly Capability[], received: readonly Capability[]): readonly CapabilityRow[] {
-  const before = comparedBefore.get(sent);
-  if (before?.received === received) return before.rows;
-  const rows = compareCapabilities(sent, received);
-  comparedBefore.set(sent, { received, rows });
-  return rows;
 }
 
 /**

@@ -1,5 +1,5 @@
-/** The speaker's status and paths as the API answers them. */
-import type { PathView, PeerStatus } from '../../../bgp/types.ts';
+/** The speaker's paths as the API answers them. */
+import type { PathView } from '../../../bgp/types.ts';
 import {
   formatAsPath,
   formatCommunity,
@@ -7,53 +7,9 @@ import {
   formatLargeCommunity,
   formatRouterId,
 } from '../../../bgp/wire/format.ts';
-import type { PathRow, PeerView } from '../../api/views.ts';
+import type { PathRow } from '../../api/views.ts';
 import { formatAddress } from '../../net/address.ts';
 import { formatPrefix } from '../../net/prefix.ts';
-import type { PeerOrigin } from './dynamic.ts';
-import { peerDetail } from './peer-detail.ts';
-
-/** A session as `GET /v1/bgp/peers` shows it. */
-export function peerView(status: PeerStatus, { resource, group }: PeerOrigin): PeerView {
-  const { lastReset, gracefulRestart } = status;
-  return {
-    name: status.name,
-    resource,
-    ...optional('group', group),
-    ...optional('dynamic', status.dynamic === undefined ? undefined : true),
-    address: formatAddress(status.address),
-    asNumber: status.peerAs,
-    localAs: status.localAs,
-    kind: status.kind,
-    state: status.state,
-    since: status.since,
-    ...optional('establishedAt', status.establishedAt),
-    ...optional(
-      'routerId',
-      status.peerRouterId === undefined ? undefined : formatRouterId(status.peerRouterId),
-    ),
-    ...optional('localAddress', status.localAddress && formatAddress(status.localAddress)),
-    ...optional('holdTimeSec', status.holdTimeSec),
-    ...optional('keepaliveTimeSec', status.keepaliveTimeSec),
-    policy: { import: status.importPolicy, export: status.exportPolicy },
-    ...peerDetail(status),
-    families: status.families,
-    counters: { ...status.counters },
-    ...optional(
-      'lastReset',
-      lastReset && {
-        at: lastReset.at,
-        direction: lastReset.direction,
-        text: lastReset.text,
-        ...(lastReset.error && { code: lastReset.error.code, subcode: lastReset.error.subcode }),
-      },
-    ),
-    ...optional('lastError', status.lastError),
-    ...optional('nextConnectAt', status.nextConnectAt),
-    outputQueuedOctets: status.outputQueued,
-    gracefulRestart: { ...gracefulRestart },
-  };
-}
 
 /** A path as `GET /v1/bgp/routes` shows it. */
 export function pathRow(path: PathView): PathRow {

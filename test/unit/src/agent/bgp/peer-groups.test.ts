@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Speaker } from '../../../../../bgp/speaker.ts';
 import type { PeerStatus } from '../../../../../bgp/types.ts';
-import { originOfPeer, withDynamic } from '../../../../../src/agent/bgp/dynamic.ts';
+import { originsOfPeers, withDynamic } from '../../../../../src/agent/bgp/dynamic.ts';
 import { exportedRules } from '../../../../../src/agent/bgp/filters.ts';
 import type { PeerInputs, PeerSelection } from '../../../../../src/agent/bgp/peer-types.ts';
 import { selectPeers } from '../../../../../src/agent/bgp/peers.ts';
@@ -190,7 +190,7 @@ describe('src/agent/bgp/peers: ranges', () => {
     const now = select([GROUP, peer('rack', {}, RANGE)]);
     const [first] = present;
     assert.ok(first);
-    assert.deepEqual(originOfPeer(now, first), { resource: 'BGPPeer rack', group: 'tors' });
+    assert.deepEqual(originsOfPeers(now)(first), { resource: 'BGPPeer rack', group: 'tors' });
     const effects = (then: readonly BgpPeer[]): string[] =>
       sessionEffects(withDynamic(now, present), withDynamic(select(then), present), []).map(
         ({ peer: name, effect, reasons }) => `${name} ${effect} ${reasons.join()}`.trim(),

@@ -1,7 +1,7 @@
 /** `ocicat bgp peers NAME`: the text, and the JSON behind it, of sessions between two speakers. */
 import assert from 'node:assert/strict';
 import { compareCapabilities } from '../../../../../src/agent/bgp/peer-detail.ts';
-import { peerView } from '../../../../../src/agent/bgp/views.ts';
+import { peerView } from '../../../../../src/agent/bgp/peer-view.ts';
 import type { PeerView } from '../../../../../src/api/views.ts';
 import { neighbourName } from '../../../../../src/cli/commands/bgp-names.ts';
 import { renderPeer } from '../../../../../src/cli/commands/bgp-peer.ts';

@@ -17,8 +17,8 @@ async function summaryOf({ speaker, config }: Host): Promise<BgpSummaryView> {
     signal: new AbortController().signal,
   };
   const reply: ApiReply | undefined = await handler?.(request);
-  assert.ok(reply !== undefined && 'json' in reply);
-  const view: BgpSummaryView = JSON.parse(JSON.stringify(reply.json));
+  assert.ok(reply !== undefined && 'jsonPieces' in reply);
+  const view: BgpSummaryView = JSON.parse([...reply.jsonPieces].join(''));
   return view;
 }
 
