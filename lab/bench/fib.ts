@@ -2,11 +2,11 @@
  * Routes into the kernel and out again: how long until it holds the last one, and none. A raw netlink loop by next-hop id is the limit; beside
  * it our programmer, `ip -batch`, and from wire to kernel `ocicat bgp speak --fib`, BIRD and FRR (bgpd and zebra), in turns.
  * Usage (as root): node lab/bench/fib.ts [--routes 100000,500000] [--runs 5] [--contenders raw,programmer,ip-batch,ocicat,bird,frr]
- * [--adopt] [--no-adopt] [--json] [--plot FILE].
+ * [--adopt] [--no-adopt] [--from package|checkout] [--json] [--plot FILE].
  * The raw loop writes in the order of the prefixes, as peers send them; `raw-scattered`, which is run when it is named, as our programmer does.
  * Also measured, and with --adopt alone: a start on a kernel that holds all the routes already. In network namespaces of its own; what the
  * kernel holds is compared, prefixes and gateways, after each phase. For the daemons the clock runs from the first octet sent.
- * --plot: an SVG of the ratios to the raw loop, which is to be among the contenders.
+ * --from: `ocicat` as users have it (default) or from these sources. --plot: an SVG of the ratios to the raw loop, which is to be among the contenders.
  */
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -32,6 +32,7 @@ import {
 } from './fib/in-process.ts';
 import { ExpectedRoutes } from './fib/kernel-table.ts';
 import { adoptionsOf, formatAdoptions, formatRows, plotOf, type Row, rowsOf } from './fib/report.ts';
+import { withLauncher } from './package.ts';
 import { renderPlot } from './plot.ts';
 
 const HOST = 'OCICAT_BENCH_HOST_NETNS';
@@ -48,19 +49,21 @@ const CONTENDERS: Readonly<Record<string, Contender>> = {
 /** unless asked for otherwise */
 const USUAL = ['raw', 'programmer', 'ip-batch', 'ocicat', 'bird', 'frr'];
 
+const { values } = parseArgs({
+  options: {
+    routes: { type: 'string', default: '100000,500000' },
+    runs: { type: 'string', default: '5' },
+    contenders: { type: 'string', default: USUAL.join(',') },
+    adopt: { type: 'boolean', default: false },
+    'no-adopt': { type: 'boolean', default: false },
+    from: { type: 'string', default: 'package' },
+    json: { type: 'boolean', default: false },
+    plot: { type: 'string' },
+  },
+});
+
 /** Runs in the namespace of the injector. */
 async function measure(host: Netns): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      routes: { type: 'string', default: '100000,500000' },
-      runs: { type: 'string', default: '5' },
-      contenders: { type: 'string', default: USUAL.join(',') },
-      adopt: { type: 'boolean', default: false },
-      'no-adopt': { type: 'boolean', default: false },
-      json: { type: 'boolean', default: false },
-      plot: { type: 'string' },
-    },
-  });
   const contenders = values.adopt ? [] : values.contenders.split(',');
   for (const who of contenders)
     if (CONTENDERS[who] === undefined)
@@ -114,7 +117,7 @@ function clean(host: Netns): void {
 }
 
 /** Makes the namespaces and runs this program again in that of the injector, since its sockets belong there. */
-async function enter(): Promise<void> {
+async function enter(environment: NodeJS.ProcessEnv): Promise<void> {
   const host = createNetns();
   const peer = createNetns();
   try {
@@ -126,7 +129,7 @@ async function enter(): Promise<void> {
     const words = ['--pdeathsig', 'TERM', 'nsenter', `--net=${peer.path}`, process.execPath];
     const child = spawn('setpriv', [...words, ...process.argv.slice(1)], {
       stdio: 'inherit',
-      env: { ...process.env, [HOST]: host.name },
+      env: { ...environment, [HOST]: host.name },
     });
     process.exitCode = await new Promise<number>((resolve) =>
       child.once('exit', (status) => resolve(status ?? 1)),
@@ -137,5 +140,5 @@ async function enter(): Promise<void> {
 }
 
 const hostName = process.env[HOST];
-if (hostName === undefined) await enter();
+if (hostName === undefined) await withLauncher(values.from, enter);
 else await measure(new Netns(hostName));

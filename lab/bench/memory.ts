@@ -4,11 +4,10 @@
  * Usage (as root): node lab/bench/memory.ts [--from checkout,package] [--nodes N] [--blocks N] [--routes N] [--settle SECONDS] [--json].
  * Everything happens in network namespaces of its own; etcd is one of its own too, left out where there is no etcd.
  */
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ApiClient } from '../../src/api/client.ts';
 import type { PeerView, StatusView } from '../../src/api/views.ts';
@@ -30,14 +29,13 @@ import { BenchSession } from './bgp/session.ts';
 import { makeWorkload } from './bgp/workload.ts';
 import { fillEtcd } from './etcd-contents.ts';
 import { memoryMibOf } from './measure.ts';
+import { buildPackage, CHECKOUT_LAUNCHER } from './package.ts';
 import { figure, formatTable, grouped } from './text-table.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const DEVICE_NETNS = 'BENCH_DEVICE_NETNS';
 const PACKAGE = 'BENCH_PACKAGE';
 const READY_TIMEOUT_MS = 60_000;
 const PASS_TIMEOUT_MS = 300_000;
-const BUILD_TIMEOUT_MS = 120_000;
 const LOOKS = 5;
 /** of VmRSS, idle */
 const GOAL_MIB = { embedded: 100, etcd: 130 } as const;
@@ -62,23 +60,6 @@ const { values } = parseArgs({
     json: { type: 'boolean', default: false },
   },
 });
-
-/** What the package holds (`files` in package.json), built as `npm run build` builds it, with the checkout's dependencies; returns its command. */
-function buildPackage(folder: string): string {
-  const { files }: { readonly files: readonly string[] } = JSON.parse(
-    readFileSync(join(ROOT, 'package.json'), 'utf8'),
-  );
-  const built = ['-p', 'tsconfig.build.json', '--outDir', join(folder, 'dist')];
-  execFileSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), ...built], {
-    cwd: ROOT,
-    timeout: BUILD_TIMEOUT_MS,
-    stdio: 'inherit',
-  });
-  for (const file of ['package.json', ...files])
-    if (file !== 'dist') cpSync(join(ROOT, file), join(folder, file), { recursive: true });
-  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
-  return join(folder, 'src/cli/ocicat.sh');
-}
 
 type Memory = Pick<Row, 'rssMib' | 'anonMib'>;
 
@@ -248,7 +229,7 @@ async function main(deviceNetns: string): Promise<void> {
   for (const from of values.from.split(',')) {
     if (from !== 'checkout' && from !== 'package')
       throw new Error(`--from ${from}: is neither checkout nor package`);
-    const launcher = from === 'package' ? (process.env[PACKAGE] ?? '') : join(ROOT, 'src/cli/ocicat.sh');
+    const launcher = from === 'package' ? (process.env[PACKAGE] ?? '') : CHECKOUT_LAUNCHER;
     rows.push(...(await measure(from, launcher, deviceNetns)));
   }
   if (values.json) console.log(JSON.stringify(rows, undefined, 2));
@@ -272,20 +253,19 @@ async function main(deviceNetns: string): Promise<void> {
 
 /** Builds the package, and runs this program again in the namespace of the agent. */
 async function enter(): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'ocicat-bench-package-'));
+  const built = values.from.split(',').includes('package') ? buildPackage() : undefined;
   try {
-    const launcher = values.from.split(',').includes('package') ? buildPackage(folder) : '';
     const { device, peers } = makeBed();
     const words = ['--pdeathsig', 'TERM', 'nsenter', `--net=${peers.path}`, process.execPath];
     const child = spawn('setpriv', [...words, ...process.argv.slice(1)], {
       stdio: 'inherit',
-      env: { ...process.env, [DEVICE_NETNS]: device.path, [PACKAGE]: launcher },
+      env: { ...process.env, [DEVICE_NETNS]: device.path, [PACKAGE]: built?.launcher ?? '' },
     });
     process.exitCode = await new Promise<number>((resolve) =>
       child.once('exit', (status) => resolve(status ?? 1)),
     );
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    built?.remove();
     await removeAllNetns();
   }
 }

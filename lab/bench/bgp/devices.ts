@@ -5,6 +5,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cpuSecOf, memoryMibOf } from '../measure.ts';
+import { CHECKOUT_LAUNCHER, LAUNCHER_VARIABLE } from '../package.ts';
 import { BFD_TIMERS } from './bfd-peer.ts';
 
 /** Names of the devices that can be asked for. */
@@ -32,7 +33,7 @@ export interface DeviceOptions {
   /** IPv6 address of the device */
   readonly ipv6Address: string;
   readonly peers: readonly DevicePeer[];
-  /** of ocicat: its command; default that of this checkout */
+  /** of ocicat: its command; default that of `LAUNCHER_VARIABLE`, or of this checkout */
   readonly launcher?: string;
   /** its best routes go to the kernel of its namespace; not with GoBGP */
   readonly fib?: boolean;
@@ -100,7 +101,7 @@ export function deviceVersion(name: DeviceName): string {
   }
 }
 
-const LAUNCHER = new URL('../../../src/cli/ocicat.sh', import.meta.url).pathname;
+const LAUNCHER = process.env[LAUNCHER_VARIABLE] ?? CHECKOUT_LAUNCHER;
 const VERSIONS: Readonly<Record<DeviceName, readonly string[]>> = {
   ocicat: [LAUNCHER, '--version'],
   bird: ['sh', '-c', 'bird --version 2>&1'],

@@ -1,11 +1,11 @@
 /**
  * From sender to receiver through a BGP speaker: how long a table takes to pass, and to go again; beside BIRD, FRR and GoBGP in the same run.
  * Usage (as root): node lab/bench/bgp/main.ts [--devices ocicat,bird,frr,gobgp] [--workloads NAME,...] [--runs N] [--limit N] [--data FOLDER]
- * [--no-watch] [--bfd] [--json] [--plot FILE].
+ * [--no-watch] [--bfd] [--from package|checkout] [--json] [--plot FILE].
  * Workloads: one-100k, one-1m, ten-100k, hundred-1k, and from real tables real-113k, real-634k, real-addpath, real-churn. Those need --data: a
  * folder with the files that `data.ts` names; RIPE RIS and Route Views publish such. --limit: so many prefixes of a table, UPDATEs of a stream.
  * --no-watch: without the session and the questions that see whether the device stays responsive. --bfd: BFD with
- * Ocicat too, at 300 ms x 3, which costs it some memory. --plot: an SVG of the ratios to BIRD.
+ * Ocicat too, at 300 ms x 3, which costs it some memory. --from: Ocicat as users have it (default) or from these sources. --plot: an SVG of the ratios to BIRD.
  * Everything happens in network namespaces of its own. Runs of the devices take turns; the received set is verified after each phase. A device
  * that fails, or needs more than two minutes for a run, is not run again.
  */
@@ -14,6 +14,7 @@ import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { removeAllNetns } from '../../../test/support/netns.ts';
+import { withLauncher } from '../package.ts';
 import { renderPlot } from '../plot.ts';
 import { DATA_SOURCES } from './data.ts';
 import { DEVICES, type DeviceName, deviceVersion } from './devices.ts';
@@ -26,21 +27,23 @@ import { UnfinishedError } from './session.ts';
 const LONG_RUN_MS = 120_000;
 const DEVICE_NETNS = 'OCICAT_BENCH_DEVICE_NETNS';
 
+const { values } = parseArgs({
+  options: {
+    devices: { type: 'string', default: 'ocicat,bird' },
+    workloads: { type: 'string' },
+    runs: { type: 'string', default: '5' },
+    limit: { type: 'string', default: '10000000' },
+    data: { type: 'string' },
+    'no-watch': { type: 'boolean', default: false },
+    bfd: { type: 'boolean', default: false },
+    from: { type: 'string', default: 'package' },
+    json: { type: 'boolean', default: false },
+    plot: { type: 'string' },
+  },
+});
+
 /** Runs in the namespace of the harness; `deviceNetns`: the path of the device's. */
 async function measure(deviceNetns: string): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      devices: { type: 'string', default: 'ocicat,bird' },
-      workloads: { type: 'string' },
-      runs: { type: 'string', default: '5' },
-      limit: { type: 'string', default: '10000000' },
-      data: { type: 'string' },
-      'no-watch': { type: 'boolean', default: false },
-      bfd: { type: 'boolean', default: false },
-      json: { type: 'boolean', default: false },
-      plot: { type: 'string' },
-    },
-  });
   const devices = values.devices.split(',').map((name) => {
     const device = DEVICES.find((each) => each === name);
     if (device === undefined) throw new Error(`--devices ${name}: is none of ${DEVICES.join(', ')}`);
@@ -126,14 +129,14 @@ function reasonOf(error: unknown): string {
 }
 
 /** Makes the namespaces and runs this program again in that of the harness, since its sockets belong there. */
-async function enter(): Promise<void> {
+async function enter(environment: NodeJS.ProcessEnv): Promise<void> {
   const { device, peers } = makeBed();
   try {
     // The kernel ends it with this process, however that ends.
     const words = ['--pdeathsig', 'TERM', 'nsenter', `--net=${peers.path}`, process.execPath];
     const child = spawn('setpriv', [...words, ...process.argv.slice(1)], {
       stdio: 'inherit',
-      env: { ...process.env, [DEVICE_NETNS]: device.path },
+      env: { ...environment, [DEVICE_NETNS]: device.path },
     });
     process.exitCode = await new Promise<number>((resolve) =>
       child.once('exit', (status) => resolve(status ?? 1)),
@@ -144,5 +147,5 @@ async function enter(): Promise<void> {
 }
 
 const deviceNetns = process.env[DEVICE_NETNS];
-if (deviceNetns === undefined) await enter();
+if (deviceNetns === undefined) await withLauncher(values.from, enter);
 else await measure(deviceNetns);
