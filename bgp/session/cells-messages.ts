@@ -60,10 +60,10 @@ export function notified(
     received: event.error,
     loss: 'notification-received',
   } as const;
-  // The loser of a collision goes; the winner may still be a dial of ours.
-  if (isCollision(event.error) && connection.state !== 'Established' && turn.hasOtherThan(connection)) {
-    turn.retry(connection, drop);
-  } else turn.fail(connection, drop);
+  // The loser of a collision goes, and nobody is to blame. The winner may be a dial of ours that has not come up yet, or one of the peer's that the
+  // kernel has accepted and we have not: IdleHold would keep that waiting, and on the side that dials in step with the peer ever longer.
+  if (isCollision(event.error) && connection.state !== 'Established') turn.retry(connection, drop);
+  else turn.fail(connection, drop);
 }
 
 function isCollision({ code, subcode }: NotificationError): boolean {

@@ -76,12 +76,6 @@ export class Turn {
     this.stop('connect-retry');
   }
 
-  /** Whether another connection is there, or under way. */
-  hasOtherThan({ id }: Connection): boolean {
-    const { base, connections } = this.session;
-    return base === 'Connect' || connections.some((other) => other.id !== id);
-  }
-
   /** A TCP connection is up: sends our OPEN and waits for theirs. */
   open(id: ConnectionId, direction: Direction): void {
     const { session } = this;

@@ -306,6 +306,22 @@ describe('session machine: collisions (RFC 4271 6.8, RFC 6286 2.3)', () => {
     ]);
   });
 
+  it('the loser of a collision is no failure, also where the winner has not been seen yet: that one is taken up at once', () => {
+    const after = script(sessionIn('OpenConfirm'), [
+      [
+        { type: 'NotifMsg', connection: 1, error: notification(6, 7) },
+        '-hold#1, -keepalive#1, -send-hold#1, close#1, +connect-retry 10s~',
+        'Active',
+      ],
+      [
+        { type: 'TcpConnectionConfirmed', connection: 2 },
+        '-connect-retry, send-open#2, +hold#2 240s',
+        'OpenSent',
+      ],
+    ]);
+    assert.equal(after.failures, 0);
+  });
+
   it('a second dial of the peer replaces its first while no OPEN came', () => {
     const waiting = runAll(
       initialSession({ ...CONFIG, passive: true }, FRESH),
