@@ -11,15 +11,17 @@ import { Exporter, type ExportRules, exportFingerprint, NOT_EXPORTED } from './e
 import type { FamilyRib, RibTables } from './family-rib.ts';
 import { PathGroups } from './path-groups.ts';
 import { PathMessages, pathIdOf } from './path-messages.ts';
+import { IdList } from './peer-output.ts';
 import { routeInterfaces } from './route-interfaces.ts';
 import { SentPaths } from './sent-paths.ts';
-import { IdList } from './update-group.ts';
 
 const NONE = -1;
 /** Header, lengths and MP attribute around the attributes of a message, at most. */
 const MESSAGE_OVERHEAD = 72;
 /** Octets of an NLRI with its path identifier, at most. */
 const NLRI_OCTETS = { ipv4: 9, ipv6: 21 } as const;
+/** What is to be announced while `fill` runs; one for all peers, since a batch is written before it returns. */
+const groups = new PathGroups();
 
 /** What one peer has been sent and what it still is to be sent. */
 export class AddPathOutput {
@@ -42,8 +44,6 @@ export class AddPathOutput {
   /** by prefix id: 1 while it stands in the queue */
   #queued = new Uint8Array(0);
   readonly #sent: SentPaths;
-  /** what is to be announced, while `fill` runs */
-  readonly #groups = new PathGroups();
   /** the next hop that was compared with the peer's address last, and whether they are the same: mostly it is the next one too */
   #comparedNextHop: Address | undefined;
   #isOwnNextHop = false;
@@ -143,15 +143,14 @@ export class AddPathOutput {
     scanLimit: number,
   ): number {
     const messages = new PathMessages(this.#rib, packer, options, target, at);
+    groups.clear();
     this.#room = target.length - at;
     for (let scanned = 0; scanned < scanLimit && this.#room > 0; scanned++) {
       const prefix = this.#takeNext();
       if (prefix < 0) break;
       this.#compare(prefix, messages);
     }
-    const groups = this.#groups;
     for (let group = 0; group < groups.count; group++) this.#announce(group, messages);
-    groups.clear();
     messages.finish();
     return messages.at;
   }
@@ -188,10 +187,8 @@ export class AddPathOutput {
       if (paths.peerOf(record) === this.peer) continue;
       const form = this.#export(prefix, record);
       if (form < 0 || sent.keep(prefix, record) === form) continue;
-      const former = sent.otherPrefixOf(prefix, record);
-      if (former >= 0 && !sent.dropGone(former, messages)) this.#postpone(former);
       this.#room -= NLRI_OCTETS[family];
-      if (this.#groups.add(prefix, record, form)) {
+      if (groups.add(prefix, record, form)) {
         this.#room -= MESSAGE_OVERHEAD + attributes.keyLength(form);
       }
     }
@@ -260,7 +257,6 @@ export class AddPathOutput {
 
   /** Writes the announcements that share attributes. */
   #announce(group: number, messages: PathMessages): void {
-    const groups = this.#groups;
     const attribute = groups.attribute[group] ?? NONE;
     // One view for all messages: the packer renders the attributes of the same key object only once.
     const key = this.#tables.attributes.key(attribute);
@@ -281,13 +277,13 @@ export class AddPathOutput {
 
   /** Puts entries from `from` on into the message that was begun; returns the first that it has no room for, or -1. */
   #fillMessage(attribute: number, from: number, messages: PathMessages): number {
-    const groups = this.#groups;
     const sent = this.#sent;
     for (let entry = from; entry !== NONE; entry = groups.next[entry] ?? NONE) {
       const prefix = groups.prefix[entry] ?? NONE;
       const record = groups.record[entry] ?? NONE;
       if (sent.has(prefix, record, attribute)) continue;
-      if (sent.otherPrefixOf(prefix, record) >= 0) {
+      if (sent.isOfAnother(prefix, record)) {
+        // That one waits for its decision, or in the queue, to be withdrawn.
         this.#postpone(prefix);
         continue;
       }
@@ -299,7 +295,6 @@ export class AddPathOutput {
 
   /** RFC 8654 5: what the peer had of paths whose attributes fit into no message it must not keep. */
   #withdrawUnsendable(from: number, messages: PathMessages): void {
-    const groups = this.#groups;
     for (let entry = from; entry !== NONE; entry = groups.next[entry] ?? NONE) {
       const prefix = groups.prefix[entry] ?? NONE;
       if (!this.#sent.dropOne(prefix, groups.record[entry] ?? NONE, messages)) this.#postpone(prefix);

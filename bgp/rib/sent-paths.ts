@@ -51,10 +51,10 @@ export class SentPaths {
     return this.#prefix[record] === prefix + 1 && this.#attribute[record] === attribute;
   }
 
-  /** Another prefix that the peer still has the record for, or -1: only once that is withdrawn the record can stand for this one. */
-  otherPrefixOf(prefix: number, record: number): number {
-    const known = Math.abs(this.#prefix[record] ?? 0) - 1;
-    return known === prefix ? -1 : known;
+  /** Whether the peer still has the record for another prefix: it can stand for this one only once that is withdrawn. */
+  isOfAnother(prefix: number, record: number): boolean {
+    const known = this.#prefix[record] ?? 0;
+    return known !== 0 && known !== prefix + 1;
   }
 
   /** Notes that a path is announced. Its record must not stand for another prefix. */
@@ -110,15 +110,6 @@ export class SentPaths {
       at = after;
     }
     return isDone;
-  }
-
-  /** As `dropUnkept`, of the paths whose records have left the prefix. */
-  dropGone(prefix: number, withdrawals: Withdrawals): boolean {
-    const { paths } = this.#rib;
-    for (let at = this.#first[prefix] ?? 0; at > 0; at = this.#next[at - 1] ?? 0) {
-      if (paths.prefix[at - 1] === prefix) this.keep(prefix, at - 1);
-    }
-    return this.dropUnkept(prefix, withdrawals);
   }
 
   /** As `dropUnkept`, of one path, if the peer has it. */
