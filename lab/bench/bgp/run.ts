@@ -78,6 +78,12 @@ interface ReceiverSide {
 }
 
 /**
+ * BIRD keeps eight connections that it has not accepted yet (its `listen`); beyond that the kernel answers with SYN cookies and forgets some, which
+ * then wait for their retransmissions, half a minute and more.
+ */
+const DIALS_AT_ONCE = 4;
+
+/**
  * Starts the device in the namespace, runs all phases, ends it. `hasBfd`: BFD is watched too, of ocicat alone. Throws when what the receiver has
  * differs from what it must have.
  */
@@ -108,11 +114,16 @@ export async function runOnce(
       sessions.push(session);
       receivers.push({ family, session, routes: new ReceivedRoutes(family, job.hasPathIds), appliedTo: 0 });
     }
-    const senders = await Promise.all(
-      job.senders.map((as, index) =>
-        Promise.all(job.families.map((family) => sender(job, device, as, index, family))),
-      ),
-    );
+    const senders: (readonly BenchSession[])[] = [];
+    while (senders.length < job.senders.length) {
+      const from = senders.length;
+      const opened = job.senders
+        .slice(from, from + DIALS_AT_ONCE)
+        .map((as, offset) =>
+          Promise.all(job.families.map((family) => sender(job, device, as, from + offset, family))),
+        );
+      senders.push(...(await Promise.all(opened)));
+    }
     sessions.push(...senders.flat());
     if (isWatched) {
       const session = {
