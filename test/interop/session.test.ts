@@ -25,6 +25,8 @@ class Pair {
     this.#transport = transport;
     this.#ours = createNetns();
     const theirs = createNetns();
+    // FRR ends every IPv6 session that comes up while its link-local address is tentative, and each end lengthens our IdleHold.
+    for (const netns of [this.#ours, theirs]) netns.sysctl('net/ipv6/conf/default/accept_dad', 0);
     connect(
       { netns: this.#ours, name: 'eth0', addresses: ['192.0.2.1/24', '2001:db8::1/64'] },
       { netns: theirs, name: 'eth0', addresses: ['192.0.2.2/24', '2001:db8::2/64'] },

@@ -37,6 +37,8 @@ export class Bench {
     this.#near = createNetns();
     const far = createNetns();
     this.#far = far;
+    // FRR ends every IPv6 session that comes up while its link-local address is tentative, and each end lengthens our IdleHold.
+    for (const netns of [this.#near, far]) netns.sysctl('net/ipv6/conf/default/accept_dad', 0);
     connect(
       {
         netns: this.#near,
