@@ -1,6 +1,6 @@
 /**
  * One family's routes in columns over a prefix table: what each source wants, what the kernel has, and which prefixes need work.
- * A learned route costs two target ids and its flags, no object (LAYOUT.md). Pure bookkeeping: `RouteTable` talks to the kernel.
+ * A learned route costs two target ids and its flags, no object (LAYOUT.md). Pure bookkeeping: `RouteWriter` talks to the kernel.
  */
 import type { Family } from '../../src/net/address.ts';
 import { PrefixTable } from '../../src/net/prefix-table.ts';

@@ -1,8 +1,10 @@
 /**
  * In which form a wanted target stands in the kernel: with its next hops in the route itself, or as the id of a next-hop object. Forms are targets
- * too, so that "the kernel has what we want" stays one comparison of two numbers.
+ * too, so that "the kernel has what we want" stays one comparison of two numbers. Objects that no route goes by any more are swept away here.
  */
+import { FAMILIES, type Family } from '../../src/net/address.ts';
 import type { Verdict } from '../netlink/error-message.ts';
+import { type FamilyRoutes, UNKNOWN } from './family-routes.ts';
 import type { LinkTable } from './link-table.ts';
 import type { NextHopObjects } from './next-hop-objects.ts';
 import { MAX_WEIGHT } from './shares.ts';
@@ -24,6 +26,7 @@ export class TargetForms {
   readonly #links: LinkTable;
   readonly #forms = new Map<number, number>();
   readonly #refusals = new Map<number, Verdict>();
+  #hasUnusedObjects = false;
   /** of the last `of` that returned REFUSED */
   refusal: Verdict = { errno: 0, text: '' };
 
@@ -91,6 +94,31 @@ export class TargetForms {
     for (const [target, form] of this.#forms) {
       if (!this.#targets.has(target) || !this.#targets.has(form)) this.#forms.delete(target);
     }
+  }
+
+  /** A route was replaced or deleted, or an object went: there may be objects that nobody needs any more. */
+  noteUnused(): void {
+    this.#hasUnusedObjects = true;
+  }
+
+  /** Deletes next-hop objects that no route needs any more, if there may be any: for when all work is done. */
+  sweepObjects(families: Readonly<Record<Family, FamilyRoutes>>): void {
+    if (this.#objects === undefined || this.#objects.size === 0 || !this.#hasUnusedObjects) return;
+    const used = new Set<number>();
+    const note = (target: number): void =>
+      void (target >= 0 && used.add(this.#targets.get(target).nextHopId));
+    for (const family of FAMILIES) {
+      const routes = families[family];
+      for (let id = 0; id < routes.table.idLimit; id++) {
+        const kernel = routes.kernelAt(id);
+        // Nobody knows what it points to.
+        if (kernel === UNKNOWN) return;
+        note(kernel);
+      }
+      for (const extras of routes.extras.values()) extras.forEach(note);
+    }
+    this.#hasUnusedObjects = false;
+    this.forgetObjects(this.#objects.sweep(used));
   }
 
   #takesObject({ isLocal, fields }: InternedTarget): boolean {
