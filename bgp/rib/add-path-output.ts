@@ -6,7 +6,7 @@
 import type { Address } from '../../src/net/address.ts';
 import { octetsEqual } from '../wire/bytes.ts';
 import type { PackOptions, UpdatePacker } from '../wire/packer.ts';
-import { grownUint8 } from './columns.ts';
+import { grownInt32, grownUint8 } from './columns.ts';
 import { Exporter, type ExportRules, exportFingerprint, NOT_EXPORTED } from './export-rules.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
 import { PathGroups } from './path-groups.ts';
@@ -22,6 +22,8 @@ const MESSAGE_OVERHEAD = 72;
 const NLRI_OCTETS = { ipv4: 9, ipv6: 21 } as const;
 /** What is to be announced while `fill` runs; one for all peers, since a batch is written before it returns. */
 const groups = new PathGroups();
+/** For `bestOf`: one for all peers as well. */
+let chosenAndLeft = new Int32Array(64);
 
 /** What one peer has been sent and what it still is to be sent. */
 export class AddPathOutput {
@@ -206,16 +208,19 @@ export class AddPathOutput {
   /** As `#choose`, of more candidates than are wanted: decides as often as one is taken out. */
   #bestOf(count: number): number {
     const { decision } = this.#rib;
-    const left = Array.from(decision.candidates.subarray(0, count));
-    const chosen: number[] = [];
-    while (chosen.length < this.#most) {
-      decision.candidates.set(left);
-      const best = decision.run(left.length);
-      chosen.push(best);
-      left.splice(left.indexOf(best), 1);
+    if (count > chosenAndLeft.length) chosenAndLeft = grownInt32(chosenAndLeft, 2 * count);
+    const records = chosenAndLeft;
+    for (let i = 0; i < count; i++) records[i] = decision.candidates[i] ?? NONE;
+    // What is chosen stands in front, in order; a decision uses up what it is given.
+    for (let chosen = 0; chosen < this.#most; chosen++) {
+      for (let i = chosen; i < count; i++) decision.candidates[i - chosen] = records[i] ?? NONE;
+      const at = records.indexOf(decision.run(count - chosen), chosen);
+      const best = records[at] ?? NONE;
+      records[at] = records[chosen] ?? NONE;
+      records[chosen] = best;
     }
-    decision.candidates.set(chosen);
-    return chosen.length;
+    for (let i = 0; i < this.#most; i++) decision.candidates[i] = records[i] ?? NONE;
+    return this.#most;
   }
 
   /** The exported form of a path, or NOT_EXPORTED. */

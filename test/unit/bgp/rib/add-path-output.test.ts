@@ -378,7 +378,7 @@ describe('output of several paths to a prefix, whatever happened', function () {
         assert.equal(rib.sizes.attributes, 0);
         assert.deepEqual(rib.sizes.prefixes, { ipv4: 0, ipv6: 0 });
       }),
-      { numRuns: 300 },
+      { numRuns: 200 },
     );
   });
 });
