@@ -1,6 +1,7 @@
 /** The FIB library: routes, containers' links and policy in the Linux kernel. */
 
-export { EndpointError, type EndpointErrorCode, EndpointLinks } from './endpoints/endpoint-links.ts';
+export { EndpointError, type EndpointErrorCode } from './endpoints/endpoint-error.ts';
+export { EndpointLinks } from './endpoints/endpoint-links.ts';
 export type { EndpointSpec } from './endpoints/plan.ts';
 export { PolicyProgrammer, type PolicyProgrammerOptions } from './policy-programmer.ts';
 export { FibProgrammer, type FibProgrammerOptions } from './programmer.ts';

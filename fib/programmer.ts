@@ -4,8 +4,9 @@
  */
 import type { Address, Family } from '../src/net/address.ts';
 import { hostPrefix, type Prefix } from '../src/net/prefix.ts';
-import { EndpointLinks, type PreparedEndpoint } from './endpoints/endpoint-links.ts';
+import { EndpointLinks } from './endpoints/endpoint-links.ts';
 import type { EndpointSpec } from './endpoints/plan.ts';
+import type { PreparedEndpoint } from './endpoints/preparation.ts';
 import { prepareNamespaces } from './netlink/namespace.ts';
 import { listRoutes, viewOfPrefix } from './routes/inspect.ts';
 import { KernelWatch } from './routes/kernel-watch.ts';

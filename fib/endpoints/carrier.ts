@@ -2,10 +2,11 @@
  * Waiting until a container can send. When the host end goes up, the kernel lets the container's end transmit a moment later, from a
  * worker of its own (linkwatch): usually within a millisecond, up to a second on a busy machine. Until then its packets are dropped.
  */
-import { decodeLink, writeLinkQuery } from '../netlink/link-message.ts';
+import { decodeLink } from '../netlink/link-message.ts';
 import { NetlinkMonitor } from '../netlink/monitor.ts';
 import { RTM, RTNLGRP } from '../netlink/registry.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
+import { findLink } from './link.ts';
 
 const OPERSTATE_UP = 6;
 
@@ -31,8 +32,7 @@ export async function untilOperational(netns: string, ifname: string, timeoutMs:
     // After the subscription, so that the change cannot fall between.
     const socket = NetlinkSocket.open({ netns });
     try {
-      const link = socket.query(`look for ${ifname}`, (writer) => writeLinkQuery(writer, ifname), decodeLink);
-      if (link?.operState === OPERSTATE_UP) return true;
+      if (findLink(socket, ifname)?.operState === OPERSTATE_UP) return true;
     } finally {
       socket.close();
     }

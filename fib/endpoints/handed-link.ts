@@ -3,44 +3,19 @@
  * renames it there and gives it the addresses and routes that it was told. Until then the end waits here, down, under a name of its own.
  * The engine does so once in an interface's life: one that is lost later is made anew in the container's namespace, by us.
  */
-import { closeSync, openSync } from 'node:fs';
-import { decodeLink, type LinkMessage, writeLinkDump, writeVethCreation } from '../netlink/link-message.ts';
+import { decodeLink, type LinkMessage, writeLinkDump } from '../netlink/link-message.ts';
 import { writePermanentNeighbour } from '../netlink/neighbour-message.ts';
 import { IFF } from '../netlink/registry.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
-import { containerMac, type EndpointSpec, GATEWAYS, HOST_MAC, hostLinkName } from './plan.ts';
+import { type EndpointSpec, familiesOf, GATEWAYS, HOST_MAC, hostLinkName } from './plan.ts';
 import { lackingAddresses } from './verify.ts';
 
 /** Between prefix and hash of the waiting end: no hex digit, so it never equals a host end's name. */
 const WAITING_MARK = 't';
-const OWN_NAMESPACE = '/proc/thread-self/ns/net';
 
 /** The name under which a container end waits to be taken: 15 characters with the default prefix. Throws a RangeError for a longer prefix. */
 export function waitingLinkName(id: string, prefix: string): string {
   return hostLinkName(id, `${prefix}${WAITING_MARK}`);
-}
-
-/** Makes the pair with both ends in the host's namespace, down. Throws a NetlinkError. */
-export function createWaitingPair(
-  socket: NetlinkSocket,
-  spec: EndpointSpec,
-  hostIfname: string,
-  prefix: string,
-  netns: string | undefined,
-): void {
-  const name = waitingLinkName(spec.id, prefix);
-  const netnsFd = openSync(netns ?? OWN_NAMESPACE, 'r');
-  try {
-    socket.request(`make the pair ${hostIfname} - ${name}`, (writer) => {
-      writeVethCreation(
-        writer,
-        { name: hostIfname, mac: HOST_MAC, mtu: spec.mtu },
-        { name, mac: spec.mac ?? containerMac(spec.id), mtu: spec.mtu, netnsFd },
-      );
-    });
-  } finally {
-    closeSync(netnsFd);
-  }
 }
 
 /** The container end where the other program put it, under whatever name; undefined: it is not there. Throws a NetlinkError. */
@@ -66,7 +41,7 @@ export function nextInterfaceName(inside: NetlinkSocket): string {
  */
 export function finishHandedEnd(inside: NetlinkSocket, end: LinkMessage, spec: EndpointSpec): boolean {
   if ((end.flags & IFF.UP) === 0 || lackingAddresses(spec, inside, end).length > 0) return false;
-  for (const family of new Set(spec.addresses.map((address) => address.family))) {
+  for (const family of familiesOf(spec)) {
     inside.request(`add the gateway's neighbour entry`, (writer) => {
       writePermanentNeighbour(writer, end.ifindex, GATEWAYS[family], HOST_MAC);
     });

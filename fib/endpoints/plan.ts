@@ -71,6 +71,11 @@ export interface EndpointSpec {
   readonly isAwaited?: boolean | undefined;
 }
 
+/** The families of its addresses. */
+export function familiesOf({ addresses }: EndpointSpec): ReadonlySet<Family> {
+  return new Set(addresses.map(({ family }) => family));
+}
+
 /** The host end's name: prefix and 11 hex digits of the id's SHA-1. Throws a RangeError for a prefix that is empty, too long or odd. */
 export function hostLinkName(id: string, prefix: string = DEFAULT_LINK_PREFIX): string {
   if (!/^[a-z][a-z0-9_-]*$/.test(prefix) || prefix.length + HASH_DIGITS > MAX_NAME_LENGTH) {

@@ -1,12 +1,13 @@
 /** Compares one container's attachment with what is to be, without changing anything: what a CHECK answers with. */
 import { addressBits, addressesEqual, FAMILIES, formatAddress } from '../../src/net/address.ts';
 import { decodeAddress, writeAddressDump } from '../netlink/address-message.ts';
-import { decodeLink, type LinkMessage, writeLinkQuery } from '../netlink/link-message.ts';
+import type { LinkMessage } from '../netlink/link-message.ts';
 import { decodeNeighbour, writeNeighbourDump } from '../netlink/neighbour-message.ts';
 import { AF_INET, AF_INET6, IFF, NUD } from '../netlink/registry.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import { isSendingLimited } from './bandwidth.ts';
 import { missingContainerRoutes } from './container-routes.ts';
+import { findLink } from './link.ts';
 import { type EndpointSpec, GATEWAYS, HOST_MAC } from './plan.ts';
 
 /** What the attachment lacks, in words; empty: nothing. Throws a NetlinkError when a side cannot be read. */
@@ -17,8 +18,8 @@ export function lackingOf(
   inside: NetlinkSocket,
 ): string[] {
   const ifname = spec.containerIfname ?? 'eth0';
-  const outer = find(host, hostIfname);
-  const inner = find(inside, ifname);
+  const outer = findLink(host, hostIfname);
+  const inner = findLink(inside, ifname);
   if (outer === undefined) return [`the host has no interface ${hostIfname}`];
   if (inner === undefined) return [`${spec.netns} has no interface ${ifname}`];
   if (inner.peerIfindex !== outer.ifindex || outer.peerIfindex !== inner.ifindex) {
@@ -57,10 +58,6 @@ export function lackingOf(
     lacking.push('the limit of what it sends is missing');
   }
   return lacking;
-}
-
-function find(socket: NetlinkSocket, name: string): LinkMessage | undefined {
-  return socket.query(`look for ${name}`, (writer) => writeLinkQuery(writer, name), decodeLink);
 }
 
 /** Which addresses an interface lacks, in words. Throws a NetlinkError. */

@@ -2,8 +2,9 @@
  * One endpoint's way into the kernel: link prepared, policy in force, link up, routes in. Runs again on every change, and with back-off
  * while something fails; what it cannot cure by trying again (the namespace is gone) it leaves to the next change.
  */
-import { EndpointError, type PreparedEndpoint } from '../../../fib/endpoints/endpoint-links.ts';
+import { EndpointError } from '../../../fib/endpoints/endpoint-error.ts';
 import type { EndpointSpec } from '../../../fib/endpoints/plan.ts';
+import type { PreparedEndpoint } from '../../../fib/endpoints/preparation.ts';
 import type { FibProgrammer } from '../../../fib/programmer.ts';
 import { type Address, addressesEqual } from '../../net/address.ts';
 import { formatPrefix, hostPrefix } from '../../net/prefix.ts';
