@@ -32,6 +32,8 @@ const LARGEST_KEY = 1 << 17;
 
 let target = new Uint8Array(4096);
 let fill = 0;
+/** by length */
+const windows: (AttributeKey | undefined)[] = new Array(512).fill(undefined);
 
 /** The changed key, in a buffer that the next call overwrites: intern or copy it. */
 export function rewriteKey(key: AttributeKey, edits: KeyEdits): AttributeKey {
@@ -60,14 +62,27 @@ export function rewriteKey(key: AttributeKey, edits: KeyEdits): AttributeKey {
     at = end;
   }
   while (next < INSERTABLE.length) insertAttribute(edits, INSERTABLE[next++] ?? 0);
-  return target.subarray(0, fill);
+  return window(fill);
+}
+
+/** The first octets of the buffer. A view is as much garbage as a small key, so those of usual lengths are made once. */
+function window(octets: number): AttributeKey {
+  if (octets >= windows.length) return target.subarray(0, octets);
+  let made = windows[octets];
+  if (made === undefined) {
+    made = target.subarray(0, octets);
+    windows[octets] = made;
+  }
+  return made;
 }
 
 /** Grows the buffer when a key might not fit; edits add less than 2 KiB. */
 function reserve(key: AttributeKey): void {
   if (key.length > LARGEST_KEY) throw new RangeError(`attributes of ${key.length} octets`);
   const needed = key.length + 2048;
-  if (needed > target.length) target = new Uint8Array(2 * needed);
+  if (needed <= target.length) return;
+  target = new Uint8Array(2 * needed);
+  windows.fill(undefined);
 }
 
 function copy(source: Uint8Array, start: number, end: number): void {

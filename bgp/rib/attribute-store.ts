@@ -2,7 +2,8 @@
  * Path attributes, interned by their octets: equal attributes have one small id however many routes carry them. Ids are reference
  * counted. What the decision process compares stands in columns, read once when an id is made; all else is decoded on request.
  */
-import { attributeSlice } from '../wire/attribute-key.ts';
+import { asPathOccurrences } from '../wire/as-path.ts';
+import { attributeSlice, valueEnd, valueStart } from '../wire/attribute-key.ts';
 import { octetsEqual } from '../wire/bytes.ts';
 import { ATTRIBUTE } from '../wire/registry.ts';
 import type { AttributeKey } from '../wire/types.ts';
@@ -16,6 +17,13 @@ const CHUNK_OCTETS = 1 << CHUNK_BITS;
 const GRAIN = 16;
 /** in place of a rank, which is never negative: the columns have not been read out of the octets */
 const NOT_READ = -1;
+
+/** Numbers in an entry, and which is which. */
+const ENTRY = 4;
+const LOCATION = 0;
+const LENGTH = 1;
+const HASH = 2;
+const REFERENCES = 3;
 
 /** Told about an id just before it goes away, while its octets can still be read. */
 export type FreeListener = (id: number) => void;
@@ -45,10 +53,8 @@ export class AttributeStore {
   /** octets used in the newest chunk */
   #chunkFill = CHUNK_OCTETS;
   readonly #freeRoom = new Map<number, number[]>();
-  #location = new Int32Array(256);
-  #length = new Int32Array(256);
-  #hash = new Int32Array(256);
-  #references = new Int32Array(256);
+  /** ENTRY numbers an id, side by side so that they share a cache line: LOCATION in the chunks, LENGTH in octets, HASH, REFERENCES */
+  #entries = new Int32Array(ENTRY * 256);
   /** open addressing, two entries a slot: the hash, and the id + 1 or 0, so that a probe stays in one cache line */
   #slots = new Int32Array(2 * 1024);
   #capacity = 256;
@@ -96,7 +102,7 @@ export class AttributeStore {
     let slot = this.#findSlot(key, hash);
     const found = (this.#slots[slot + 1] ?? 0) - 1;
     if (found >= 0) {
-      this.#references[found] = (this.#references[found] ?? 0) + 1;
+      this.retain(found);
       return found;
     }
     const id = this.#freeIds.pop() ?? this.#used++;
@@ -107,10 +113,12 @@ export class AttributeStore {
     }
     const location = this.#allocate(key.length);
     this.#chunks[location >>> CHUNK_BITS]?.set(key, location & (CHUNK_OCTETS - 1));
-    this.#location[id] = location;
-    this.#length[id] = key.length;
-    this.#hash[id] = hash;
-    this.#references[id] = 1;
+    const entry = ENTRY * id;
+    const entries = this.#entries;
+    entries[entry + LOCATION] = location;
+    entries[entry + LENGTH] = key.length;
+    entries[entry + HASH] = hash;
+    entries[entry + REFERENCES] = 1;
     this.#slots[slot] = hash;
     this.#slots[slot + 1] = id + 1;
     this.rank[id] = NOT_READ;
@@ -120,24 +128,40 @@ export class AttributeStore {
 
   /** Takes further references. */
   retain(id: number, count = 1): void {
-    this.#references[id] = (this.#references[id] ?? 0) + count;
+    const at = ENTRY * id + REFERENCES;
+    this.#entries[at] = (this.#entries[at] ?? 0) + count;
   }
 
   /** Gives a reference back; the last one frees the id. */
   release(id: number): void {
-    const left = (this.#references[id] ?? 0) - 1;
-    this.#references[id] = left;
+    const at = ENTRY * id + REFERENCES;
+    const left = (this.#entries[at] ?? 0) - 1;
+    this.#entries[at] = left;
     if (left === 0) this.#free(id);
     else if (left < 0) throw new Error(`attribute id ${id} released more often than taken`);
   }
 
   /** The key's octets: a view, valid until the id is freed. Allocates a view object, so not for every route. */
   key(id: number): AttributeKey {
-    const location = this.#location[id] ?? 0;
+    const location = this.#entries[ENTRY * id + LOCATION] ?? 0;
     const offset = location & (CHUNK_OCTETS - 1);
     const chunk = this.#chunks[location >>> CHUNK_BITS];
     if (chunk === undefined) throw new Error(`no attributes with id ${id}`);
-    return chunk.subarray(offset, offset + (this.#length[id] ?? 0));
+    return chunk.subarray(offset, offset + this.keyLength(id));
+  }
+
+  /** How many times an AS stands in the AS_PATH; without a view of the key, as every new id is asked for loops. */
+  occurrences(id: number, as: number): number {
+    const location = this.#entries[ENTRY * id + LOCATION] ?? 0;
+    const chunk = this.#chunks[location >>> CHUNK_BITS];
+    if (chunk === undefined) return 0;
+    const start = location & (CHUNK_OCTETS - 1);
+    const end = start + this.keyLength(id);
+    // The codes ascend, and only ORIGIN stands before AS_PATH.
+    let at = start + 1 + (chunk[start] ?? 0);
+    while (at < end && (chunk[at + 1] ?? 0) < ATTRIBUTE.asPath) at = valueEnd(chunk, at);
+    if (at >= end || chunk[at + 1] !== ATTRIBUTE.asPath) return 0;
+    return asPathOccurrences(chunk, valueStart(chunk, at), valueEnd(chunk, at), as);
   }
 
   /** Whether two attribute sets carry the same AS_PATH. */
@@ -152,7 +176,7 @@ export class AttributeStore {
 
   /** Octets in a key. */
   keyLength(id: number): number {
-    return this.#length[id] ?? 0;
+    return this.#entries[ENTRY * id + LENGTH] ?? 0;
   }
 
   /** Where these attributes stand, or the empty slot where they belong. */
@@ -163,16 +187,16 @@ export class AttributeStore {
     for (;;) {
       const id = (slots[slot + 1] ?? 0) - 1;
       if (id < 0) return slot;
-      if (slots[slot] === hash && this.#length[id] === key.length && this.#same(id, key)) return slot;
+      if (slots[slot] === hash && this.#same(id, key)) return slot;
       slot = (slot + 2) & mask;
     }
   }
 
   #same(id: number, key: AttributeKey): boolean {
-    const location = this.#location[id] ?? 0;
+    const location = this.#entries[ENTRY * id + LOCATION] ?? 0;
     const chunk = this.#chunks[location >>> CHUNK_BITS];
     const offset = location & (CHUNK_OCTETS - 1);
-    if (chunk === undefined) return false;
+    if (chunk === undefined || this.keyLength(id) !== key.length) return false;
     for (let i = 0; i < key.length; i++) if (chunk[offset + i] !== key[i]) return false;
     return true;
   }
@@ -200,17 +224,18 @@ export class AttributeStore {
     const nextHop = this.nextHop[id] ?? -1;
     if (nextHop >= 0) this.#nextHops.release(nextHop);
     this.#removeSlot(id);
-    const room = Math.ceil((this.#length[id] ?? 0) / GRAIN);
+    const room = Math.ceil(this.keyLength(id) / GRAIN);
+    const location = this.#entries[ENTRY * id + LOCATION] ?? 0;
     const list = this.#freeRoom.get(room);
-    if (list === undefined) this.#freeRoom.set(room, [this.#location[id] ?? 0]);
-    else list.push(this.#location[id] ?? 0);
+    if (list === undefined) this.#freeRoom.set(room, [location]);
+    else list.push(location);
     this.#freeIds.push(id);
   }
 
   #removeSlot(id: number): void {
     const slots = this.#slots;
     const mask = slots.length - 1;
-    let slot = (2 * (this.#hash[id] ?? 0)) & mask;
+    let slot = (2 * (this.#entries[ENTRY * id + HASH] ?? 0)) & mask;
     while (slots[slot + 1] !== id + 1) slot = (slot + 2) & mask;
     let hole = slot;
     for (;;) {
@@ -272,9 +297,6 @@ export class AttributeStore {
     this.pathHash = grownInt32(this.pathHash, capacity);
     this.linkBandwidth = grownFloat32(this.linkBandwidth, capacity);
     this.nextHop = grownInt32(this.nextHop, capacity);
-    this.#location = grownInt32(this.#location, capacity);
-    this.#length = grownInt32(this.#length, capacity);
-    this.#hash = grownInt32(this.#hash, capacity);
-    this.#references = grownInt32(this.#references, capacity);
+    this.#entries = grownInt32(this.#entries, ENTRY * capacity);
   }
 }

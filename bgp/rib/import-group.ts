@@ -8,7 +8,6 @@ import { CompiledChain, chainFingerprint } from '../policy/compiled-chain.ts';
 import { rewriteKey } from '../policy/key-rewrite.ts';
 import type { FilterChain } from '../policy/types.ts';
 import type { PeerRole, UnusableReason } from '../types.ts';
-import { asPathOccurrences } from '../wire/as-path.ts';
 import { attributeSlice } from '../wire/attribute-key.ts';
 import { uint32, uint32Bytes, uint32List } from '../wire/bytes.ts';
 import { withAttribute } from '../wire/key-editor.ts';
@@ -189,18 +188,15 @@ export class ImportGroup {
 
   #judge(attribute: number): number {
     const { peerKind, localAs, speakerAs, allowOwnAs, routerId, clusterId, chain } = this.#rules;
-    const key = this.#attributes.key(attribute);
-    const path = attributeSlice(key, ATTRIBUTE.asPath);
-    if (path !== undefined) {
-      const other = speakerAs === localAs ? 0 : asPathOccurrences(path, speakerAs);
-      if (asPathOccurrences(path, localAs) + other > allowOwnAs) return AS_PATH_LOOP;
-    }
+    const attributes = this.#attributes;
+    const other = speakerAs === localAs ? 0 : attributes.occurrences(attribute, speakerAs);
+    if (attributes.occurrences(attribute, localAs) + other > allowOwnAs) return AS_PATH_LOOP;
     if (peerKind === 'ibgp') {
-      const flags = this.#attributes.flags[attribute] ?? 0;
-      if ((flags & HAS_ORIGINATOR) !== 0 && this.#attributes.originatorId[attribute] === routerId) {
+      const flags = attributes.flags[attribute] ?? 0;
+      if ((flags & HAS_ORIGINATOR) !== 0 && attributes.originatorId[attribute] === routerId) {
         return ORIGINATOR_LOOP;
       }
-      const clusters = attributeSlice(key, ATTRIBUTE.clusterList);
+      const clusters = attributeSlice(attributes.key(attribute), ATTRIBUTE.clusterList);
       if (clusters !== undefined && uint32List(clusters).includes(clusterId)) return CLUSTER_LOOP;
     } else {
       if (this.#isLeak(attribute)) return ROUTE_LEAK;

@@ -82,7 +82,11 @@ export class NextHopTable {
       recent.entry.references++;
       return recent.id;
     }
-    const octets = key.subarray(1, 1 + end);
+    return this.#internOctets(key.subarray(1, 1 + end));
+  }
+
+  /** Apart from the short way, which would pay for the closure here with an object a call. */
+  #internOctets(octets: Uint8Array): number {
     const hash = cheapHash(octets);
     const bucket = this.#byOctets.get(hash);
     const found = bucket?.find((candidate) => octetsEqual(candidate.octets, octets));
@@ -90,7 +94,8 @@ export class NextHopTable {
       const entry = this.#entries[found.id];
       if (entry !== undefined) {
         entry.references++;
-        this.#recent[(key[end] ?? 0) & (RECENT - 1)] = { octets: found.octets, id: found.id, entry };
+        const place = (octets[octets.length - 1] ?? 0) & (RECENT - 1);
+        this.#recent[place] = { octets: found.octets, id: found.id, entry };
       }
       return found.id;
     }

@@ -117,12 +117,12 @@ export function asPathHopCount(value: Uint8Array): number {
   return hops;
 }
 
-/** How many times an AS stands in a 4-octet AS_PATH, in whatever kind of segment (RFC 4271 9.1.2 loop check). */
-export function asPathOccurrences(value: Uint8Array, as: number): number {
+/** How many times an AS stands in the 4-octet AS_PATH in `bytes[start..end)`, in whatever kind of segment (RFC 4271 9.1.2 loop check). */
+export function asPathOccurrences(bytes: Uint8Array, start: number, end: number, as: number): number {
   let found = 0;
-  for (let at = 0; at + 1 < value.length; ) {
-    const end = at + 2 + 4 * (value[at + 1] ?? 0);
-    for (at += 2; at < end; at += 4) if (uint32(value, at) === as) found++;
+  for (let at = start; at + 1 < end; ) {
+    const segmentEnd = at + 2 + 4 * (bytes[at + 1] ?? 0);
+    for (at += 2; at < segmentEnd; at += 4) if (uint32(bytes, at) === as) found++;
   }
   return found;
 }

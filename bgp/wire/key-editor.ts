@@ -84,7 +84,7 @@ export function withPrependedAsPath(key: AttributeKey, asNumbers: readonly numbe
 /** Each `from` in the AS_PATH becomes `to` (AS override). */
 export function withReplacedAs(key: AttributeKey, from: number, to: number): AttributeKey {
   const path = attributeSlice(key, ATTRIBUTE.asPath);
-  if (path === undefined || asPathOccurrences(path, from) === 0) return key;
+  if (path === undefined || asPathOccurrences(path, 0, path.length, from) === 0) return key;
   const segments = decodeAsPath(path).map(({ type, asNumbers }) => ({
     type,
     asNumbers: asNumbers.map((as) => (as === from ? to : as)),

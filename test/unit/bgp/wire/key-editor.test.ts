@@ -162,8 +162,8 @@ describe('bgp/wire/as-path', () => {
     assert.equal(asPathFirst(path), 65001);
     assert.equal(asPathFirst(encodeAsPath([{ type: 'set', asNumbers: [1] }])), undefined);
     assert.equal(asPathFirst(new Uint8Array(0)), undefined);
-    assert.equal(asPathOccurrences(path, 65001), 2);
-    assert.equal(asPathOccurrences(path, 3), 1);
-    assert.equal(asPathOccurrences(path, 4), 0);
+    assert.equal(asPathOccurrences(path, 0, path.length, 65001), 2);
+    assert.equal(asPathOccurrences(path, 0, path.length, 3), 1);
+    assert.equal(asPathOccurrences(path, 0, path.length, 4), 0);
   });
 });
