@@ -16,10 +16,6 @@ import { routeInterfaces } from './route-interfaces.ts';
 import { SentPaths } from './sent-paths.ts';
 
 const NONE = -1;
-/** Header, lengths and MP attribute around the attributes of a message, at most. */
-const MESSAGE_OVERHEAD = 72;
-/** Octets of an NLRI with its path identifier, at most. */
-const NLRI_OCTETS = { ipv4: 9, ipv6: 21 } as const;
 /** What is to be announced while `fill` runs; one for all peers, since a batch is written before it returns. */
 const groups = new PathGroups();
 /** For `bestOf`: one for all peers as well. */
@@ -49,8 +45,6 @@ export class AddPathOutput {
   /** the next hop that was compared with the peer's address last, and whether they are the same: mostly it is the next one too */
   #comparedNextHop: Address | undefined;
   #isOwnNextHop = false;
-  /** octets left in the buffer by a careful estimate, while `fill` runs */
-  #room = 0;
 
   constructor(
     peer: { readonly id: number; readonly address: Address },
@@ -90,7 +84,7 @@ export class AddPathOutput {
     return this.#queue.count + (this.walkAt >= 0 ? this.#rib.prefixes.idLimit - this.walkAt : 0);
   }
 
-  /** The paths of a prefix changed. */
+  /** The paths of a prefix changed, or there was no room for all that is to be told of it: it is looked at later. */
   onDecided(prefix: number): void {
     if (prefix >= this.#queued.length) this.#queued = grownUint8(this.#queued, this.#rib.prefixes.capacity);
     if (this.#queued[prefix] === 1) return;
@@ -146,8 +140,7 @@ export class AddPathOutput {
   ): number {
     const messages = new PathMessages(this.#rib, packer, options, target, at);
     groups.clear();
-    this.#room = target.length - at;
-    for (let scanned = 0; scanned < scanLimit && this.#room > 0; scanned++) {
+    for (let scanned = 0; scanned < scanLimit && messages.room > 0; scanned++) {
       const prefix = this.#takeNext();
       if (prefix < 0) break;
       this.#compare(prefix, messages);
@@ -178,7 +171,7 @@ export class AddPathOutput {
 
   /** Withdraws what the peer is no longer to have of a prefix, and notes what is to be announced. */
   #compare(prefix: number, messages: PathMessages): void {
-    const { decision, paths, family } = this.#rib;
+    const { decision, paths } = this.#rib;
     const { attributes } = this.#tables;
     const sent = this.#sent;
     const chosen = this.#choose(prefix);
@@ -189,12 +182,10 @@ export class AddPathOutput {
       if (paths.peerOf(record) === this.peer) continue;
       const form = this.#export(prefix, record);
       if (form < 0 || sent.keep(prefix, record) === form) continue;
-      this.#room -= NLRI_OCTETS[family];
-      if (groups.add(prefix, record, form)) {
-        this.#room -= MESSAGE_OVERHEAD + attributes.keyLength(form);
-      }
+      messages.planPath();
+      if (groups.add(prefix, record, form)) messages.planMessage(attributes.keyLength(form));
     }
-    if (!sent.dropUnkept(prefix, messages)) this.#postpone(prefix);
+    if (!sent.dropUnkept(prefix, messages)) this.onDecided(prefix);
   }
 
   /** Puts the paths of a prefix that the peer is to have, the best so many, in front of the decision's candidates; returns how many. */
@@ -277,7 +268,7 @@ export class AddPathOutput {
       if (after === entry) break;
       entry = after;
     }
-    for (; entry !== NONE; entry = groups.next[entry] ?? NONE) this.#postpone(groups.prefix[entry] ?? NONE);
+    for (; entry !== NONE; entry = groups.next[entry] ?? NONE) this.onDecided(groups.prefix[entry] ?? NONE);
   }
 
   /** Puts entries from `from` on into the message that was begun; returns the first that it has no room for, or -1. */
@@ -289,7 +280,7 @@ export class AddPathOutput {
       if (sent.has(prefix, record, attribute)) continue;
       if (sent.isOfAnother(prefix, record)) {
         // That one waits for its decision, or in the queue, to be withdrawn.
-        this.#postpone(prefix);
+        this.onDecided(prefix);
         continue;
       }
       if (!messages.add(prefix, record)) return entry;
@@ -302,13 +293,7 @@ export class AddPathOutput {
   #withdrawUnsendable(from: number, messages: PathMessages): void {
     for (let entry = from; entry !== NONE; entry = groups.next[entry] ?? NONE) {
       const prefix = groups.prefix[entry] ?? NONE;
-      if (!this.#sent.dropOne(prefix, groups.record[entry] ?? NONE, messages)) this.#postpone(prefix);
+      if (!this.#sent.dropOne(prefix, groups.record[entry] ?? NONE, messages)) this.onDecided(prefix);
     }
-  }
-
-  /** There was no room for all that is to be told of a prefix. */
-  #postpone(prefix: number): void {
-    this.#room = 0;
-    this.onDecided(prefix);
   }
 }

@@ -3,6 +3,11 @@ import type { PackOptions, PackStart, UpdatePacker } from '../wire/packer.ts';
 import type { AttributeKey } from '../wire/types.ts';
 import type { FamilyRib } from './family-rib.ts';
 
+/** Header, lengths and MP attribute around the attributes of a message, at most. */
+const MESSAGE_OVERHEAD = 72;
+/** Octets of an NLRI with its path identifier, at most. */
+const NLRI_OCTETS = { ipv4: 9, ipv6: 21 } as const;
+
 /** A path's identifier: its record in Adj-RIB-In, which stays the same while the path lives, and not 0. */
 export function pathIdOf(record: number): number {
   return record + 1;
@@ -12,6 +17,9 @@ export function pathIdOf(record: number): number {
 export class PathMessages {
   /** offset after the last whole message */
   at: number;
+  /** octets that are neither taken by withdrawals nor spoken for, by a careful estimate */
+  room: number;
+  readonly #nlriOctets: number;
   readonly #rib: FamilyRib;
   readonly #packer: UpdatePacker;
   readonly #options: PackOptions;
@@ -25,13 +33,27 @@ export class PathMessages {
     this.#options = options;
     this.#target = target;
     this.at = at;
+    this.room = target.length - at;
+    this.#nlriOctets = NLRI_OCTETS[rib.family];
+  }
+
+  /** Speaks for the room of a path that is to be announced later. */
+  planPath(): void {
+    this.room -= this.#nlriOctets;
+  }
+
+  /** The same for the message that it goes into, with so many octets of attributes. */
+  planMessage(attributeOctets: number): void {
+    this.room -= MESSAGE_OVERHEAD + attributeOctets;
   }
 
   /** Puts a withdrawal into the message of withdrawals under way, or into a new one. False: there is no room. */
   withdraw(prefix: number, record: number): boolean {
+    this.room -= this.#nlriOctets;
     if (this.#isWithdrawing && this.add(prefix, record)) return true;
     this.finish();
     if (this.#packer.beginWithdraw(this.#target, this.at, this.#rib.family, this.#options) !== 'begun') {
+      this.room = 0;
       return false;
     }
     this.#isUnderWay = true;
