@@ -26,6 +26,9 @@ export class PeerConnection {
   readonly #handshake: KeptMessage[] = [];
   readonly #timers: Readonly<Record<ConnectionTimer, RestartableTimer>>;
   #sendHoldMs = 0;
+  /** the piece of input that started the hold timer last, and with what delay */
+  #holdPiece = 0;
+  #holdMs = 0;
   #holdExpiring = false;
 
   constructor(
@@ -72,12 +75,22 @@ export class PeerConnection {
 
   startTimer(timer: ConnectionTimer, delayMs: number): void {
     if (timer === 'send-hold') this.#sendHoldMs = delayMs;
-    if (timer === 'hold') this.#holdExpiring = false;
+    if (timer === 'hold') {
+      this.#holdExpiring = false;
+      // Each message starts it over; those of one piece of input came together, and the clock is not read for each.
+      const { piece } = this.stream;
+      if (piece !== 0 && piece === this.#holdPiece && delayMs === this.#holdMs) return;
+      this.#holdPiece = piece;
+      this.#holdMs = delayMs;
+    }
     this.#timers[timer].start(delayMs);
   }
 
   stopTimer(timer: ConnectionTimer): void {
-    if (timer === 'hold') this.#holdExpiring = false;
+    if (timer === 'hold') {
+      this.#holdExpiring = false;
+      this.#holdPiece = 0;
+    }
     this.#timers[timer].stop();
   }
 

@@ -15,6 +15,8 @@ const DRAIN_MS = 1000;
 const OUTPUT_OCTETS = MAX_EXTENDED_MESSAGE_OCTETS + 1;
 /** Control messages that wait behind a write; whoever sends more to a stuck peer has a bug. */
 const CONTROL_QUEUE_MAX = 64;
+/** Messages up to so many octets, or one longer one, are taken in between two readings of the clock: some 100 us of work. */
+const PIECE_OCTETS = 1024;
 
 /** Output buffers that no stream is writing from. */
 const spareBuffers: Uint8Array[] = [];
@@ -29,7 +31,7 @@ export interface MessageHandlers {
   onClose(reason: string): void;
   /** the kernel took what was written: there is room for more */
   onWritable(): void;
-  /** asked before each chunk and after each message: whether there is time to go on; if not, `resumeReading` is waited for */
+  /** asked before and after each chunk, and after each PIECE_OCTETS of it: whether there is time to go on; if not, `resumeReading` is waited for */
   mayRead(): boolean;
 }
 
@@ -52,6 +54,7 @@ export class MessageStream {
   /** what came when there was no time for it, and how much of that has been taken in since */
   #held: Uint8Array | undefined;
   #heldAt = 0;
+  #pieces = 0;
   /** there was no time to go on: `resumeReading` will come */
   #waits = false;
   /** the connection is over: what came before is taken in whether or not there is time */
@@ -69,6 +72,9 @@ export class MessageStream {
   get queuedOctets(): number {
     return this.#control.reduce((sum, frame) => sum + frame.length, this.#writing);
   }
+
+  /** The number of the piece of input that is being taken in, so of what came at the same time; 0 when nothing is. */
+  piece = 0;
 
   /** Whether octets of the peer wait here for their turn. */
   get hasUnread(): boolean {
@@ -208,9 +214,12 @@ export class MessageStream {
     let at = start;
     while (this.#partialOctets > 0 && at < octets.length) {
       at = this.#completePartial(octets, at);
+      this.piece = 0;
       if (this.#waits || this.#closed) return at;
     }
-    return this.#frames(octets, at, octets.length);
+    const taken = this.#frames(octets, at, octets.length);
+    this.piece = 0;
+    return taken;
   }
 
   /** Moves as much to the partial message as it lacks, and hands it over when it is whole. Returns where to go on. */
@@ -228,7 +237,12 @@ export class MessageStream {
   /** Hands over the whole messages in `octets[start..end)` while there is time and keeps the piece behind them. Returns how far it came. */
   #frames(octets: Uint8Array, start: number, end: number): number {
     let at = start;
+    let pieceEnd = start;
     while (at < end) {
+      if (at >= pieceEnd) {
+        pieceEnd = at + PIECE_OCTETS;
+        this.piece = ++this.#pieces;
+      }
       const frame = nextFrame(octets, at, end, this.#extendedMessage);
       if (frame.kind === 'error') {
         this.tap?.('received', octets.subarray(at, end));
@@ -245,7 +259,8 @@ export class MessageStream {
       this.tap?.('received', octets.subarray(at, frame.end));
       this.#handlers.onMessage(frame.type, octets, at, frame.bodyStart, frame.end);
       at = frame.end;
-      if (this.#closed || !this.#mayGoOn()) return at;
+      if (this.#closed) return at;
+      if ((at >= pieceEnd || at >= end) && !this.#mayGoOn()) return at;
     }
     return at;
   }

@@ -193,15 +193,15 @@ describe('message stream: reading', () => {
     );
   });
 
-  it('one message at a time where there is time for no more, also when what it kept grows', () => {
+  it('one message, or a KiB of them, at a time where there is time for no more, also when what it kept grows', () => {
     const channel = new TestChannel();
     const { messages, stream } = streamOf(channel, { mayRead: () => false });
-    const sent = [update(30, 1), update(40, 2), update(50, 3)];
+    const sent = [update(1030, 1), update(500, 2), update(540, 3), update(50, 4)];
     const octets = new Uint8Array(Buffer.concat(sent));
-    channel.handlers?.onData(octets.subarray(0, 60));
+    channel.handlers?.onData(octets.subarray(0, 1060));
     stream.resumeReading();
     assert.equal(messages.length, 1);
-    channel.handlers?.onData(octets.subarray(60));
+    channel.handlers?.onData(octets.subarray(1060));
     stream.resumeReading();
     stream.resumeReading();
     assert.deepEqual(messages, sent.map(hexOf));
