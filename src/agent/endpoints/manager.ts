@@ -3,64 +3,57 @@
  * assigned before the resource that names it is written, and released after the link is gone, so that a crash at any point loses none and
  * gives none twice.
  */
-import { type ApiError, problem } from '../../api/problem.ts';
+import { problem } from '../../api/problem.ts';
 import type { EndpointRequest, EndpointView } from '../../api/views.ts';
 import { endpointId } from '../../calc/items.ts';
-import { containerName } from '../../calc/nat-graph.ts';
-import { AddressUnavailable, IpamError } from '../../ipam/errors.ts';
 import type { Ipam } from '../../ipam/ipam.ts';
-import { readResource } from '../../model/registry.ts';
-import { keyOf } from '../../model/types.ts';
-import type { WorkloadEndpoint, WorkloadPort } from '../../model/workload-endpoint.ts';
-import { type Address, formatAddress, parseAddress } from '../../net/address.ts';
-import { AlreadyExists, NotFound, RevisionConflict } from '../../store/errors.ts';
+import type { WorkloadEndpoint } from '../../model/workload-endpoint.ts';
+import type { Address } from '../../net/address.ts';
 import { KeyedMutex } from '../../store/keyed-mutex.ts';
 import type { Store } from '../../store/types.ts';
 import type { ResourceCache } from '../resources/cache.ts';
+import { assignAddresses, releaseUnheld } from './addresses.ts';
 import { Attachment, type AttachmentContext } from './attachment.ts';
-import { firstPortInUse } from './host-ports.ts';
 import { type IndexedEndpoint, LocalIndex } from './local-index.ts';
 import { checkNamespace } from './namespace-check.ts';
-import { isPublished } from './ports.ts';
 import {
-  addressesOf,
+  checkRequest,
+  makeChecked,
+  type PortKeeper,
+  refuseHostPorts,
+  refuseOther,
+  refusePorts,
+  refuseUnpublished,
+} from './order-checks.ts';
+import {
   addressTexts,
   type EndpointOrder,
   endpointName,
   handleOf,
-  identity,
-  isEndpointHandle,
   type LocalEndpoint,
   localEndpoint,
   localId,
-  makeEndpoint,
-  NETNS_ANNOTATION,
   orderOf,
   resourceName,
 } from './resource.ts';
+import { deleteEndpoint, writeEndpoint } from './stored.ts';
 import { Teardowns } from './teardown.ts';
+import { endpointView } from './view.ts';
 
-export interface EndpointManagerOptions extends AttachmentContext {
+export interface EndpointManagerOptions extends AttachmentContext, PortKeeper {
   readonly node: string;
   readonly store: Store;
   readonly cache: ResourceCache;
   readonly ipam: Ipam;
   /** policies in force for an endpoint, by its id in the policy data plane */
   readonly policiesOf: (policyId: string) => readonly string[];
-  /** why a container cannot publish these ports; undefined if it can */
-  readonly portConflict: (container: string, ports: readonly WorkloadPort[]) => string | undefined;
-  /** why published ports of an endpoint are not in force, by its id in the policy data plane */
-  readonly portProblems: (policyId: string) => readonly string[];
 }
 
 /** What a detachment needs to know. */
 export type EndpointTarget = Pick<LocalEndpoint, 'id' | 'handle'>;
 
 const SETTLE_TIMEOUT_MS = 45_000;
-/** An order that finds no address waits so long for those that are on their way back. */
-const TEARDOWN_TIMEOUT_MS = 5_000;
 const CLOSE_TIMEOUT_MS = 5_000;
-const MAX_ATTEMPTS = 10;
 
 /** Owns the attachments of this node. */
 export class EndpointManager {
@@ -87,28 +80,16 @@ export class EndpointManager {
    * store any more. Call once the store is in sync, static policy stands and IPAM has started.
    */
   async start(): Promise<void> {
-    for (const resource of this.#options.cache.list('WorkloadEndpoint')) this.onResource(resource, undefined);
-    const wanted = new Set([...this.#attachments.keys()].map((id) => this.#options.fib.links.nameOf(id)));
-    for (const link of this.#options.fib.links.list()) {
-      if (wanted.has(link.ifname)) continue;
-      this.#options.log.info(
-        { link: link.ifname },
-        'removing the link of an endpoint that is not in the store',
-      );
-      this.#options.fib.links.detachLink(link.ifname);
+    const { cache, fib, ipam, log, node } = this.#options;
+    for (const resource of cache.list('WorkloadEndpoint')) this.onResource(resource, undefined);
+    const wanted = new Set([...this.#attachments.keys()].map((id) => fib.links.nameOf(id)));
+    for (const { ifname } of fib.links.list()) {
+      if (wanted.has(ifname)) continue;
+      log.info({ link: ifname }, 'removing the link of an endpoint that is not in the store');
+      fib.links.detachLink(ifname);
     }
     const held = new Set([...this.#attachments.values()].map(({ desired }) => desired?.handle));
-    for (const { handle, attributes } of await this.#options.ipam.assignments()) {
-      const isOurs =
-        isEndpointHandle(handle) ||
-        (attributes['node'] === this.#options.node && attributes['ocicat'] === 'attachment');
-      if (!isOurs || held.has(handle)) continue;
-      const released = await this.#options.ipam.releaseHandle(handle);
-      this.#options.log.info(
-        { handle, released: addressTexts(released) },
-        'released addresses of an endpoint that is not in the store',
-      );
-    }
+    await releaseUnheld(ipam, node, held, log);
   }
 
   /** A WorkloadEndpoint came, changed or went. */
@@ -178,7 +159,8 @@ export class EndpointManager {
   /** Attaches what `ocicat endpoint add` asks for. As `attach`. */
   async add(request: EndpointRequest): Promise<EndpointView> {
     const order = orderOf(request, checkRequest(request));
-    await this.#refuseHostPorts(order);
+    // Not for container runtimes, which may hold the ports themselves.
+    await refuseHostPorts(order, this.find(order.id)?.spec.ports ?? []);
     return await this.attach(order);
   }
 
@@ -189,22 +171,23 @@ export class EndpointManager {
   async attach(order: EndpointOrder): Promise<EndpointView> {
     return await this.#mutex.run(order.id, async () => {
       checkNamespace(order.netns);
-      const { node, cache } = this.#options;
+      this.#refuseClosed();
+      const { node, cache, ipam, store } = this.#options;
       const name = resourceName(node, order);
       const earlier = name === undefined ? undefined : cache.get('WorkloadEndpoint', name, order.namespace);
-      this.#refuseOther(order, name);
-      this.#refusePorts(order);
-      const addresses = await this.#assign(order);
+      refuseOther(order, name, [...this.#index.withId(order.id), ...this.#indexed(earlier)]);
+      refusePorts(this.#options, order);
+      const addresses = await assignAddresses(ipam, node, order, this.#teardowns);
       try {
         const make = (current: WorkloadEndpoint | undefined): WorkloadEndpoint =>
           makeChecked(node, order, addresses, current);
-        const resource = await this.#write(make(earlier), make);
+        const resource = await writeEndpoint(store, make(earlier), make);
         await this.#settle(order.id);
-        this.#refuseUnpublished(order, resource);
+        refuseUnpublished(this.#options, order, resource);
         return this.#view(resource);
       } catch (error) {
         if (earlier === undefined) await this.#remove(order);
-        else await this.#write(earlier);
+        else await writeEndpoint(store, earlier);
         throw error;
       }
     });
@@ -218,13 +201,13 @@ export class EndpointManager {
     const local = localEndpoint(resource, this.#options.node);
     if (local === undefined) throw problem('internal', 'an endpoint was made that is not of this node');
     await this.#mutex.run(local.id, async () => {
-      if (this.#closed) throw problem('unavailable', 'the agent is stopping');
+      this.#refuseClosed();
       if (isAwaited) {
         this.#awaited.add(local.id);
         this.#attachments.get(local.id)?.awaitTaking();
       }
       try {
-        await this.#write(resource);
+        await writeEndpoint(this.#options.store, resource);
         await this.#settle(local.id);
       } finally {
         this.#awaited.delete(local.id);
@@ -278,10 +261,13 @@ export class EndpointManager {
 
   /** The endpoints of this node with their resources. */
   locals(): IndexedEndpoint[] {
-    return this.#options.cache.list('WorkloadEndpoint').flatMap((resource) => {
-      const local = localEndpoint(resource, this.#options.node);
-      return local === undefined ? [] : [{ resource, local }];
-    });
+    return this.#options.cache.list('WorkloadEndpoint').flatMap((resource) => this.#indexed(resource));
+  }
+
+  /** With what the kernel side needs of it; nothing if it is not of this node. */
+  #indexed(resource: WorkloadEndpoint | undefined): IndexedEndpoint[] {
+    const local = resource && localEndpoint(resource, this.#options.node);
+    return resource === undefined || local === undefined ? [] : [{ resource, local }];
   }
 
   /** Looks into the kernel. Returns what an attached endpoint lacks, in words; empty: nothing. */
@@ -305,120 +291,8 @@ export class EndpointManager {
     await Promise.all([...this.#attachments.values()].map((attachment) => attachment.close()));
   }
 
-  #refuseOther(order: EndpointOrder, name: string | undefined): void {
+  #refuseClosed(): void {
     if (this.#closed) throw problem('unavailable', 'the agent is stopping');
-    const { cache, node } = this.#options;
-    const named = name === undefined ? undefined : cache.get('WorkloadEndpoint', name, order.namespace);
-    const local = named && localEndpoint(named, node);
-    const sameName = named === undefined || local === undefined ? [] : [{ resource: named, local }];
-    for (const { resource, local } of [...this.#index.withId(order.id), ...sameName]) {
-      const isSame =
-        resource.metadata.name === name && (resource.metadata.namespace ?? 'default') === order.namespace;
-      if ((local.id === order.id) === isSame) continue;
-      const other = endpointName(resource);
-      throw problem(
-        'conflict',
-        `endpoint ${order.name} is attached already, by interface ${resource.spec.endpoint}`,
-        { hint: `Detach it first: ocicat endpoint delete ${other.name} --namespace ${other.namespace}` },
-      );
-    }
-  }
-
-  #refusePorts(order: EndpointOrder): void {
-    const container = containerName(order.namespace, identity(order));
-    const conflict = this.#options.portConflict(container, order.ports ?? []);
-    if (conflict !== undefined) throw publishProblem(order, conflict);
-  }
-
-  // Not for container runtimes, which may hold the ports themselves.
-  async #refuseHostPorts(order: EndpointOrder): Promise<void> {
-    const own = this.find(order.id)?.spec.ports ?? [];
-    const fresh = (order.ports ?? []).filter(
-      (port) =>
-        !own.some(
-          ({ protocol, hostPort, hostIP }) =>
-            protocol === port.protocol && hostPort === port.hostPort && hostIP === port.hostIP,
-        ),
-    );
-    const taken = await firstPortInUse(fresh);
-    if (taken === undefined) return;
-    const reason = `a process of this host listens on port ${taken.hostPort}/${String(taken.protocol).toLowerCase()}`;
-    throw publishProblem(order, reason);
-  }
-
-  // Two that asked at the same moment, or a port of a family that the endpoint has no address of.
-  #refuseUnpublished(order: EndpointOrder, resource: WorkloadEndpoint): void {
-    const [reason] = this.#options.portProblems(endpointId(order.namespace, resource.metadata.name));
-    if (reason !== undefined) throw publishProblem(order, reason);
-  }
-
-  async #assign(order: EndpointOrder): Promise<readonly Address[]> {
-    const { ipam, node } = this.#options;
-    const families = order.families ?? ipam.availableFamilies({ namespace: order.namespace });
-    if (families.length === 0) {
-      throw problem('unavailable', 'no address can be given: there is no IPPool for this node', {
-        hint: 'Apply an IPPool; "ocicat status" prints the lines.',
-      });
-    }
-    const { handle, namespace, name } = order;
-    try {
-      const assigned = await this.#afterTeardowns(
-        async () =>
-          await ipam.assign({
-            handle,
-            families,
-            namespace,
-            attributes: {
-              node,
-              namespace,
-              endpoint: name,
-              ocicat: 'attachment',
-              ...(order.pod === undefined ? {} : { pod: order.pod }),
-            },
-            ...(order.addresses.length === 0 ? {} : { addresses: order.addresses }),
-            ...(order.pools === undefined ? {} : { pools: order.pools }),
-          }),
-      );
-      return assigned.map(({ address }) => address);
-    } catch (error) {
-      if (error instanceof AddressUnavailable) throw problem('conflict', error.message);
-      if (error instanceof IpamError) throw problem('unavailable', error.message);
-      throw error;
-    }
-  }
-
-  /** The address that is missing may be that of an endpoint whose detachment was answered, but whose link is not gone yet. */
-  async #afterTeardowns<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      if (!(error instanceof IpamError) || this.#teardowns.count === 0) throw error;
-      await this.#teardowns.settled(TEARDOWN_TIMEOUT_MS);
-      return await work();
-    }
-  }
-
-  /** `renew`: makes the resource from the present one, so that what a person just wrote into it is not lost. Returns what was written. */
-  async #write(
-    first: WorkloadEndpoint,
-    renew: (current: WorkloadEndpoint | undefined) => WorkloadEndpoint = () => first,
-  ): Promise<WorkloadEndpoint> {
-    const { store } = this.#options;
-    const key = keyOf(first);
-    for (let attempt = 1; ; attempt++) {
-      try {
-        const current = await store.get(key);
-        const present = current?.resource.kind === 'WorkloadEndpoint' ? current.resource : undefined;
-        const resource = renew(present);
-        if (current === undefined) await store.create(resource);
-        else await store.update(resource, current.revision);
-        return resource;
-      } catch (error) {
-        const raced =
-          error instanceof RevisionConflict || error instanceof AlreadyExists || error instanceof NotFound;
-        if (!raced || attempt >= MAX_ATTEMPTS) throw error;
-      }
-    }
   }
 
   async #settle(id: string): Promise<void> {
@@ -450,80 +324,16 @@ export class EndpointManager {
   }
 
   async #deleteResources(found: readonly IndexedEndpoint[]): Promise<void> {
-    for (const { resource } of found) {
-      try {
-        await this.#options.store.delete(keyOf(resource));
-      } catch (error) {
-        if (!(error instanceof NotFound)) throw error;
-      }
-    }
+    for (const { resource } of found) await deleteEndpoint(this.#options.store, resource);
   }
 
   #view(resource: WorkloadEndpoint): EndpointView {
-    const { namespace, name } = endpointName(resource);
     const local = localEndpoint(resource, this.#options.node);
-    const attachment = local && this.#attachments.get(local.id);
-    const policyId = endpointId(namespace, resource.metadata.name);
-    return {
-      name,
-      namespace,
-      interface: resource.spec.interfaceName,
-      addresses: addressTexts(addressesOf(resource)),
-      mac: resource.spec.mac ?? '',
-      mtu: attachment?.mtu ?? 0,
-      netns: resource.metadata.annotations?.[NETNS_ANNOTATION] ?? '',
-      state: attachment?.state ?? 'pending',
-      ...(attachment?.reason === undefined ? {} : { reason: attachment.reason }),
-      labels: resource.metadata.labels ?? {},
-      profiles: resource.spec.profiles ?? [],
-      policies: this.#options.policiesOf(policyId),
-      published: (resource.spec.ports ?? []).filter(isPublished),
-    };
-  }
-}
-
-function makeChecked(
-  node: string,
-  order: EndpointOrder,
-  addresses: readonly Address[],
-  current: WorkloadEndpoint | undefined,
-): WorkloadEndpoint {
-  const resource = makeEndpoint(node, order, addresses, current);
-  const checked = readResource(resource);
-  if (checked.ok) return resource;
-  const details = checked.errors.map(({ path, reason }) => ({
-    kind: 'WorkloadEndpoint',
-    name: order.name,
-    path,
-    reason,
-  }));
-  throw problem('invalid', `endpoint ${order.name} cannot be attached`, { details });
-}
-
-function publishProblem(order: EndpointOrder, reason: string): ApiError {
-  return problem('conflict', `endpoint ${order.name} cannot publish its ports: ${reason}`, {
-    hint: 'Publish it on another port or host address, or end the holder; "ocicat endpoints" and "ss -lnp" list them.',
-  });
-}
-
-function checkRequest(request: EndpointRequest): Address[] {
-  if (!request.netns.startsWith('/')) {
-    throw problem(
-      'invalid',
-      `--netns ${request.netns}: must be an absolute path, such as /run/netns/NAME or /proc/PID/ns/net`,
+    const policyId = endpointId(endpointName(resource).namespace, resource.metadata.name);
+    return endpointView(
+      resource,
+      local && this.#attachments.get(local.id),
+      this.#options.policiesOf(policyId),
     );
   }
-  const addresses = (request.ips ?? []).map((text) => {
-    const address = parseAddress(text);
-    if (address === undefined) throw problem('invalid', `--ip ${text}: is no IPv4 or IPv6 address`);
-    return address;
-  });
-  const families = addresses.map(({ family }) => family);
-  if (new Set(families).size !== families.length) {
-    throw problem(
-      'invalid',
-      `--ip: at most one address a family, got ${addresses.map(formatAddress).join(', ')}`,
-    );
-  }
-  return addresses;
 }
