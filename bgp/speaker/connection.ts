@@ -29,6 +29,8 @@ export class PeerConnection {
   /** the piece of input that started the hold timer last, and with what delay */
   #holdPiece = 0;
   #holdMs = 0;
+  #arrival = 0;
+  #arrivalPiece = 0;
   #holdExpiring = false;
 
   constructor(
@@ -92,6 +94,16 @@ export class PeerConnection {
       this.#holdPiece = 0;
     }
     this.#timers[timer].stop();
+  }
+
+  /** Epoch milliseconds at which the message under way came in, read once a piece of input. */
+  arrivedAt(): number {
+    const { piece } = this.stream;
+    if (piece === 0 || piece !== this.#arrivalPiece) {
+      this.#arrival = this.#clock.wallNow();
+      this.#arrivalPiece = piece;
+    }
+    return this.#arrival;
   }
 
   /** Each side's OPEN and first KEEPALIVE, as far as they have been exchanged: what all that follows is read by. */

@@ -188,7 +188,7 @@ export class PeerConnections {
 
   #tap(connection: PeerConnection): void {
     const { id } = connection;
-    this.#capture.attach(connection, () => this.#peer.session.connections.find((other) => other.id === id));
+    this.#capture.attach(connection, () => sessionConnection(this.#peer.session, id));
   }
 
   #onMessage(
@@ -199,7 +199,7 @@ export class PeerConnections {
     body: number,
     end: number,
   ): void {
-    const connection = this.#peer.session.connections.find((other) => other.id === id);
+    const connection = sessionConnection(this.#peer.session, id);
     if (type === MESSAGE_TYPE.update) {
       if (connection?.state === 'Established')
         this.#onUpdate(id, connection.negotiated, octets, start, body, end);
@@ -245,6 +245,15 @@ export class PeerConnections {
   #warn(message: string): void {
     this.#around.log({ type: 'warning', peer: this.#peer.config.name, message });
   }
+}
+
+/** What the session machine knows of a connection. A loop, as a closure for `find` would be an object a message. */
+function sessionConnection(
+  { connections }: Session,
+  id: ConnectionId,
+): Session['connections'][number] | undefined {
+  for (const connection of connections) if (connection.id === id) return connection;
+  return undefined;
 }
 
 const TIMER_EVENTS = {

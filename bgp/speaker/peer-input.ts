@@ -23,7 +23,8 @@ const EARLY_END_OF_RIB_MS = 5_000;
 
 /** The message behind an event, for the machine's action `deliver`. */
 export type Delivery =
-  | { readonly kind: 'update'; readonly update: DecodedUpdate }
+  /** `at`: when it came, in epoch milliseconds; default: now */
+  | { readonly kind: 'update'; readonly update: DecodedUpdate; readonly at?: number }
   | { readonly kind: 'refresh'; readonly family: Family | undefined; readonly subtype: number };
 
 /** The peer whose input it is. */
@@ -82,8 +83,8 @@ export class PeerInput {
       this.#deliverRefresh(delivery.family, delivery.subtype);
       return;
     }
-    const { update } = delivery;
-    rib.receive(this.#peer.ribId, update, clock.wallNow());
+    const { update, at = clock.wallNow() } = delivery;
+    rib.receive(this.#peer.ribId, update, at);
     this.#checkLimits();
     const family = update.endOfRib;
     if (family === undefined || !this.#peer.negotiated?.context.families[family]) return;

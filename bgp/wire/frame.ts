@@ -26,14 +26,21 @@ export type Frame =
 
 const INCOMPLETE: Frame = { kind: 'incomplete' };
 
-/** Least and greatest length of each message type by code (RFC 4271 4.2 to 4.5, RFC 2918 3; the maxima RFC 8654 3 and 4). */
-const LENGTHS: ReadonlyMap<number, { readonly min: number; readonly max: number }> = new Map([
-  [MESSAGE_TYPE.open, { min: 29, max: MAX_MESSAGE_OCTETS }],
-  [MESSAGE_TYPE.update, { min: 23, max: MAX_EXTENDED_MESSAGE_OCTETS }],
-  [MESSAGE_TYPE.notification, { min: 21, max: MAX_EXTENDED_MESSAGE_OCTETS }],
-  [MESSAGE_TYPE.keepalive, { min: 19, max: 19 }],
-  [MESSAGE_TYPE.routeRefresh, { min: 23, max: MAX_EXTENDED_MESSAGE_OCTETS }],
+/** Least and greatest length of each message type, by code (RFC 4271 4.2 to 4.5, RFC 2918 3; the maxima RFC 8654 3 and 4). */
+const LENGTHS: readonly ({ readonly min: number; readonly max: number } | undefined)[] = lengthsByType([
+  [MESSAGE_TYPE.open, 29, MAX_MESSAGE_OCTETS],
+  [MESSAGE_TYPE.update, 23, MAX_EXTENDED_MESSAGE_OCTETS],
+  [MESSAGE_TYPE.notification, 21, MAX_EXTENDED_MESSAGE_OCTETS],
+  [MESSAGE_TYPE.keepalive, 19, 19],
+  [MESSAGE_TYPE.routeRefresh, 23, MAX_EXTENDED_MESSAGE_OCTETS],
 ]);
+
+function lengthsByType(rows: readonly (readonly [type: number, min: number, max: number])[]) {
+  return Array.from({ length: 256 }, (_, code) => {
+    const row = rows.find(([type]) => type === code);
+    return row && { min: row[1], max: row[2] };
+  });
+}
 
 /**
  * Looks for one message in `buffer[start..end)`. Header errors are told as soon as the octets that show them are there, so that a peer which
@@ -50,7 +57,7 @@ export function nextFrame(buffer: Uint8Array, start: number, end: number, extend
   if (available < HEADER_OCTETS) return INCOMPLETE;
   const length = uint16(buffer, start + 16);
   const type = buffer[start + 18] ?? 0;
-  const bounds = LENGTHS.get(type);
+  const bounds = LENGTHS[type];
   const most = Math.min(
     bounds?.max ?? MAX_EXTENDED_MESSAGE_OCTETS,
     extendedMessage ? MAX_EXTENDED_MESSAGE_OCTETS : MAX_MESSAGE_OCTETS,
