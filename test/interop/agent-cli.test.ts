@@ -38,8 +38,11 @@ describe('agent and FRR: the command line', function () {
     ({ host, router } = both);
     await host.add('c1', createNetns());
     await eventually(
-      'routes are exchanged',
-      () => kernel().includes('10.20.0.0/16') && kernel().includes('2001:db8:20::/48'),
+      'routes are exchanged, both ways',
+      async () =>
+        ['10.20.0.0/16', '10.20.30.0/24', '2001:db8:20::/48'].every((prefix) => kernel().includes(prefix)) &&
+        (await router.routes('ipv4')).length === 1 &&
+        (await router.routes('ipv6')).length === 1,
       SLOW,
     );
   });

@@ -149,11 +149,16 @@ describe('inspection of BGP: the agent and FRR', function () {
     void capture.finally(() => {
       isOver = true;
     });
-    // Until the capture is under way, what is asked for passes unseen: it is asked for again.
+    // Until the capture is under way, what is asked for passes unseen: it is asked for again, once it was answered, so that there are answers among
+    // what is captured, however long FRR takes.
+    let answered = -1;
     await eventually(
       'enough messages passed',
       async () => {
-        if (!isOver) await host.api.call('POST', '/v1/bgp/peers/tor/reset', { kind: 'soft-in' });
+        if (isOver) return true;
+        const { update } = (await peer()).messages.received;
+        if (update > answered) await host.api.call('POST', '/v1/bgp/peers/tor/reset', { kind: 'soft-in' });
+        answered = Math.max(answered, update);
         return isOver;
       },
       { timeoutMs: 30_000, intervalMs: 300 },

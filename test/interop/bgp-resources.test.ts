@@ -95,6 +95,8 @@ describe("Calico's BGP resources and FRR and BIRD", function () {
           local: theirs,
           neighbour: own,
           neighbourAs: 65101,
+          // Below, a route leads the first one's address elsewhere: its routes go when its session does.
+          holdTimeSec: 3,
           announce,
         }),
       );

@@ -4,7 +4,13 @@ import type { Family } from '../../src/net/address.ts';
 import { eventually } from '../support/eventually.ts';
 import { seen } from '../support/matrix-table.ts';
 import { connect, createNetns, type Netns, removeAllNetns } from '../support/netns.ts';
-import { createRouter, type Router, type RouterConfig, type RouterKind } from '../support/routers.ts';
+import {
+  createRouter,
+  HOLD_SEC,
+  type Router,
+  type RouterConfig,
+  type RouterKind,
+} from '../support/routers.ts';
 import { type ChildPeer, type ChildSpeakerOptions, SpeakerProcess } from '../support/speaker-process.ts';
 
 const OURS = { ipv4: '192.0.2.1', ipv6: '2001:db8::1' } as const;
@@ -53,7 +59,15 @@ class Pair {
       localAs: 65001,
       listenPort: 179,
       preserved: false,
-      peers: [{ address: THEIRS[this.#transport], localAs: 65001, peerAs: 65002, ...peer }],
+      peers: [
+        {
+          address: THEIRS[this.#transport],
+          localAs: 65001,
+          peerAs: 65002,
+          holdTimeSec: HOLD_SEC,
+          ...peer,
+        },
+      ],
       originate: OUR_ROUTES,
       ...options,
     });
@@ -203,7 +217,7 @@ for (const kind of ['frr', 'bird'] as const) {
     });
 
     it('the hold timer ends the session when the router is frozen, and it comes back', async () => {
-      const pair = new Pair(kind);
+      const pair = new Pair(kind, { holdTimeSec: 3 });
       const [speaker] = await Promise.all([pair.startSpeaker(), pair.router.start()]);
       await pair.converged();
       pair.router.freeze();

@@ -12,6 +12,9 @@ import type { Netns } from './netns.ts';
 
 export type RouterKind = 'frr' | 'bird';
 
+/** Long enough for a machine that is busy with other things; what is about the hold timer sets a shorter one. */
+export const HOLD_SEC = 30;
+
 /** One router with one BGP neighbour. */
 export interface RouterConfig {
   readonly routerId: string;
@@ -21,6 +24,7 @@ export interface RouterConfig {
   readonly neighbour: string;
   readonly neighbourAs: number;
   readonly passive?: boolean;
+  /** default `HOLD_SEC` */
   readonly holdTimeSec?: number;
   /** graceful restart as restarter, families listed; FRR says that it keeps forwarding */
   readonly gracefulRestart?: boolean;
@@ -275,7 +279,7 @@ class Frr implements Router {
 
   #render(): string {
     const { as, routerId, neighbour, neighbourAs, passive, gracefulRestart } = this.#config;
-    const hold = this.#config.holdTimeSec ?? 3;
+    const hold = this.#config.holdTimeSec ?? HOLD_SEC;
     const lines = [
       'frr defaults traditional',
       `log file ${this.#daemons.path('bgpd.log')}`,
@@ -422,7 +426,7 @@ class Bird implements Router {
   #write(): void {
     const { routerId, as, local, neighbour, neighbourAs, passive, gracefulRestart, bfd, multihop } =
       this.#config;
-    const hold = this.#config.holdTimeSec ?? 3;
+    const hold = this.#config.holdTimeSec ?? HOLD_SEC;
     const statics = (family: Family): string =>
       this.#announced
         .filter((prefix) => familyOf(prefix) === family)
