@@ -2,7 +2,8 @@
  * Keeps the kernel's policy as the calculation graph wants it: applies changes as they come, retries what failed, checks for drift,
  * and lets others wait until an endpoint is protected.
  */
-import type { ApplyResult, PolicyProgrammer, PolicyStatus } from '../../fib/policy-programmer.ts';
+import type { ApplyResult, PolicyStatus } from '../../fib/policy/results.ts';
+import type { PolicyProgrammer } from '../../fib/policy-programmer.ts';
 import type { NatChange, PolicyChange } from '../../fib/rules/types.ts';
 import { CoalescedTask } from './coalesced.ts';
 import type { Log } from './log.ts';
