@@ -84,9 +84,7 @@ export class PathTable {
     // The records of a prefix lie far apart: who is surely not there is not looked for.
     if (record === NONE || ((this.#peerBits[prefix] ?? 0) & (1 << (peer & 15))) === 0) return NONE;
     while (record !== NONE) {
-      if (this.peerOf(record) === peer && (this.#pathId === undefined || this.#pathId[record] === pathId)) {
-        return record;
-      }
+      if (this.peerOf(record) === peer && this.pathIdOf(record) === pathId) return record;
       record = this.next[record] ?? NONE;
     }
     return NONE;

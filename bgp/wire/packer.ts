@@ -46,13 +46,16 @@ export type PackStart = 'begun' | 'no-room' | 'unsendable';
 
 /** Octets of the flags, code, 2-octet length, AFI and SAFI of an MP attribute. */
 const MP_HEAD_OCTETS = 7;
+/** Octets of a NEXT_HOP attribute. */
+const NEXT_HOP_OCTETS = 7;
 /** Octets of a path identifier (RFC 7911 3). */
 const PATH_ID_OCTETS = 4;
 const ADDRESS_OCTETS = { ipv4: 4, ipv6: 16 } as const;
 
 /**
  * Writes one UPDATE at a time: `beginReach` or `beginWithdraw`, `add` until it is false or nothing is left, `finish`. Reusable and
- * allocation-free for each route; attributes of the last key are kept so that a second message with them costs a copy.
+ * allocation-free for each route. Attributes go straight from the key into the message, unless the peer wants narrow AS numbers: then those of the
+ * last key are kept, so that a second message with them costs a copy only.
  */
 export class UpdatePacker {
   #target: Uint8Array = new Uint8Array(0);
@@ -67,12 +70,14 @@ export class UpdatePacker {
   #mpAt = -1;
   #isReach = false;
 
-  /** the attributes for the key and form below, all but MP_REACH_NLRI */
-  readonly #attributes = new Uint8Array(4 * MAX_EXTENDED_MESSAGE_OCTETS + 64);
-  #attributesLength = 0;
-  #key: AttributeKey | undefined;
-  #keyAs4 = false;
-  #keyInBody = false;
+  /** the attributes of the message, all but NEXT_HOP and MP_REACH_NLRI, from `#attributesAt` on: the key's own, or the narrow ones */
+  #attributes: Uint8Array = new Uint8Array(0);
+  #attributesAt = 0;
+  #attributesEnd = 0;
+  /** the attributes of the key below with two-octet AS numbers */
+  readonly #narrow = new Uint8Array(4 * MAX_EXTENDED_MESSAGE_OCTETS + 64);
+  #narrowLength = 0;
+  #narrowKey: AttributeKey | undefined;
 
   /**
    * Starts an UPDATE that announces routes of `family` with the attributes of `key` (export form: next hop set) at `target[offset..]`.
@@ -91,10 +96,11 @@ export class UpdatePacker {
     }
     // Narrowing halves an AS_PATH at best; such a key fits into no message, nor into the buffer.
     if (key.length > 2 * MAX_EXTENDED_MESSAGE_OCTETS) return 'unsendable';
-    this.#renderAttributes(key, options.as4, inBody);
+    this.#setAttributes(key, options.as4);
+    const octets = this.#attributesEnd - this.#attributesAt + (inBody ? NEXT_HOP_OCTETS : 0);
     const largest = nlriOctets(ADDRESS_OCTETS[family] * 8) + (options.addPath ? PATH_ID_OCTETS : 0);
     const mpOctets = inBody ? 0 : MP_HEAD_OCTETS + 1 + nextHopOctets + 1;
-    const fixed = HEADER_OCTETS + 4 + mpOctets + this.#attributesLength;
+    const fixed = HEADER_OCTETS + 4 + mpOctets + octets;
     if (fixed + largest > options.maxLength) return 'unsendable';
     if (fixed + largest > target.length - offset) return 'no-room';
 
@@ -104,8 +110,8 @@ export class UpdatePacker {
     const attributesAt = offset + HEADER_OCTETS + 4;
     if (inBody) {
       this.#mpAt = -1;
-      putUint16(target, attributesAt - 2, this.#attributesLength);
-      this.#at = copyOctets(this.#attributes, 0, this.#attributesLength, target, attributesAt);
+      putUint16(target, attributesAt - 2, octets);
+      this.#at = this.#putAttributesWithNextHop(key, attributesAt);
     } else {
       this.#mpAt = attributesAt;
       let at = putMpHead(target, attributesAt, ATTRIBUTE.mpReachNlri, family);
@@ -113,7 +119,7 @@ export class UpdatePacker {
       target[at] = 0;
       this.#at = at + 1;
       // The other attributes follow the NLRI, so their room is kept free.
-      this.#limit -= this.#attributesLength;
+      this.#limit -= octets;
     }
     this.#firstNlri = this.#at;
     return 'begun';
@@ -165,7 +171,7 @@ export class UpdatePacker {
     if (this.#mpAt >= 0) {
       putUint16(target, this.#mpAt + 2, this.#at - this.#mpAt - 4);
       if (this.#isReach) {
-        this.#at = copyOctets(this.#attributes, 0, this.#attributesLength, target, this.#at);
+        this.#at = copyOctets(this.#attributes, this.#attributesAt, this.#attributesEnd, target, this.#at);
       }
       putUint16(target, this.#mpAt - 2, this.#at - this.#mpAt);
     } else if (!this.#isReach) {
@@ -179,29 +185,42 @@ export class UpdatePacker {
     return this.#at - start;
   }
 
-  #renderAttributes(key: AttributeKey, as4: boolean, inBody: boolean): void {
-    if (this.#key === key && this.#keyAs4 === as4 && this.#keyInBody === inBody) return;
-    this.#key = key;
-    this.#keyAs4 = as4;
-    this.#keyInBody = inBody;
-    this.#attributesLength = renderAttributes(key, as4, inBody, this.#attributes);
+  #setAttributes(key: AttributeKey, as4: boolean): void {
+    if (as4) {
+      this.#attributes = key;
+      this.#attributesAt = attributesStart(key);
+      this.#attributesEnd = key.length;
+      return;
+    }
+    if (this.#narrowKey !== key) this.#narrowLength = narrowAttributes(key, this.#narrow);
+    this.#narrowKey = key;
+    this.#attributes = this.#narrow;
+    this.#attributesAt = 0;
+    this.#attributesEnd = this.#narrowLength;
+  }
+
+  /** Writes the attributes with NEXT_HOP in its place; returns the offset after them. */
+  #putAttributesWithNextHop(key: AttributeKey, at: number): number {
+    const attributes = this.#attributes;
+    const target = this.#target;
+    const end = this.#attributesEnd;
+    let after = this.#attributesAt;
+    while (after < end && (attributes[after + 1] ?? 0) < ATTRIBUTE.nextHop)
+      after = valueEnd(attributes, after);
+    const before = copyOctets(attributes, this.#attributesAt, after, target, at);
+    const value = writeHead(target, before, FLAG.transitive, ATTRIBUTE.nextHop, 4);
+    return copyOctets(attributes, after, end, target, copyOctets(key, 1, 5, target, value));
   }
 }
 
-/** Writes the attributes of a key as they go to a peer, in ascending order of code (RFC 4271 5), and returns their length. */
-function renderAttributes(key: AttributeKey, as4: boolean, inBody: boolean, target: Uint8Array): number {
-  if (as4) return copyAttributes(key, inBody, target);
+/** RFC 6793 4.2.2: writes the attributes of a key, all but the next hop, for a peer without four-octet AS numbers; returns their length. */
+function narrowAttributes(key: AttributeKey, target: Uint8Array): number {
   const added = oldSpeakerAttributes(key);
   let nextAdded = 0;
-  let nextHopPending = inBody;
   let to = 0;
   for (let at = attributesStart(key); at < key.length; ) {
     const code = key[at + 1] ?? 0;
     const end = valueEnd(key, at);
-    if (nextHopPending && code > ATTRIBUTE.nextHop) {
-      to = writeAttribute(target, to, FLAG.transitive, ATTRIBUTE.nextHop, key.subarray(1, 5));
-      nextHopPending = false;
-    }
     for (let extra = added[nextAdded]; extra !== undefined && extra.code < code; extra = added[nextAdded]) {
       to = writeAttribute(target, to, extra.flags, extra.code, extra.value);
       nextAdded++;
@@ -213,28 +232,11 @@ function renderAttributes(key: AttributeKey, as4: boolean, inBody: boolean, targ
     }
     at = end;
   }
-  if (nextHopPending) to = writeAttribute(target, to, FLAG.transitive, ATTRIBUTE.nextHop, key.subarray(1, 5));
   for (; nextAdded < added.length; nextAdded++) {
     const extra = added[nextAdded];
     if (extra !== undefined) to = writeAttribute(target, to, extra.flags, extra.code, extra.value);
   }
   return to;
-}
-
-/** A key's attributes as they stand, with NEXT_HOP in its place if wanted. */
-function copyAttributes(key: AttributeKey, withNextHop: boolean, target: Uint8Array): number {
-  const start = attributesStart(key);
-  if (!withNextHop) return copyOctets(key, start, key.length, target, 0);
-  let after = start;
-  while (after < key.length && (key[after + 1] ?? 0) < ATTRIBUTE.nextHop) after = valueEnd(key, after);
-  const value = writeHead(
-    target,
-    copyOctets(key, start, after, target, 0),
-    FLAG.transitive,
-    ATTRIBUTE.nextHop,
-    4,
-  );
-  return copyOctets(key, after, key.length, target, copyOctets(key, 1, 5, target, value));
 }
 
 /** RFC 6793 4.2.2: AS_PATH and AGGREGATOR with two-octet numbers. */

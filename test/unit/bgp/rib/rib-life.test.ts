@@ -282,6 +282,20 @@ describe('RIB multipath', () => {
     assert.deepEqual(selectedOf(rib, NET), ['192.0.2.8']);
     assert.equal(viewsOf(rib, NET)[0]?.pathId, 2);
   });
+
+  it('RFC 7911: an identifier of 0 is one like any other, also as the first that comes', () => {
+    const rib = makeRib({ maxPaths: 4 });
+    const context = contextOf(peerConfig(), { addPathReceive: { ipv4: true, ipv6: false } });
+    const a = new TestPeer(rib, {}, { context });
+    a.announce([NET], attributes({ nextHop: address('192.0.2.7') }), 1_000_000, 0);
+    a.withdraw([NET], 1);
+    a.announce([NET], attributes({ nextHop: address('192.0.2.8') }), 1_000_000, 1);
+    settle(rib);
+    assert.deepEqual(selectedOf(rib, NET), ['192.0.2.7', '192.0.2.8']);
+    a.withdraw([NET], 0);
+    settle(rib);
+    assert.deepEqual(selectedOf(rib, NET), ['192.0.2.8']);
+  });
 });
 
 describe('RIB and unusable paths', () => {
