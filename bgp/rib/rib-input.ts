@@ -257,23 +257,27 @@ export class RibInput {
   }
 
   #withdrawn(peer: RibPeer, body: Uint8Array, range: NlriRange): void {
-    const rib = this.#families[range.family];
+    // By name, as `families[family]` is a look-up by string once both families have come.
+    const ofIpv4 = range.family === 'ipv4';
+    const rib = ofIpv4 ? this.#families.ipv4 : this.#families.ipv6;
+    const input = ofIpv4 ? peer.input.ipv4 : peer.input.ipv6;
     const walker = this.#walker;
     walker.reset(body, range);
     while (walker.next()) {
       const prefix = rib.prefixes.find(walker.length, walker.w0, walker.w1, walker.w2, walker.w3);
       if (prefix < 0) continue;
       const record = rib.paths.find(prefix, peer.id, walker.pathId);
-      if (record >= 0) this.#remove(peer.input[range.family], rib, record);
+      if (record >= 0) this.#remove(input, rib, record);
     }
   }
 
   #reached(peer: RibPeer, body: Uint8Array, range: NlriRange, received: AttributeKey, tick: number): void {
     const key = scopedKey(received, peer.config.interface, this.#tables.nextHops);
     const { family } = range;
-    const rib = this.#families[family];
+    const ofIpv4 = family === 'ipv4';
+    const rib = ofIpv4 ? this.#families.ipv4 : this.#families.ipv6;
+    const input = ofIpv4 ? peer.input.ipv4 : peer.input.ipv6;
     const { paths, prefixes } = rib;
-    const input = peer.input[family];
     const group = peer.importGroup;
     const walker = this.#walker;
     const attribute = this.#tables.attributes.intern(key);

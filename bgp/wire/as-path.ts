@@ -1,5 +1,5 @@
 /** AS_PATH and AS4_PATH on the wire: RFC 4271 4.3, RFC 5065, RFC 6793, RFC 7607, checks of RFC 7606 7.2. */
-import { noOctets, putUint16, putUint32, uint16, uint32 } from './bytes.ts';
+import { int32, noOctets, putUint16, putUint32, uint16, uint32 } from './bytes.ts';
 import { AS_TRANS, SEGMENT } from './registry.ts';
 import type { AsPathSegment } from './types.ts';
 
@@ -45,8 +45,8 @@ export function asPathProblem(
     const segmentEnd = at + count * asOctets;
     if (segmentEnd > end) return 'a segment runs past the end of the attribute';
     for (; at < segmentEnd; at += asOctets) {
-      // RFC 7607 2
-      if ((asOctets === 4 ? uint32(bytes, at) : uint16(bytes, at)) === 0) return 'AS number 0';
+      // RFC 7607 2. Signed, as the engine keeps numbers of 32 bits cheaply only so.
+      if ((asOctets === 4 ? int32(bytes, at) : uint16(bytes, at)) === 0) return 'AS number 0';
     }
   }
   return undefined;
@@ -119,10 +119,11 @@ export function asPathHopCount(value: Uint8Array): number {
 
 /** How many times an AS stands in the 4-octet AS_PATH in `bytes[start..end)`, in whatever kind of segment (RFC 4271 9.1.2 loop check). */
 export function asPathOccurrences(bytes: Uint8Array, start: number, end: number, as: number): number {
+  const signed = as | 0;
   let found = 0;
   for (let at = start; at + 1 < end; ) {
     const segmentEnd = at + 2 + 4 * (bytes[at + 1] ?? 0);
-    for (at += 2; at < segmentEnd; at += 4) if (uint32(bytes, at) === as) found++;
+    for (at += 2; at < segmentEnd; at += 4) if (int32(bytes, at) === signed) found++;
   }
   return found;
 }
