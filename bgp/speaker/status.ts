@@ -13,7 +13,7 @@ import type {
   SessionTerms,
 } from '../peer-status.ts';
 import type { Rib } from '../rib/rib.ts';
-import { FSM_STATES } from '../session/events.ts';
+import { type ConnectionId, FSM_STATES } from '../session/events.ts';
 import type { Negotiated, SessionConfig } from '../session/negotiate.ts';
 import { type Connection, type ResetRecord, type Session, sessionState } from '../session/state.ts';
 import type { Clock } from '../transport/clock.ts';
@@ -79,13 +79,13 @@ export function peerStatus(peer: Peer, rib: Rib, clock: Clock, findings: PeerFin
   return status;
 }
 
-/** What was made of a peer, and all that it was made from. */
+/** What was made of a peer, and all that it was made from; connections by id, so that none is held longer than it lives. */
 interface Kept {
   readonly config: PeerConfig;
   readonly sessionConfig: SessionConfig;
   readonly furthest: Connection | undefined;
-  readonly open: PeerConnection | undefined;
-  readonly connection: PeerConnection | undefined;
+  readonly openId: ConnectionId | undefined;
+  readonly connectionId: ConnectionId | undefined;
   readonly standing: PeerStanding;
 }
 
@@ -104,13 +104,20 @@ function standingOf(
     kept.config === config &&
     kept.sessionConfig === session.config &&
     kept.furthest === furthest &&
-    kept.open === open &&
-    kept.connection === connection
+    kept.openId === open?.id &&
+    kept.connectionId === connection?.id
   ) {
     return kept.standing;
   }
   const standing = makeStanding(peer, furthest, open);
-  keptOf.set(peer, { config, sessionConfig: session.config, furthest, open, connection, standing });
+  keptOf.set(peer, {
+    config,
+    sessionConfig: session.config,
+    furthest,
+    openId: open?.id,
+    connectionId: connection?.id,
+    standing,
+  });
   return standing;
 }
 
