@@ -34,6 +34,8 @@ const LOCAL_ONLY = {
 const MESSAGES_MAX = 10_000;
 /** every message that came in */
 const received: { from: string; hex: string }[] = [];
+/** octets of the longest message sent to each peer */
+const longestSent = new Map<string, number>();
 
 let speaker: Speaker | undefined;
 
@@ -84,8 +86,15 @@ function start(options: ChildSpeakerOptions): void {
     maxPaths: 4,
     network: tappedNetwork(
       tcpNetwork((message) => tell({ event: { type: 'warning', message } })),
-      (octets, from) => {
-        if (received.length < MESSAGES_MAX) received.push({ from: formatAddress(from), hex: hexOf(octets) });
+      {
+        onReceived: (octets, from) => {
+          if (received.length < MESSAGES_MAX)
+            received.push({ from: formatAddress(from), hex: hexOf(octets) });
+        },
+        onSent: ({ length }, to) => {
+          const key = formatAddress(to);
+          longestSent.set(key, Math.max(length, longestSent.get(key) ?? 0));
+        },
       },
     ),
     ...(options.identity && { identity: options.identity }),
@@ -233,6 +242,8 @@ async function call(request: ChildRequest): Promise<unknown> {
         .map(({ name }) => name);
     case 'messages':
       return received.filter(({ from }) => from === request.peer).map(({ hex }) => hex);
+    case 'longest-sent':
+      return longestSent.get(request.peer) ?? 0;
     case 'block': {
       const end = performance.now() + request.ms;
       while (performance.now() < end);

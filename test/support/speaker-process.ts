@@ -105,7 +105,7 @@ export type ChildRequest =
   | { readonly method: 'block'; readonly ms: number }
   /** threads of the process */
   | { readonly method: 'threads' }
-  | { readonly method: 'messages'; readonly peer: string }
+  | { readonly method: 'messages' | 'longest-sent'; readonly peer: string }
   | { readonly method: 'draining'; readonly on: boolean }
   | { readonly method: 'peer' | 'enable'; readonly peer: string }
   | { readonly method: 'disable'; readonly peer: string; readonly text: string }
@@ -163,6 +163,11 @@ export class SpeakerProcess {
   /** Messages that came in from a peer so far, in hexadecimal; those of all peers up to the 10,000th. */
   async messages(peer: string): Promise<readonly string[]> {
     return (await this.request({ method: 'messages', peer })) as readonly string[];
+  }
+
+  /** Octets of the longest message sent to a peer so far. */
+  async longestSent(peer: string): Promise<number> {
+    return (await this.request({ method: 'longest-sent', peer })) as number;
   }
 
   async peer(peer: string): Promise<ChildPeerStatus> {
