@@ -26,6 +26,8 @@ export class DerivedAttributes {
 
   /** An id goes away. */
   forget(attribute: number): void {
+    // Each id that goes away is asked for here, and mostly nothing was ever made.
+    if (this.#made.size === 0) return;
     const made = this.#made.get(attribute);
     if (made === undefined) return;
     this.#made.delete(attribute);

@@ -127,12 +127,7 @@ export class Exporter {
   readonly #forget = (attribute: number): void => {
     if (attribute === this.#latestAttribute) this.#latestAttribute = -1;
     this.#chain?.forget(attribute);
-    for (const forms of this.#reflected.values()) {
-      const form = forms.get(attribute);
-      if (form === undefined) continue;
-      forms.delete(attribute);
-      if (form >= 0 && form !== attribute) this.#attributes.release(form);
-    }
+    if (this.#reflected.size > 0) this.#forgetReflected(attribute);
     for (const forms of this.#forms.values()) {
       const form = forms[attribute] ?? 0;
       if (form === 0) continue;
@@ -150,6 +145,15 @@ export class Exporter {
         ? undefined
         : new CompiledChain(rules.chain, rules.peerKind, attributes, interfaces);
     attributes.onFree(this.#forget);
+  }
+
+  #forgetReflected(attribute: number): void {
+    for (const forms of this.#reflected.values()) {
+      const form = forms.get(attribute);
+      if (form === undefined) continue;
+      forms.delete(attribute);
+      if (form >= 0 && form !== attribute) this.#attributes.release(form);
+    }
   }
 
   /** Lets go of all attributes. */
