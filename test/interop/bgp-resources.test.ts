@@ -96,7 +96,7 @@ describe("Calico's BGP resources and FRR and BIRD", function () {
           neighbour: own,
           neighbourAs: 65101,
           // Below, a route leads the first one's address elsewhere: its routes go when its session does.
-          holdTimeSec: 3,
+          ...(index === 0 && { holdTimeSec: 3 }),
           announce,
         }),
       );
