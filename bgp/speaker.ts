@@ -345,6 +345,11 @@ export class Speaker {
     return [...this.#peers.keys()];
   }
 
+  /** Somebody waits for the event loop, with an answer to give: the next few turns of routes are short. */
+  hurry(): void {
+    this.#loop.hurry();
+  }
+
   /** One peer, or undefined when there is none of that name. */
   peer(name: string): PeerStatus | undefined {
     const peer = this.#peers.get(name);

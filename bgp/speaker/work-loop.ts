@@ -1,13 +1,16 @@
 /**
  * Shares the event loop: in each of its iterations routes are decided, output is made and input is taken in for two milliseconds each at most, so
- * that a burst of a million routes delays no keepalive and no answer of the API, which takes two to three iterations. Input stops, also in the
- * middle of what was read, when its slice is used up, and goes on after decisions and output had their turn.
+ * that a burst of a million routes delays no keepalive and no answer of the API. Input stops, also in the middle of what was read, when its slice is
+ * used up, and goes on after decisions and output had their turn. An answer of the API takes two iterations, and one more for each 200 KiB that the
+ * client has to read first: for as long as one is under way the slices are short.
  */
 import type { Clock } from '../transport/clock.ts';
 
-const DECISION_SLICE_MS = 2;
-const OUTPUT_SLICE_MS = 2;
-const INPUT_SLICE_MS = 2;
+/** For decisions, for output and for input. */
+const SLICE_MS = 2;
+/** The same while somebody else needs the event loop, and for how many turns after he was last heard of. */
+const HURRIED_SLICE_MS = 0.5;
+const HURRIED_TURNS = 4;
 /**
  * The first slice of a burst, doubled with each that is used up: the first UPDATE goes out early, and code that has not run for long, or never, gets
  * little to do at once.
@@ -40,6 +43,7 @@ export class WorkLoop {
   /** when the first input since the last turn came */
   #inputSince: number | undefined;
   #inputSliceMs = FIRST_INPUT_SLICE_MS;
+  #hurriedTurns = 0;
   #whenIdle: (() => void)[] = [];
 
   constructor(clock: Clock, work: Work) {
@@ -61,6 +65,11 @@ export class WorkLoop {
 
   remove(pump: Pump): void {
     this.#pumps.delete(pump);
+  }
+
+  /** Somebody else, the API for one, needs some turns of the event loop: the next few of ours are short. */
+  hurry(): void {
+    this.#hurriedTurns = HURRIED_TURNS;
   }
 
   /** Calls once, when every decision that is due has been made. */
@@ -86,13 +95,15 @@ export class WorkLoop {
     this.#scheduled = false;
     if (this.#stopped) return;
     this.#inputSince = undefined;
-    const more = this.#work.work(this.#within(DECISION_SLICE_MS));
-    const outputLeft = this.#output();
+    const sliceMs = this.#sliceMs;
+    const more = this.#work.work(this.#within(sliceMs));
+    const outputLeft = this.#output(sliceMs);
     // Before more is taken in, which is decided in the next turn only.
     if (!more && !outputLeft) this.#callIdle();
     const inputLeft = this.#paused.length > 0;
-    this.#inputSliceMs = inputLeft ? Math.min(INPUT_SLICE_MS, 2 * this.#inputSliceMs) : FIRST_INPUT_SLICE_MS;
+    this.#inputSliceMs = inputLeft ? Math.min(SLICE_MS, 2 * this.#inputSliceMs) : FIRST_INPUT_SLICE_MS;
     this.#resumeReaders();
+    this.#hurriedTurns = Math.max(0, this.#hurriedTurns - 1);
     if (inputLeft || more || outputLeft) this.request();
   }
 
@@ -115,12 +126,12 @@ export class WorkLoop {
   #isInputOver(): boolean {
     const now = this.#clock.now();
     this.#inputSince ??= now;
-    return now - this.#inputSince >= this.#inputSliceMs;
+    return now - this.#inputSince >= Math.min(this.#sliceMs, this.#inputSliceMs);
   }
 
   /** One buffer for each pump while time lasts; who came last goes first the next time. */
-  #output(): boolean {
-    const isOver = this.#within(OUTPUT_SLICE_MS);
+  #output(sliceMs: number): boolean {
+    const isOver = this.#within(sliceMs);
     for (const pump of [...this.#pumps]) {
       if (isOver()) return true;
       if (!pump.pump()) continue;
@@ -128,6 +139,10 @@ export class WorkLoop {
       this.#pumps.add(pump);
     }
     return false;
+  }
+
+  get #sliceMs(): number {
+    return this.#hurriedTurns > 0 ? HURRIED_SLICE_MS : SLICE_MS;
   }
 
   #within(milliseconds: number): () => boolean {

@@ -25,7 +25,12 @@ export async function runAgent(config: AgentConfig): Promise<void> {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal));
   });
   const agent = await open(config, log);
-  const api = new ApiServer(apiRoutes(agent), (error) => log.error({ error }, 'an API call failed'));
+  const api = new ApiServer(
+    apiRoutes(agent),
+    (error) => log.error({ error }, 'an API call failed'),
+    undefined,
+    () => agent.bgp.speaker?.hurry(),
+  );
   try {
     await api.listen(config.socket);
   } catch (error) {

@@ -48,11 +48,15 @@ interface CompiledRoute {
   readonly handler: ApiHandler;
 }
 
-/** The API server. Handlers never see a socket; errors they throw become `Problem` answers. */
+/**
+ * The API server. Handlers never see a socket; errors they throw become `Problem` answers. `onWaiting` is told whenever somebody waits who needs
+ * another turn of the event loop or some.
+ */
 export class ApiServer {
   readonly #server: Server;
   readonly #routes: readonly CompiledRoute[];
   readonly #onInternalError: (error: unknown) => void;
+  readonly #onWaiting: () => void;
   readonly #unknownPath: (method: string, path: string) => ApiError;
   #socketPath: string | undefined;
 
@@ -60,7 +64,9 @@ export class ApiServer {
     routes: ApiRoutes,
     onInternalError: (error: unknown) => void,
     unknownPath: (method: string, path: string) => ApiError = agentHasNone,
+    onWaiting: () => void = () => {},
   ) {
+    this.#onWaiting = onWaiting;
     this.#onInternalError = onInternalError;
     this.#unknownPath = unknownPath;
     this.#routes = Object.entries(routes).map(([pattern, handler]) => {
@@ -68,8 +74,11 @@ export class ApiServer {
       return { method, segments: path.split('/').slice(1), handler };
     });
     this.#server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
+      onWaiting();
       void this.#serve(request, response);
     });
+    // What the client asks is read in the next turn at the earliest.
+    this.#server.on('connection', () => onWaiting());
   }
 
   /** Listens on the socket path. Throws when another process serves it. */
@@ -117,7 +126,8 @@ export class ApiServer {
       if ('rows' in reply)
         await streamRows(response, reply.rows, abort.signal, reply.live === true ? 1 : 256);
       else if ('text' in reply) sendText(response, 200, reply.text, reply.contentType);
-      else if ('jsonPieces' in reply) await sendPieces(response, reply.jsonPieces, abort.signal);
+      else if ('jsonPieces' in reply)
+        await sendPieces(response, reply.jsonPieces, abort.signal, this.#onWaiting);
       else sendJson(response, 200, reply.json);
     } catch (error) {
       const answer = this.#toProblem(error);
@@ -189,6 +199,7 @@ async function sendPieces(
   response: ServerResponse,
   pieces: Iterable<string>,
   signal: AbortSignal,
+  onWaiting: () => void,
 ): Promise<void> {
   let made = '';
   let sliceEnd = performance.now() + SLICE_MS;
@@ -196,6 +207,7 @@ async function sendPieces(
     made += piece;
     if (made.length < SLICE_LENGTH && performance.now() < sliceEnd) continue;
     if (!response.headersSent) response.writeHead(200, { 'content-type': JSON_TYPE });
+    onWaiting();
     await written(response, made, signal);
     if (signal.aborted) return;
     made = '';

@@ -83,6 +83,7 @@ export async function runSpeak(options: SpeakOptions): Promise<void> {
     },
     (error) => log.error({ error }, 'an API call failed'),
     onlyAgentKnows,
+    () => daemon.speaker?.hurry(),
   );
   try {
     await api.listen(options.socket);

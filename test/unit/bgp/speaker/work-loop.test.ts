@@ -77,6 +77,44 @@ describe('work loop', () => {
     assert.deepEqual(burst(), [4, 8, 16, 16, 16]);
   });
 
+  it('somebody else who needs the event loop gets short turns, a few of them for each time he is heard of', () => {
+    const clock = new FakeClock();
+    const pass = passing(clock);
+    const lengths: number[] = [];
+    const burn = (isOver: () => boolean): void => {
+      const start = clock.now();
+      while (!isOver()) pass(0.125);
+      lengths.push(clock.now() - start);
+    };
+    const loop = new WorkLoop(clock, {
+      work(isOver) {
+        burn(isOver);
+        return true;
+      },
+    });
+    const turns = (count: number): number[] => {
+      lengths.length = 0;
+      loop.request();
+      clock.until('turns', () => lengths.length >= count);
+      return lengths.slice(0, count);
+    };
+    assert.deepEqual(turns(2), [2, 2]);
+    loop.hurry();
+    loop.hurry();
+    assert.deepEqual(turns(5), [0.5, 0.5, 0.5, 0.5, 2]);
+    // So is input that comes between two turns.
+    const reader = { resumeReading: () => {} };
+    const messages = (): number => {
+      let count = 0;
+      for (; loop.mayRead(reader); count++) pass(0.125);
+      turns(1);
+      return count;
+    };
+    assert.deepEqual([messages(), messages(), messages()], [4, 8, 16]);
+    loop.hurry();
+    assert.equal(messages(), 4);
+  });
+
   it('readers that waited come in turn, each turn as many as its slice takes', () => {
     const { clock, done, loop } = makeLoop();
     const pass = passing(clock);

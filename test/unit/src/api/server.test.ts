@@ -21,6 +21,7 @@ describe('src/api', () => {
   let turns = 0;
   let pieces = 0;
   let isOver = false;
+  let waits = 0;
 
   function* longAnswer(): Generator<string> {
     let isCounting = true;
@@ -48,6 +49,7 @@ describe('src/api', () => {
   beforeEach(() => {
     turns = 0;
     isOver = false;
+    waits = 0;
     internal.length = 0;
   });
   before(async () => {
@@ -69,6 +71,8 @@ describe('src/api', () => {
         },
       },
       (error) => internal.push(error),
+      undefined,
+      () => waits++,
     );
     await server.listen(join(folder, 'sub', 'api.sock'));
     client = new ApiClient(join(folder, 'sub', 'api.sock'));
@@ -106,6 +110,13 @@ describe('src/api', () => {
     assert.ok(answer.every((piece) => piece === LONG_PIECE));
     assert.ok(isOver);
     assert.ok(turns >= PIECES - 1, `${turns} turns`);
+  });
+
+  it('tells whenever another turn of the event loop is needed: for a new client, its question, and each piece', async () => {
+    await client.call('GET', '/v1/short');
+    assert.equal(waits, 2);
+    await client.call('GET', '/v1/long');
+    assert.ok(waits >= 2 + 2 + PIECES - 1, String(waits));
   });
 
   it('makes no more of an answer than its client reads', async () => {
