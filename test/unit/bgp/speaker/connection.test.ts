@@ -67,6 +67,49 @@ describe('connection timers', () => {
     assert.deepEqual(fired, ['hold']);
   });
 
+  it('messages that came together start the hold timer over once, and each later read starts it over again', () => {
+    const clock = new FakeClock();
+    let onData: ((octets: Uint8Array) => void) | undefined;
+    const channel: Channel = {
+      ...SILENT,
+      start: (handlers) => (onData = (octets) => handlers.onData(octets)),
+    };
+    const fired: string[] = [];
+    const arrivals: number[] = [];
+    const handlers = {
+      onMessage: () => {
+        alive.startTimer('hold', 3000);
+        arrivals.push(alive.arrivedAt());
+      },
+      onFrameError() {},
+      onClose() {},
+      onWritable() {},
+      mayRead: () => true,
+    };
+    const alive = new PeerConnection(1, channel, clock, handlers, (timer) => fired.push(timer));
+    alive.stream.start();
+    const three = new Uint8Array([...encodeKeepalive(), ...encodeKeepalive(), ...encodeKeepalive()]);
+    const start = clock.wallNow();
+    for (let read = 0; read < 4; read++) {
+      onData?.(three);
+      clock.advance(2900);
+      assert.equal(alive.remainingMs('hold'), 100);
+    }
+    assert.deepEqual(
+      arrivals.map((at) => at - start),
+      [0, 2900, 5800, 8700].flatMap((at) => [at, at, at]),
+    );
+    // Stopped and started outside of any message, it counts from that moment.
+    alive.stopTimer('hold');
+    alive.startTimer('hold', 3000);
+    clock.advance(2900);
+    alive.startTimer('hold', 3000);
+    clock.advance(2900);
+    assert.deepEqual(fired, []);
+    clock.advance(200);
+    assert.deepEqual(fired, ['hold']);
+  });
+
   it('none fires after close', () => {
     const clock = new FakeClock();
     const { connection: closed, fired } = connection(clock);
