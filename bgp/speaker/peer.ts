@@ -272,7 +272,7 @@ export class Peer {
     this.#running = true;
     if (holdTimeSec > 0) connection.startTimer('hold', holdTimeSec * 1000);
     try {
-      this.#routes.deliver({ kind: 'update', update });
+      this.#routes.deliver({ kind: 'update', update, at: connection.arrivedAt() });
     } finally {
       this.#runQueue();
     }
