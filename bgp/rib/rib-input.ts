@@ -9,6 +9,7 @@ import type { AttributeKey, DecodedUpdate, NlriRange } from '../wire/types.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
 import { CONFLICT, ImportGroup, type ImportRules, importFingerprint } from './import-group.ts';
 import { LOCAL_PEER, type PeerInput, peerKind, type RibPeer } from './peers.ts';
+import { Redecisions } from './redecisions.ts';
 import { scopedKey } from './scoped-key.ts';
 
 /** Sessions over which long-lived stale routes are kept: generations are counted modulo 256. */
@@ -16,8 +17,6 @@ const GENERATIONS_MAX = 200;
 /** One tick of the arrival column: 2^32 of them are 8.7 years. */
 export const TICK_MS = 64;
 const SLICE = 512;
-/** records of each family that are looked at in one piece of the walk for changed next hops */
-const RECORDS_SLICE = 4096;
 
 export interface InputOptions {
   readonly localAs: number;
@@ -41,12 +40,7 @@ export class RibInput {
   readonly #groups = new Map<string, ImportGroup>();
   /** groups that nobody uses any more, but whose results routes may still carry until they are evaluated anew */
   readonly #retiring: ImportGroup[] = [];
-  /** next hops that changed, so that routes over them must be decided anew */
-  #touched = new Set<number>();
-  /** those of them for which the walk over all records is under way, and how far it is */
-  #walkedFor = new Set<number>();
-  #walkAt = 0;
-  readonly #redecide: Record<Family, number> = { ipv4: -1, ipv6: -1 };
+  readonly #redecisions: Redecisions;
   readonly #busy = new Set<RibPeer>();
   /** the time of tick 0 */
   #epoch: number | undefined;
@@ -58,6 +52,7 @@ export class RibInput {
     this.#options = options;
     this.#onWork = options.onWork;
     this.#onGone = options.onGone;
+    this.#redecisions = new Redecisions(tables, families, options.onWork);
   }
 
   /** The import group for a configuration, with one use counted. */
@@ -210,39 +205,32 @@ export class RibInput {
   }
 
   setNextHopState(address: Address, state: NextHopState): void {
-    this.#touch(this.#tables.nextHops.setState(address, state));
+    this.#redecisions.touch(this.#tables.nextHops.setState(address, state));
   }
 
   /** A session with this local address of ours came up (1) or went (-1). */
   changeOwnAddress(address: Address | undefined, by: 1 | -1): void {
-    if (address !== undefined) this.#touch(this.#tables.nextHops.changeOwn(address, by));
+    if (address !== undefined) this.#redecisions.touch(this.#tables.nextHops.changeOwn(address, by));
   }
 
   /** Decides all prefixes of a family anew, in slices. */
   redecideAll(family: Family): void {
-    this.#redecide[family] = 0;
-    this.#onWork();
+    this.#redecisions.beginAll(family);
   }
 
   /** Whether a family's jobs are all done, so that its Loc-RIB is what it will be. */
   isSettled(family: Family): boolean {
-    return this.#redecide[family] < 0 && this.#touched.size + this.#walkedFor.size === 0;
+    return this.#redecisions.isSettled(family);
   }
 
   get hasJobs(): boolean {
-    return (
-      this.#busy.size > 0 ||
-      this.#touched.size + this.#walkedFor.size > 0 ||
-      this.#retiring.length > 0 ||
-      FAMILIES.some((family) => this.#redecide[family] >= 0)
-    );
+    return this.#busy.size > 0 || this.#retiring.length > 0 || this.#redecisions.isPending;
   }
 
   /** Does one bounded piece of the jobs; whether there was any. */
   runJobs(): boolean {
     if (!this.hasJobs) return false;
-    this.#runTouched();
-    for (const family of FAMILIES) if (this.#redecide[family] >= 0) this.#runRedecide(family);
+    this.#redecisions.run();
     const [peer] = this.#busy;
     if (peer !== undefined) {
       // To the end of the line: peers take turns.
@@ -413,46 +401,5 @@ export class RibInput {
       paths.effective[record] = effective;
       rib.markDirty(prefix);
     }
-  }
-
-  #touch(nextHop: number): void {
-    if (nextHop < 0) return;
-    this.#touched.add(nextHop);
-    this.#onWork();
-  }
-
-  /** One walk over the records for all next hops that changed before it began. */
-  #runTouched(): void {
-    if (this.#walkedFor.size === 0) {
-      if (this.#touched.size === 0) return;
-      this.#walkedFor = this.#touched;
-      this.#touched = new Set();
-      this.#walkAt = 0;
-    }
-    const { attributes } = this.#tables;
-    const from = this.#walkAt;
-    const to = from + RECORDS_SLICE;
-    this.#walkAt = to;
-    let isOver = true;
-    for (const family of FAMILIES) {
-      const rib = this.#families[family];
-      const { prefix, effective, recordLimit } = rib.paths;
-      if (to < recordLimit) isOver = false;
-      for (let record = from; record < Math.min(to, recordLimit); record++) {
-        const attribute = effective[record] ?? -1;
-        if ((prefix[record] ?? -1) < 0 || attribute < 0) continue;
-        if (this.#walkedFor.has(attributes.nextHop[attribute] ?? -1)) rib.markDirty(prefix[record] ?? -1);
-      }
-    }
-    if (isOver) this.#walkedFor.clear();
-  }
-
-  #runRedecide(family: Family): void {
-    const rib = this.#families[family];
-    const end = Math.min(rib.prefixes.idLimit, this.#redecide[family] + SLICE);
-    for (let prefix = this.#redecide[family]; prefix < end; prefix++) {
-      if (rib.prefixes.has(prefix)) rib.markDirty(prefix);
-    }
-    this.#redecide[family] = end >= rib.prefixes.idLimit ? -1 : end;
   }
 }
