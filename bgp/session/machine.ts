@@ -31,6 +31,11 @@ export function reconfigure(state: Session, config: SessionConfig, restart: Rest
   return { ...state, config, restart };
 }
 
+/** The session as if nothing had gone wrong with it before: the next wait in Idle is a short one. */
+export function withoutFailures(state: Session): Session {
+  return { ...state, failures: 0 };
+}
+
 function run<N extends EventName>(
   row: Row,
   turn: Turn,

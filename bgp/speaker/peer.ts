@@ -4,7 +4,7 @@
  */
 import type { Family } from '../../src/net/address.ts';
 import type { Action, PeerTimer, SessionEvent } from '../session/events.ts';
-import { reconfigure, step } from '../session/machine.ts';
+import { reconfigure, step, withoutFailures } from '../session/machine.ts';
 import type { Negotiated } from '../session/negotiate.ts';
 import { establishedConnection, initialSession, type Session, sessionState } from '../session/state.ts';
 import type { Channel } from '../transport/channel.ts';
@@ -178,6 +178,10 @@ export class Peer {
     const before = { ...this.#config, peerAs: this.#configuredAs };
     this.#configuredAs = config.peerAs;
     const changes = resettingChanges(before, config);
+    // What went wrong so far, and the wait for it, may be what was mended here.
+    const isMended =
+      (changes.length > 0 || config.password !== before.password) &&
+      this.#timers['idle-hold'].remainingMs !== undefined;
     if (changes.length > 0) {
       if (this.#session.connections.length > 0) {
         this.reset(CEASE.otherConfigurationChange, `configuration changed: ${changes.join(', ')}`);
@@ -192,6 +196,7 @@ export class Peer {
       sessionConfig(this.#config, this.#around.routerId, this.#around.identity),
       this.#around.restartFlags(),
     );
+    if (isMended) this.#session = withoutFailures(this.#session);
     this.#around.rib.updatePeer(this.ribId, this.#config);
     this.#routes.configChanged();
     const { password } = config;
@@ -201,6 +206,7 @@ export class Peer {
     if (before.passive !== config.passive) this.#applyPassive();
     if (before.adminDown && !config.adminDown) this.enable();
     if (!before.adminDown && config.adminDown) this.disable(config.shutdownText ?? '');
+    if (isMended && !config.adminDown) this.dispatch({ type: 'IdleHoldTimer_Expires' });
   }
 
   /** The wait of our own restart is over: OPENs from now on say so. */

@@ -134,6 +134,24 @@ describe('speaker: configuration under way', () => {
     world.clock.until('routes gone', () => learned(a).length === 0);
   });
 
+  it('what was mended is tried at once: neither IdleHold nor the failures before it count any more', () => {
+    const world = new World();
+    const [a, b] = [world.host(1, { peerAs: 65009 }), world.host(2)];
+    a.speaker.start();
+    b.speaker.start();
+    const waits = (host: Host): number => {
+      const at = host.speaker.peer('peer')?.nextConnectAt;
+      return stateOf(host) === 'Idle' && at !== undefined ? at - world.clock.wallNow() : 0;
+    };
+    world.clock.until('a long wait', () => waits(a) > 20_000, 600_000);
+    a.speaker.setPeers([a.config]);
+    assert.ok(waits(a) > 20_000, 'nothing changed, so it goes on');
+    a.speaker.setPeers([{ ...a.config, peerAs: 65002 }]);
+    assert.notEqual(stateOf(a), 'Idle');
+    // The other side learns it from an OPEN that is right, when its own wait is over or ours dials.
+    world.clock.until('up', () => stateOf(a) === 'Established', 120_000);
+  });
+
   it('refuses what cannot be, and changes nothing', () => {
     const { speaker, config } = new World().host(1);
     const bad = (change: object, field: string): void => {
