@@ -46,7 +46,9 @@ check() { # NAME TITLE COMMAND...: counts as one test
   name=$1
   title "$2"
   shift 2
-  if "$@"; then record "$name" 0 1 0; else record "$name" 1 0 1; fi
+  if "$@" >"$scratch/$name.failures" 2>&1; then status=0; else status=1; fi
+  cat "$scratch/$name.failures"
+  if [ "$status" -eq 0 ]; then record "$name" 0 1 0; else record "$name" 1 0 1; fi
 }
 
 launch() { # NAME MINUTES: starts the mocha tests in test/NAME

@@ -17,8 +17,14 @@ function messages(error, depth = 0) {
 
 /** A failure as it is shown once more at the end of the whole run. */
 function summary(test, error) {
-  const place = /\((?:file:\/\/)?(\S*\/test\/\S*)\)|at (?:file:\/\/)?(\S*\/test\/\S*)/.exec(error?.stack ?? '');
-  const lines = [test.fullTitle(), ...messages(error), ...(place === null ? [] : [`at ${place[1] ?? place[2]}`])];
+  const place = /\((?:file:\/\/)?(\S*\/test\/\S*)\)|at (?:file:\/\/)?(\S*\/test\/\S*)/.exec(
+    error?.stack ?? '',
+  );
+  const lines = [
+    test.fullTitle(),
+    ...messages(error),
+    ...(place === null ? [] : [`at ${place[1] ?? place[2]}`]),
+  ];
   return lines.map((line, at) => (at === 0 ? line : `    ${line}`)).join('\n');
 }
 
