@@ -16,6 +16,9 @@ const HURRIED_TURNS = 4;
  * little to do at once.
  */
 const FIRST_INPUT_SLICE_MS = 0.5;
+/** What is taken in between two readings of the clock, once code has run for a while: some 100 us of work. Before, a message may be a millisecond. */
+const PIECE_OCTETS = 1024;
+const ONE_MESSAGE = 1;
 
 /** Who decides routes. */
 export interface Work {
@@ -78,12 +81,15 @@ export class WorkLoop {
     this.request();
   }
 
-  /** Whether a connection may be read from (or on) before the next turn; if not, it is resumed after that, when it is next in line. */
-  mayRead(reader: Reader): boolean {
+  /**
+   * How many octets of messages (or one message that is longer) a connection may have taken in before it asks again. 0: none before the next turn; it is
+   * resumed after that, when it is next in line.
+   */
+  mayRead(reader: Reader): number {
     this.request();
-    if (!this.#isInputOver()) return true;
+    if (!this.#isInputOver()) return this.#inputSliceMs < SLICE_MS ? ONE_MESSAGE : PIECE_OCTETS;
     this.#paused.push(reader);
-    return false;
+    return 0;
   }
 
   /** No turn comes any more. */

@@ -15,8 +15,6 @@ const DRAIN_MS = 1000;
 const OUTPUT_OCTETS = MAX_EXTENDED_MESSAGE_OCTETS + 1;
 /** Control messages that wait behind a write; whoever sends more to a stuck peer has a bug. */
 const CONTROL_QUEUE_MAX = 64;
-/** Messages up to so many octets, or one longer one, are taken in between two readings of the clock: some 100 us of work. */
-const PIECE_OCTETS = 1024;
 
 /** Output buffers that no stream is writing from. */
 const spareBuffers: Uint8Array[] = [];
@@ -31,8 +29,11 @@ export interface MessageHandlers {
   onClose(reason: string): void;
   /** the kernel took what was written: there is room for more */
   onWritable(): void;
-  /** asked before and after each chunk, and after each PIECE_OCTETS of it: whether there is time to go on; if not, `resumeReading` is waited for */
-  mayRead(): boolean;
+  /**
+   * asked before and after each chunk, and within it as often as it wants to be: there is time for messages up to so many octets, or one longer one,
+   * before it is asked again. 0: no time, and `resumeReading` is waited for
+   */
+  mayRead(): number;
 }
 
 /** Writes whole messages at `offset` and returns how many octets; 0 when there is nothing to send. */
@@ -55,6 +56,8 @@ export class MessageStream {
   #held: Uint8Array | undefined;
   #heldAt = 0;
   #pieces = 0;
+  /** octets of messages that may be taken in before `mayRead` is asked again */
+  #granted = 0;
   /** there was no time to go on: `resumeReading` will come */
   #waits = false;
   /** the connection is over: what came before is taken in whether or not there is time */
@@ -113,6 +116,8 @@ export class MessageStream {
   /** The time has come: what was held is taken in, and unless that used it up, reading goes on. */
   resumeReading(): void {
     this.#waits = false;
+    // How much time there is, the answer after the first message says.
+    this.#granted = 1;
     this.#takeHeld();
     if (!this.#closed && !this.#waits) this.channel.resume();
   }
@@ -185,7 +190,8 @@ export class MessageStream {
 
   #mayGoOn(): boolean {
     if (this.#ending) return true;
-    this.#waits = !this.#handlers.mayRead();
+    this.#granted = this.#handlers.mayRead();
+    this.#waits = this.#granted === 0;
     return !this.#waits;
   }
 
@@ -240,7 +246,7 @@ export class MessageStream {
     let pieceEnd = start;
     while (at < end) {
       if (at >= pieceEnd) {
-        pieceEnd = at + PIECE_OCTETS;
+        pieceEnd = at + this.#granted;
         this.piece = ++this.#pieces;
       }
       const frame = nextFrame(octets, at, end, this.#extendedMessage);

@@ -21,7 +21,7 @@ const SILENT: Channel = {
 function connection(
   clock: FakeClock,
   channel = SILENT,
-  mayRead = (): boolean => true,
+  mayRead = (): number => 1024,
 ): { connection: PeerConnection; fired: string[] } {
   const fired: string[] = [];
   const handlers = {
@@ -55,7 +55,7 @@ describe('connection timers', () => {
       ...SILENT,
       start: (handlers) => (onData = (octets) => handlers.onData(octets)),
     };
-    const { connection: waiting, fired } = connection(clock, channel, () => isTurn);
+    const { connection: waiting, fired } = connection(clock, channel, () => (isTurn ? 1024 : 0));
     waiting.stream.start();
     waiting.startTimer('hold', 3000);
     onData?.(encodeKeepalive());
@@ -84,7 +84,7 @@ describe('connection timers', () => {
       onFrameError() {},
       onClose() {},
       onWritable() {},
-      mayRead: () => true,
+      mayRead: () => 1,
     };
     const alive = new PeerConnection(1, channel, clock, handlers, (timer) => fired.push(timer));
     alive.stream.start();

@@ -31,7 +31,7 @@ class Peer {
           onFrameError: () => {},
           onClose: () => this.received.push('closed'),
           onWritable: () => {},
-          mayRead: () => true,
+          mayRead: () => 1,
         });
         this.stream.start();
       },

@@ -49,7 +49,7 @@ function update(length: number, seed: number): Uint8Array {
   return message;
 }
 
-function streamOf(channel: TestChannel, more: { mayRead?: () => boolean; onWritable?: () => void } = {}) {
+function streamOf(channel: TestChannel, more: { mayRead?: () => number; onWritable?: () => void } = {}) {
   const messages: string[] = [];
   const errors: string[] = [];
   const stream = new MessageStream(channel, {
@@ -63,7 +63,7 @@ function streamOf(channel: TestChannel, more: { mayRead?: () => boolean; onWrita
     },
     onClose: (reason) => errors.push(reason),
     onWritable: more.onWritable ?? (() => {}),
-    mayRead: more.mayRead ?? (() => true),
+    mayRead: more.mayRead ?? (() => 1024),
   });
   stream.start();
   return { stream, messages, errors };
@@ -124,7 +124,7 @@ describe('message stream: reading', () => {
     const { messages, stream } = streamOf(channel, {
       mayRead: () => {
         may = !may;
-        return !may;
+        return may ? 0 : 1;
       },
     });
     channel.handlers?.onData(encodeKeepalive());
@@ -137,7 +137,7 @@ describe('message stream: reading', () => {
   it('keeps a chunk that comes when it is no time for it, and takes it in first of all when it goes on', () => {
     const channel = new TestChannel();
     let may = false;
-    const { messages, stream } = streamOf(channel, { mayRead: () => may });
+    const { messages, stream } = streamOf(channel, { mayRead: () => (may ? 1024 : 0) });
     const sent = [update(30, 1), update(40, 2), update(50, 3)];
     const octets = new Uint8Array(Buffer.concat(sent));
     // The channel's buffer is written over by the next read.
@@ -160,17 +160,18 @@ describe('message stream: reading', () => {
       fc.property(
         fc.array(fc.constantFrom(...lengths), { minLength: 1, maxLength: 12 }),
         fc.array(fc.integer({ min: 1, max: 9000 }), { minLength: 1, maxLength: 20 }),
-        fc.array(fc.boolean(), { minLength: 1, maxLength: 30 }),
+        fc.array(fc.constantFrom(0, 1, 200, 1024), { minLength: 1, maxLength: 30 }),
         (sizes, cuts, answers) => {
           const sent = sizes.map((length, i) => update(length, i));
           const all = new Uint8Array(Buffer.concat(sent));
           const channel = new TestChannel();
           let asked = 0;
           let refused = false;
-          const mayRead = (): boolean => {
+          const mayRead = (): number => {
             assert.ok(!refused, 'asked again before it was told to go on');
-            refused = answers[asked++ % answers.length] === false;
-            return !refused;
+            const answer = answers[asked++ % answers.length] ?? 0;
+            refused = answer === 0;
+            return answer;
           };
           const { messages, stream } = streamOf(channel, { mayRead });
           const buffer = new Uint8Array(65536);
@@ -193,26 +194,38 @@ describe('message stream: reading', () => {
     );
   });
 
-  it('one message, or a KiB of them, at a time where there is time for no more, also when what it kept grows', () => {
+  it('one message at a time where there is time for no more, also when what it kept grows', () => {
     const channel = new TestChannel();
-    const { messages, stream } = streamOf(channel, { mayRead: () => false });
+    const { messages, stream } = streamOf(channel, { mayRead: () => 0 });
     const sent = [update(1030, 1), update(500, 2), update(540, 3), update(50, 4)];
     const octets = new Uint8Array(Buffer.concat(sent));
     channel.handlers?.onData(octets.subarray(0, 1060));
     stream.resumeReading();
     assert.equal(messages.length, 1);
     channel.handlers?.onData(octets.subarray(1060));
-    stream.resumeReading();
-    stream.resumeReading();
+    for (const _ of sent.slice(1)) stream.resumeReading();
     assert.deepEqual(messages, sent.map(hexOf));
     assert.ok(channel.paused);
     stream.resumeReading();
     assert.ok(!channel.paused);
   });
 
+  it('asks again after as many octets of messages as there was time for', () => {
+    const channel = new TestChannel();
+    let asked = 0;
+    const grants = [1, 100, 1024];
+    const { messages } = streamOf(channel, { mayRead: () => grants[asked++] ?? 1024 });
+    // One message, then up to a hundred octets, which the second of two goes beyond, then all others.
+    const sent = [update(60, 1), update(60, 2), update(60, 3), update(60, 4), update(60, 5), update(60, 6)];
+    channel.handlers?.onData(new Uint8Array(Buffer.concat(sent)));
+    assert.deepEqual(messages, sent.map(hexOf));
+    // Before the chunk, after the first message, after the third, and at the end.
+    assert.equal(asked, 4);
+  });
+
   it('takes in what it kept before it tells that the peer is gone', () => {
     const channel = new TestChannel();
-    const { messages, errors } = streamOf(channel, { mayRead: () => false });
+    const { messages, errors } = streamOf(channel, { mayRead: () => 0 });
     channel.handlers?.onData(update(30, 1));
     channel.handlers?.onClose('gone');
     assert.equal(messages.length, 1);
