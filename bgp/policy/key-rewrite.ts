@@ -3,7 +3,7 @@
  * RFC 4271 5.1 need. Form of a key: `AttributeKey` in bgp/wire/types.ts.
  */
 import { attributeSlice } from '../wire/attribute-key.ts';
-import { copyOctets, uint32 } from '../wire/bytes.ts';
+import { copyOctets, uint32, Views } from '../wire/bytes.ts';
 import { ATTRIBUTE } from '../wire/registry.ts';
 import type { AttributeKey, LargeCommunity } from '../wire/types.ts';
 
@@ -32,8 +32,7 @@ const LARGEST_KEY = 1 << 17;
 
 let target = new Uint8Array(4096);
 let fill = 0;
-/** by length */
-const windows: (AttributeKey | undefined)[] = new Array(512).fill(undefined);
+let views = new Views(target, 0);
 
 /** The changed key, in a buffer that the next call overwrites: intern or copy it. */
 export function rewriteKey(key: AttributeKey, edits: KeyEdits): AttributeKey {
@@ -62,18 +61,7 @@ export function rewriteKey(key: AttributeKey, edits: KeyEdits): AttributeKey {
     at = end;
   }
   while (next < INSERTABLE.length) insertAttribute(edits, INSERTABLE[next++] ?? 0);
-  return window(fill);
-}
-
-/** The first octets of the buffer. A view is as much garbage as a small key, so those of usual lengths are made once. */
-function window(octets: number): AttributeKey {
-  if (octets >= windows.length) return target.subarray(0, octets);
-  let made = windows[octets];
-  if (made === undefined) {
-    made = target.subarray(0, octets);
-    windows[octets] = made;
-  }
-  return made;
+  return views.of(fill);
 }
 
 /** Grows the buffer when a key might not fit; edits add less than 2 KiB. */
@@ -82,7 +70,7 @@ function reserve(key: AttributeKey): void {
   const needed = key.length + 2048;
   if (needed <= target.length) return;
   target = new Uint8Array(2 * needed);
-  windows.fill(undefined);
+  views = new Views(target, 0);
 }
 
 function copy(source: Uint8Array, start: number, end: number): void {

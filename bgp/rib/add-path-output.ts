@@ -4,11 +4,11 @@
  * Adj-RIB-In, which stays the same while the path lives.
  */
 import type { Address } from '../../src/net/address.ts';
-import { octetsEqual } from '../wire/bytes.ts';
 import type { PackOptions, UpdatePacker } from '../wire/packer.ts';
 import { grownInt32, grownUint8 } from './columns.ts';
 import { Exporter, type ExportRules, exportFingerprint, NOT_EXPORTED } from './export-rules.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
+import { OwnAddress } from './own-address.ts';
 import { PathGroups } from './path-groups.ts';
 import { PathMessages, pathIdOf } from './path-messages.ts';
 import { IdList } from './peer-output.ts';
@@ -31,20 +31,16 @@ export class AddPathOutput {
   refresh: 'begin' | 'end' | undefined;
   readonly #rib: FamilyRib;
   readonly #tables: RibTables;
-  readonly #address: Address;
+  readonly #ownAddress: OwnAddress;
   /** the best so many paths; Infinity: all */
   #most: number;
   #exporter: Exporter;
-  #looksAtPrefixes: boolean;
   #fingerprint: string;
   /** prefixes to look at, each once */
   readonly #queue = new IdList();
   /** by prefix id: 1 while it stands in the queue */
   #queued = new Uint8Array(0);
   readonly #sent: SentPaths;
-  /** the next hop that was compared with the peer's address last, and whether they are the same: mostly it is the next one too */
-  #comparedNextHop: Address | undefined;
-  #isOwnNextHop = false;
 
   constructor(
     peer: { readonly id: number; readonly address: Address },
@@ -54,13 +50,12 @@ export class AddPathOutput {
     tables: RibTables,
   ) {
     this.peer = peer.id;
-    this.#address = peer.address;
+    this.#ownAddress = new OwnAddress(peer.address, tables);
     this.#rib = rib;
     this.#tables = tables;
     this.#most = most;
     this.#sent = new SentPaths(rib, tables);
     this.#exporter = new Exporter(rules, tables.attributes, routeInterfaces(rib, tables));
-    this.#looksAtPrefixes = this.#exporter.looksAtPrefixes;
     this.#fingerprint = exportFingerprint(rules);
   }
 
@@ -98,7 +93,6 @@ export class AddPathOutput {
     if (fingerprint === this.#fingerprint && most === this.#most) return false;
     const old = this.#exporter;
     this.#exporter = new Exporter(rules, this.#tables.attributes, routeInterfaces(this.#rib, this.#tables));
-    this.#looksAtPrefixes = this.#exporter.looksAtPrefixes;
     this.#fingerprint = fingerprint;
     this.#most = most;
     old.dispose();
@@ -216,39 +210,11 @@ export class AddPathOutput {
 
   /** The exported form of a path, or NOT_EXPORTED. */
   #export(prefix: number, record: number): number {
-    const { prefixes, paths, family } = this.#rib;
-    const { peers } = this.#tables;
-    const peer = paths.peerOf(record);
+    const { paths } = this.#rib;
     const attribute = paths.effective[record] ?? NONE;
-    let form: number;
-    if (this.#looksAtPrefixes) {
-      const wide = family === 'ipv6';
-      form = this.#exporter.export(
-        prefixes.lengthOf(prefix),
-        prefixes.wordOf(prefix, 0),
-        wide ? prefixes.wordOf(prefix, 1) : 0,
-        wide ? prefixes.wordOf(prefix, 2) : 0,
-        wide ? prefixes.wordOf(prefix, 3) : 0,
-        attribute,
-        peers.sourceOf(peer),
-        peers.routerId[peer] ?? 0,
-        prefix,
-      );
-    } else {
-      form = this.#exporter.ofPeer(attribute, peer, peers);
-    }
-    return form >= 0 && this.#announcesItself(form) ? NOT_EXPORTED : form;
-  }
-
-  /** RFC 4271 5.1.3: whether attributes would tell the peer its own address as the next hop. Zones do not count here. */
-  #announcesItself(attribute: number): boolean {
-    const { attributes, nextHops } = this.#tables;
-    const address = nextHops.addressOf(attributes.nextHop[attribute] ?? NONE);
-    if (address !== this.#comparedNextHop) {
-      this.#comparedNextHop = address;
-      this.#isOwnNextHop = address !== undefined && octetsEqual(address.bytes, this.#address.bytes);
-    }
-    return this.#isOwnNextHop;
+    const peer = paths.peerOf(record);
+    const form = this.#exporter.ofPath(this.#rib, prefix, attribute, peer, this.#tables.peers);
+    return form >= 0 && this.#ownAddress.isNextHopOf(form) ? NOT_EXPORTED : form;
   }
 
   /** Writes the announcements that share attributes. */

@@ -25,6 +25,7 @@ import { ATTRIBUTE, COMMUNITY } from '../wire/registry.ts';
 import type { AttributeKey } from '../wire/types.ts';
 import type { AttributeStore } from './attribute-store.ts';
 import { grownInt32 } from './columns.ts';
+import type { FamilyRib } from './family-rib.ts';
 import {
   DEFAULT_LOCAL_PREF,
   HAS_LOCAL_PREF,
@@ -112,11 +113,13 @@ export class Exporter {
   readonly #rules: ExportRules;
   readonly #attributes: AttributeStore;
   readonly #chain: CompiledChain | undefined;
+  /** the answer depends on the prefix, and not on the attributes and who sent them alone */
+  readonly #looksAtPrefixes: boolean;
   /** what stands in front of the AS_PATH of what leaves */
   readonly #prepend: readonly number[];
   /** slot (rule with operations, local or learned) -> by attribute id: 0 unknown, -1 none, else id of the exported form + 1 */
   readonly #forms = new Map<number, Int32Array>();
-  /** the latest answer of `ofPeer`: mostly the next one too */
+  /** the latest answer of `#ofPeer`: mostly the next one too */
   #latestAttribute = -1;
   #latestPeer = -1;
   /** of the peers' columns */
@@ -144,6 +147,7 @@ export class Exporter {
       rules.chain === undefined
         ? undefined
         : new CompiledChain(rules.chain, rules.peerKind, attributes, interfaces);
+    this.#looksAtPrefixes = this.#chain !== undefined && !this.#chain.isConstant;
     attributes.onFree(this.#forget);
   }
 
@@ -174,11 +178,6 @@ export class Exporter {
     for (const form of held) this.#attributes.release(form);
   }
 
-  /** Whether the answer depends on the prefix, and not on the attributes and who sent them alone. */
-  get looksAtPrefixes(): boolean {
-    return this.#chain !== undefined && !this.#chain.isConstant;
-  }
-
   /** Whether a form may have a third party's next hop, and so that of the peer it is for. */
   get mayNameThirdParties(): boolean {
     return this.#rules.shared !== undefined;
@@ -190,7 +189,7 @@ export class Exporter {
   }
 
   /** As `export`, for rules that do not look at prefixes; `peer` is the number of who sent the path. */
-  ofPeer(attribute: number, peer: number, peers: PeerColumns): number {
+  #ofPeer(attribute: number, peer: number, peers: PeerColumns): number {
     const isLatest = attribute === this.#latestAttribute && peer === this.#latestPeer;
     if (isLatest && this.#latestVersion === peers.version) return this.#latestForm;
     const form = this.export(0, 0, 0, 0, 0, attribute, peers.sourceOf(peer), peers.routerId[peer] ?? 0);
@@ -199,6 +198,29 @@ export class Exporter {
     this.#latestVersion = peers.version;
     this.#latestForm = form;
     return form;
+  }
+
+  /** As `export`, for a path of `peer` to a prefix of the table, with these attributes. */
+  ofPath(
+    { prefixes, family }: FamilyRib,
+    prefix: number,
+    attribute: number,
+    peer: number,
+    peers: PeerColumns,
+  ): number {
+    if (!this.#looksAtPrefixes) return this.#ofPeer(attribute, peer, peers);
+    const wide = family === 'ipv6';
+    return this.export(
+      prefixes.lengthOf(prefix),
+      prefixes.wordOf(prefix, 0),
+      wide ? prefixes.wordOf(prefix, 1) : 0,
+      wide ? prefixes.wordOf(prefix, 2) : 0,
+      wide ? prefixes.wordOf(prefix, 3) : 0,
+      attribute,
+      peers.sourceOf(peer),
+      peers.routerId[peer] ?? 0,
+      prefix,
+    );
   }
 
   /**

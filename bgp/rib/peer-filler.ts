@@ -124,8 +124,7 @@ export class PeerFiller {
     const { group } = output;
     const rib = this.#families[family];
     const shared = group.members.length > 1 && hasLogOnly(output) ? group.shared : undefined;
-    const isOwn = (nextHop: number): boolean => group.isOwnNextHop(output, nextHop);
-    const copied = shared?.copyTo(rib, output, session, target, offset, isOwn) ?? -1;
+    const copied = shared?.copyTo(rib, output, session, target, offset) ?? -1;
     if (copied >= 0) {
       group.onRead(output);
       return copied;
@@ -204,7 +203,7 @@ export class PeerFiller {
       const form = group.formFor(output, prefix);
       if (form !== latest) {
         latest = form;
-        mayHave = form >= 0 && !group.announcesItself(output, form);
+        mayHave = form >= 0 && !output.ownAddress.isNextHopOf(form);
         if (mayHave) shared?.noteNextHop(this.#tables.attributes.nextHop[form] ?? -1);
       }
       if (mayHave) {

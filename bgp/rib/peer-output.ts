@@ -1,7 +1,7 @@
 /** Where one peer stands in what it is told of one family, and what it has been told: one bit a prefix. */
-import type { Address } from '../../src/net/address.ts';
 import { grownInt32 } from './columns.ts';
 import type { FamilyRib } from './family-rib.ts';
+import type { OwnAddress } from './own-address.ts';
 import type { UpdateGroup } from './update-group.ts';
 
 /** A growing list of prefix ids. */
@@ -23,11 +23,8 @@ export class IdList {
 /** Where one peer stands in one family. */
 export interface PeerOutput {
   readonly peer: number;
-  /** the peer's own address: never announced to it as a next hop (RFC 4271 5.1.3) */
-  readonly peerAddress: Address;
-  /** the next hop that was compared with it last, and whether they are the same: mostly it is the next one too */
-  comparedNextHop: Address | undefined;
-  isOwnNextHop: boolean;
+  /** never announced to it as a next hop */
+  readonly ownAddress: OwnAddress;
   group: UpdateGroup;
   /** position in the group's log */
   cursor: number;

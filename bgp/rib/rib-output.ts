@@ -7,6 +7,7 @@ import type { PeerConfig } from '../types.ts';
 import { AddPathOutput } from './add-path-output.ts';
 import { type ExportRules, exportFingerprint } from './export-rules.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
+import { OwnAddress } from './own-address.ts';
 import { PeerFiller } from './peer-filler.ts';
 import { IdList, type PeerOutput, unreadCount } from './peer-output.ts';
 import type { PeerSession, RibPeer } from './peers.ts';
@@ -97,9 +98,7 @@ export class RibOutput {
       const group = this.#groupFor(family, peer.config, session);
       const output: PeerOutput = {
         peer: peer.id,
-        peerAddress: peer.config.address,
-        comparedNextHop: undefined,
-        isOwnNextHop: false,
+        ownAddress: new OwnAddress(peer.config.address, this.#tables),
         group,
         cursor: group.logCount,
         sent: new Int32Array((this.#families[family].prefixes.capacity + 31) >>> 5),

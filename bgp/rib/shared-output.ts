@@ -95,19 +95,11 @@ export class SharedOutput {
 
   /**
    * Writes what is kept into `target` from `at`, notes what the peer has been told and moves it on in the log; returns the offset after it.
-   * -1, and nothing is done: it is not what this peer is to be told next. The peer has nothing to read but the log. `isOwn`: whether a next hop
-   * is the peer itself.
+   * -1, and nothing is done: it is not what this peer is to be told next. The peer has nothing to read but the log.
    */
-  copyTo(
-    rib: FamilyRib,
-    output: PeerOutput,
-    session: PeerSession,
-    target: Uint8Array,
-    at: number,
-    isOwn: (nextHop: number) => boolean,
-  ): number {
+  copyTo(rib: FamilyRib, output: PeerOutput, session: PeerSession, target: Uint8Array, at: number): number {
     if (this.#from < 0 || output.cursor !== this.#from || this.#length > target.length - at) return -1;
-    if (!this.#suits(output, session, isOwn)) return -1;
+    if (!this.#suits(output, session)) return -1;
     target.set(this.#octets.subarray(0, this.#length), at);
     const { ids: withdrawn, count: withdrawnCount } = this.#withdrawn;
     for (let i = 0; i < withdrawnCount; i++) markWithdrawn(rib, output, withdrawn[i] ?? -1);
@@ -116,11 +108,11 @@ export class SharedOutput {
     return at + this.#length;
   }
 
-  #suits(output: PeerOutput, session: PeerSession, isOwn: (nextHop: number) => boolean): boolean {
+  #suits(output: PeerOutput, session: PeerSession): boolean {
     const terms = termsOf(session);
     if (terms.as4 !== this.#terms?.as4 || terms.extendedNextHop !== this.#terms.extendedNextHop) return false;
     if (terms.maxMessage !== this.#terms.maxMessage || this.#senders.has(output.peer)) return false;
-    for (const nextHop of this.#nextHops) if (isOwn(nextHop)) return false;
+    for (const nextHop of this.#nextHops) if (output.ownAddress.isNextHop(nextHop)) return false;
     const { ids: withdrawn, count } = this.#withdrawn;
     for (let i = 0; i < count; i++) if (!wasSent(output, withdrawn[i] ?? -1)) return false;
     const { ids: untold, count: untoldCount } = this.#untold;

@@ -4,7 +4,6 @@
  * before a slow peer has read it stands in the log once, so the log is bounded by the number of prefixes.
  */
 import { grownCapacity } from '../../src/net/prefix-table.ts';
-import { octetsEqual } from '../wire/bytes.ts';
 import { grownInt32 } from './columns.ts';
 import { Exporter, type ExportRules, exportFingerprint, NOT_EXPORTED } from './export-rules.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
@@ -28,7 +27,6 @@ export class UpdateGroup {
   readonly members: PeerOutput[] = [];
   /** what a member was written last, for the others */
   readonly shared = new SharedOutput();
-  readonly #looksAtPrefixes: boolean;
   readonly #rib: FamilyRib;
   readonly #tables: RibTables;
   /** by prefix id: exported attributes, NOT_EXPORTED or UNKNOWN */
@@ -44,7 +42,6 @@ export class UpdateGroup {
     this.fingerprint = exportFingerprint(rules);
     this.#rules = rules;
     this.exporter = new Exporter(rules, tables.attributes, routeInterfaces(rib, tables));
-    this.#looksAtPrefixes = this.exporter.looksAtPrefixes;
     this.#rib = rib;
     this.#tables = tables;
     const { capacity, openLimit } = rib.prefixes;
@@ -99,7 +96,7 @@ export class UpdateGroup {
   /** What a member is to be told of a prefix: an attribute id, or NOT_EXPORTED. */
   desired(member: PeerOutput, prefix: number): number {
     const form = this.formFor(member, prefix);
-    if (form < 0 || !this.announcesItself(member, form)) return form;
+    if (form < 0 || !member.ownAddress.isNextHopOf(form)) return form;
     if (!this.exporter.mayNameThirdParties) return NOT_EXPORTED;
     // The third party is this member: it gets our own address.
     this.#withoutThirdParties ??= new Exporter(
@@ -108,7 +105,7 @@ export class UpdateGroup {
       routeInterfaces(this.#rib, this.#tables),
     );
     const own = this.#export(prefix, this.#withoutThirdParties);
-    return own >= 0 && this.announcesItself(member, own) ? NOT_EXPORTED : own;
+    return own >= 0 && member.ownAddress.isNextHopOf(own) ? NOT_EXPORTED : own;
   }
 
   /** Lets go of all attributes. */
@@ -117,7 +114,7 @@ export class UpdateGroup {
     this.#withoutThirdParties?.dispose();
   }
 
-  /** As `desired`, but that the form may have the member's own address as next hop (`announcesItself`). */
+  /** As `desired`, but that the form may have the member's own address as next hop. */
   formFor(member: PeerOutput, prefix: number): number {
     let out = this.#out[prefix] ?? UNKNOWN;
     if (out === UNKNOWN) {
@@ -160,37 +157,7 @@ export class UpdateGroup {
     if (attribute < 0) return NOT_EXPORTED;
     if (rib.heldBack !== undefined && rib.heldBack[prefix] === 1) return NOT_EXPORTED;
     const peer = rib.bestPeer[prefix] ?? 0;
-    const { peers } = this.#tables;
-    if (!this.#looksAtPrefixes) return exporter.ofPeer(attribute, peer, peers);
-    const { prefixes } = rib;
-    const length = prefixes.lengthOf(prefix);
-    const wide = rib.family === 'ipv6';
-    return exporter.export(
-      length,
-      prefixes.wordOf(prefix, 0),
-      wide ? prefixes.wordOf(prefix, 1) : 0,
-      wide ? prefixes.wordOf(prefix, 2) : 0,
-      wide ? prefixes.wordOf(prefix, 3) : 0,
-      attribute,
-      peers.sourceOf(peer),
-      peers.routerId[peer] ?? 0,
-      prefix,
-    );
-  }
-
-  /** RFC 4271 5.1.3: whether attributes would tell a member its own address as the next hop. */
-  announcesItself(member: PeerOutput, attribute: number): boolean {
-    return this.isOwnNextHop(member, this.#tables.attributes.nextHop[attribute] ?? -1);
-  }
-
-  /** Whether a next hop is the member itself. */
-  isOwnNextHop(member: PeerOutput, nextHop: number): boolean {
-    const address = this.#tables.nextHops.addressOf(nextHop);
-    if (address === member.comparedNextHop) return member.isOwnNextHop;
-    member.comparedNextHop = address;
-    // Zones do not count here.
-    member.isOwnNextHop = address !== undefined && octetsEqual(address.bytes, member.peerAddress.bytes);
-    return member.isOwnNextHop;
+    return exporter.ofPath(rib, prefix, attribute, peer, this.#tables.peers);
   }
 
   #changePresence(member: PeerOutput, prefix: number): void {

@@ -1,7 +1,7 @@
 /** The session machine: `step` is total, pure and never throws. */
 import type { Action, EventName, EventOf, SessionEvent } from './events.ts';
 import type { RestartFlags, SessionConfig } from './negotiate.ts';
-import { type Connection, fsmState, type Session } from './state.ts';
+import { type Connection, connectionById, fsmState, type Session } from './state.ts';
 import { type Row, TABLE } from './table.ts';
 import { Turn } from './turn.ts';
 
@@ -46,9 +46,8 @@ function run<N extends EventName>(
 }
 
 function connectionOf(state: Session, event: SessionEvent): Connection | undefined {
-  if (!('connection' in event)) return undefined;
-  for (const connection of state.connections) if (connection.id === event.connection) return connection;
-  return undefined;
+  if (!('connection' in event) || event.connection === undefined) return undefined;
+  return connectionById(state, event.connection);
 }
 
 /** Whether the event is about a connection that is neither new, nor the dial, nor parked: one that is gone. */

@@ -115,6 +115,12 @@ export function sessionState(session: Session): SessionState {
   return state === 'Idle' && session.admin === 'down' ? 'Idle(Admin)' : state;
 }
 
+/** A connection by its id. A loop, as a closure for `find` would be an object a message. */
+export function connectionById({ connections }: Session, id: ConnectionId): Connection | undefined {
+  for (const connection of connections) if (connection.id === id) return connection;
+  return undefined;
+}
+
 /** The established connection, if there is one. */
 export function establishedConnection(session: Session): NegotiatedConnection | undefined {
   for (const connection of session.connections) {

@@ -6,7 +6,7 @@ import type { NotificationRecord } from '../peer-status.ts';
 import { eventOf } from '../session/classify.ts';
 import type { Action, ConnectionId, ConnectionTimer, SessionEvent } from '../session/events.ts';
 import type { Negotiated } from '../session/negotiate.ts';
-import type { Session } from '../session/state.ts';
+import { connectionById, type Session } from '../session/state.ts';
 import type { Channel } from '../transport/channel.ts';
 import type { PeerConfig } from '../types.ts';
 import { decodeMessage } from '../wire/messages.ts';
@@ -188,7 +188,7 @@ export class PeerConnections {
 
   #tap(connection: PeerConnection): void {
     const { id } = connection;
-    this.#capture.attach(connection, () => sessionConnection(this.#peer.session, id));
+    this.#capture.attach(connection, () => connectionById(this.#peer.session, id));
   }
 
   #onMessage(
@@ -199,7 +199,7 @@ export class PeerConnections {
     body: number,
     end: number,
   ): void {
-    const connection = sessionConnection(this.#peer.session, id);
+    const connection = connectionById(this.#peer.session, id);
     if (type === MESSAGE_TYPE.update) {
       if (connection?.state === 'Established')
         this.#onUpdate(id, connection.negotiated, octets, start, body, end);
@@ -245,15 +245,6 @@ export class PeerConnections {
   #warn(message: string): void {
     this.#around.log({ type: 'warning', peer: this.#peer.config.name, message });
   }
-}
-
-/** What the session machine knows of a connection. A loop, as a closure for `find` would be an object a message. */
-function sessionConnection(
-  { connections }: Session,
-  id: ConnectionId,
-): Session['connections'][number] | undefined {
-  for (const connection of connections) if (connection.id === id) return connection;
-  return undefined;
 }
 
 const TIMER_EVENTS = {

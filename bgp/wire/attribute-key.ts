@@ -5,16 +5,13 @@ import { type Address, addressFromBytes } from '../../src/net/address.ts';
 import { reconstructAsPath, widenAsPath } from './as-path.ts';
 import type { AttributeScan } from './attribute-scan.ts';
 import { ATTRIBUTE_TABLE, type Draft, ENCODED_ROWS } from './attribute-table.ts';
-import { copyOctets, putUint16, uint16 } from './bytes.ts';
+import { copyOctets, putUint16, uint16, Views } from './bytes.ts';
 import { isLinkLocalAt, isUnspecified } from './multiprotocol.ts';
 import { AS_TRANS, ATTRIBUTE, FLAG, MAX_EXTENDED_MESSAGE_OCTETS } from './registry.ts';
 import type { AttributeKey, DecodeContext, PathAttributes } from './types.ts';
 
 /** Octets kept free before the attributes: next hop length and next hop. */
 const NEXT_HOP_ROOM = 33;
-
-/** Keys of fewer octets share windows. */
-const WINDOWS_MAX = 512;
 
 const KIND_MASK = FLAG.optional | FLAG.transitive;
 const OPTIONAL_TRANSITIVE = FLAG.optional | FLAG.transitive;
@@ -26,8 +23,8 @@ export class KeyBuilder {
   #end = NEXT_HOP_ROOM;
   /** numbers of the scan in ascending order of code */
   readonly #order = new Uint8Array(256);
-  /** windows on the scratch buffer from the place of a next hop of 4 octets, by length: made once, as most keys are of a few lengths */
-  readonly #windows: (AttributeKey | undefined)[] = new Array(WINDOWS_MAX).fill(undefined);
+  /** of the scratch buffer from the place of a next hop of 4 octets, which most keys have */
+  readonly #views = new Views(this.#scratch, NEXT_HOP_ROOM - 5);
 
   /** Writes the attributes of a scanned message that has no error above attribute discard. */
   build(body: Uint8Array, scan: AttributeScan, context: DecodeContext): void {
@@ -70,18 +67,7 @@ export class KeyBuilder {
     const from = NEXT_HOP_ROOM - octets - 1;
     this.#scratch[from] = octets;
     copyOctets(body, start, start + octets, this.#scratch, from + 1);
-    return octets === 4 ? this.#window(from) : this.#scratch.subarray(from, this.#end);
-  }
-
-  #window(from: number): AttributeKey {
-    const length = this.#end - from;
-    if (length >= WINDOWS_MAX) return this.#scratch.subarray(from, this.#end);
-    let window = this.#windows[length];
-    if (window === undefined) {
-      window = this.#scratch.subarray(from, this.#end);
-      this.#windows[length] = window;
-    }
-    return window;
+    return octets === 4 ? this.#views.of(this.#end - from) : this.#scratch.subarray(from, this.#end);
   }
 
   /** Insertion sort: attributes nearly always come in order already. */

@@ -76,3 +76,30 @@ const EMPTY = new Uint8Array(0);
 export function noOctets(): Uint8Array {
   return EMPTY;
 }
+
+/** Views of fewer octets are kept. */
+const VIEWS_MAX = 512;
+
+/**
+ * Views of one buffer from one place on, by length. A view is as much garbage as the small key that it shows, so those of usual lengths are made
+ * once: who holds one sees what is written there later.
+ */
+export class Views {
+  readonly #buffer: Uint8Array;
+  readonly #from: number;
+  readonly #made: (Uint8Array | undefined)[] = new Array(VIEWS_MAX).fill(undefined);
+
+  constructor(buffer: Uint8Array, from: number) {
+    this.#buffer = buffer;
+    this.#from = from;
+  }
+
+  /** The view of so many octets. */
+  of(octets: number): Uint8Array {
+    const kept = this.#made[octets];
+    if (kept !== undefined) return kept;
+    const made = this.#buffer.subarray(this.#from, this.#from + octets);
+    if (octets < VIEWS_MAX) this.#made[octets] = made;
+    return made;
+  }
+}
