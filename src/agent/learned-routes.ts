@@ -6,6 +6,7 @@ import type { Rib } from '../../bgp/rib/rib.ts';
 import { type FamilyRoutes, NONE } from '../../fib/routes/family-routes.ts';
 import { longestMatch, viewOfPrefix } from '../../fib/routes/inspect.ts';
 import { isTaken } from '../../fib/routes/learned-outcomes.ts';
+import type { Link } from '../../fib/routes/link-table.ts';
 import type {
   NextHopResolution,
   NextHopTracker,
@@ -29,6 +30,11 @@ import { hostPrefix } from '../net/prefix.ts';
 
 const UNRESOLVED = -1;
 
+interface Followed {
+  readonly address: Address;
+  readonly tracked: TrackedNextHop;
+}
+
 interface TargetOfSet {
   readonly addresses: readonly Address[];
   /** of the traffic, beside `addresses`; undefined: equal */
@@ -42,9 +48,10 @@ export class LearnedRoutes {
   readonly #rib: Rib;
   readonly #routes: RouteTable;
   readonly #tracker: NextHopTracker;
-  readonly #tracked = new Map<string, TrackedNextHop>();
+  readonly #tracked = new Map<string, Followed>();
   readonly #targets = new Map<number, TargetOfSet>();
   readonly #unsubscribe: () => void;
+  readonly #stopListening: () => void;
 
   /** `advertiseAtOnce`: what is learned is told to others without waiting for the kernel to take it. */
   constructor(rib: Rib, routes: RouteTable, tracker: NextHopTracker, advertiseAtOnce = false) {
@@ -58,6 +65,7 @@ export class LearnedRoutes {
       onLocRibChange: (family, ids, count) => this.#onChange(family, ids, count),
       onPeerDown: ({ address, interface: zone }) => this.#onPeerDown(address, zone),
     });
+    this.#stopListening = routes.kernel.listen({ link: (before, after) => this.#onLink(before, after) });
     if (advertiseAtOnce) return;
     rib.awaitForwarding((family) => routes.outcomes.isSettled(family));
     routes.outcomes.listen({
@@ -68,29 +76,30 @@ export class LearnedRoutes {
 
   /** Where a next hop of a learned route is to be found, for `status`. */
   resolutionOf(address: Address): NextHopResolution | undefined {
-    return this.#tracked.get(formatAddress(address))?.resolution;
+    return this.#tracked.get(formatAddress(address))?.tracked.resolution;
   }
 
   /** Ends the feed; the routes that it set stay desired. */
   close(): void {
     this.#unsubscribe();
+    this.#stopListening();
     this.#routes.outcomes.listen(undefined);
     this.#rib.awaitForwarding(undefined);
     this.#tracker.recurseThrough(undefined);
     this.#routes.confirmRemovalBy(undefined);
-    for (const tracked of this.#tracked.values()) tracked.release();
+    for (const { tracked } of this.#tracked.values()) tracked.release();
     this.#tracked.clear();
   }
 
   #onInterest(address: Address, wanted: boolean): void {
     const key = formatAddress(address);
     if (!wanted) {
-      this.#tracked.get(key)?.release();
+      this.#tracked.get(key)?.tracked.release();
       this.#tracked.delete(key);
       return;
     }
     const tracked = this.#tracker.track(address, 0, (resolution) => this.#onResolution(address, resolution));
-    this.#tracked.set(key, tracked);
+    this.#tracked.set(key, { address, tracked });
     this.#tellRib(address, tracked.resolution);
   }
 
@@ -101,6 +110,16 @@ export class LearnedRoutes {
     if (resolution?.reachable !== true || resolution.via !== 'connected') return;
     for (const { gateway, ifindex } of resolution.nextHops) {
       if (gateway !== undefined) this.#routes.failNextHop(gateway, ifindex);
+    }
+  }
+
+  // By another name an interface is the same way on, but rules may ask for the name.
+  #onLink(before: Link | undefined, after: Link | undefined): void {
+    if (before === undefined || after === undefined || before.name === after.name) return;
+    for (const { address, tracked } of this.#tracked.values()) {
+      const { resolution } = tracked;
+      if (resolution.reachable && resolution.nextHops.some(({ ifindex }) => ifindex === after.ifindex))
+        this.#tellRib(address, resolution);
     }
   }
 

@@ -1,0 +1,81 @@
+/** Interfaces of the host get other names while everything runs: who goes by an index does not notice, who goes by a name follows. */
+import assert from 'node:assert/strict';
+import type { FilterChain } from '../../bgp/policy/types.ts';
+import { viewOfPrefix } from '../../fib/routes/inspect.ts';
+import { targetText } from '../../src/agent/fib-views.ts';
+import { eventually } from '../support/eventually.ts';
+import { address, prefix } from '../support/net.ts';
+import type { Netns } from '../support/netns.ts';
+import { TestPeer } from '../unit/bgp/rib/support.ts';
+import { fed, Neighbour } from './learned-support.ts';
+import { type Programmer, RoutesBench, show, twoUplinks } from './routes-support.ts';
+
+function onlyBy(pattern: string): FilterChain {
+  return {
+    name: `by ${pattern}`,
+    rules: [{ name: 'by interface', match: { interface: pattern }, action: 'accept' }],
+    fallThrough: 'reject',
+  };
+}
+
+/** Kernels before 6.2 rename only what is down. */
+function rename(host: Netns, from: string, to: string): void {
+  host.sh(`ip link set dev ${from} name ${to}`);
+}
+
+function way(p: Programmer, text: string): string {
+  return targetText(p.kernel.links, viewOfPrefix(p.routes, prefix(text))?.kernel);
+}
+
+describe('an interface gets another name', () => {
+  const bench = new RoutesBench();
+
+  it('learned routes are told or withdrawn as the export rules say of the new name; their way stays', async () => {
+    const { host } = twoUplinks();
+    host.sh('ip route add 203.0.113.0/24 via 192.0.2.2');
+    const p = await bench.programmer(host);
+    const rib = fed(bench, p);
+    const told = ['eth*', 'wan*'].map(
+      (pattern, index) =>
+        new TestPeer(rib, {
+          name: pattern,
+          address: address(`192.0.2.${90 + index}`),
+          peerAs: 65090 + index,
+          exportPolicy: onlyBy(pattern),
+        }),
+    );
+    const from = new Neighbour(rib, { name: 'from', peerAs: 65001 });
+    // On the link, behind a foreign route, behind a learned route; and on a link that keeps its name.
+    from.announce(['10.1.0.0/16'], { nextHop: address('192.0.2.2') });
+    from.announce(['10.2.0.0/16'], { nextHop: address('203.0.113.7') });
+    from.announce(['10.3.0.0/16'], { nextHop: address('10.1.0.7') });
+    from.announce(['2001:db8:a::/48'], { nextHop: address('2001:db8::2') });
+    from.announce(['10.9.0.0/16'], { nextHop: address('198.51.100.2') });
+    const moving = ['10.1.0.0/16', '10.2.0.0/16', '10.3.0.0/16', '2001:db8:a::/48'];
+    const all = [...moving, '10.9.0.0/16'].sort();
+    const isTold = (...wanted: readonly (readonly string[])[]): boolean =>
+      told.every((peer, index) => [...peer.read().keys()].sort().join() === wanted[index]?.join());
+    await eventually('all have the interface that they began with', () => isTold(all, []));
+
+    const witness = bench.witness(host);
+    rename(host, 'eth0', 'wan7');
+    await eventually('rules see the new name', () => isTold(['10.9.0.0/16'], moving));
+    assert.match(way(p, '10.1.0.0/16'), /192\.0\.2\.2 dev wan7/);
+    assert.match(way(p, '2001:db8:a::/48'), /2001:db8::2 dev wan7/);
+    assert.match(show(host, 'route', 'show', '10.2.0.0/16'), /via 192\.0\.2\.2 dev wan7 proto 171/);
+    rename(host, 'wan7', 'eth0');
+    await eventually('and the old one again', () => isTold(all, []));
+    assert.deepEqual(
+      witness.take(),
+      { added: 0, deleted: 0 },
+      'the kernel\u2019s routes have not been touched',
+    );
+
+    // Two links change names with each other.
+    rename(host, 'eth1', 'away');
+    rename(host, 'eth0', 'wan0');
+    rename(host, 'away', 'eth0');
+    await eventually('each by its own link', () => isTold(['10.9.0.0/16'], moving));
+    assert.match(way(p, '10.9.0.0/16'), /198\.51\.100\.2 dev eth0/);
+  });
+});
