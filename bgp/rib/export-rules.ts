@@ -114,7 +114,7 @@ export class Exporter {
   readonly #attributes: AttributeStore;
   readonly #chain: CompiledChain | undefined;
   /** the answer depends on the prefix, and not on the attributes and who sent them alone */
-  readonly #looksAtPrefixes: boolean;
+  readonly looksAtPrefixes: boolean;
   /** what stands in front of the AS_PATH of what leaves */
   readonly #prepend: readonly number[];
   /** slot (rule with operations, local or learned) -> by attribute id: 0 unknown, -1 none, else id of the exported form + 1 */
@@ -147,7 +147,7 @@ export class Exporter {
       rules.chain === undefined
         ? undefined
         : new CompiledChain(rules.chain, rules.peerKind, attributes, interfaces);
-    this.#looksAtPrefixes = this.#chain !== undefined && !this.#chain.isConstant;
+    this.looksAtPrefixes = this.#chain !== undefined && !this.#chain.isConstant;
     attributes.onFree(this.#forget);
   }
 
@@ -208,7 +208,7 @@ export class Exporter {
     peer: number,
     peers: PeerColumns,
   ): number {
-    if (!this.#looksAtPrefixes) return this.#ofPeer(attribute, peer, peers);
+    if (!this.looksAtPrefixes) return this.#ofPeer(attribute, peer, peers);
     const wide = family === 'ipv6';
     return this.export(
       prefixes.lengthOf(prefix),

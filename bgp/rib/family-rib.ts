@@ -18,6 +18,9 @@ const DIRTY = 1;
 const CHANGED = 2;
 const LARGE_LIST = 1 << 20;
 
+/** stands for no attributes, and for no code of an unusable path either */
+const NONE_YET = 0x7fffffff;
+
 /** prefixes that are decided before anybody is told */
 const BATCH = 256;
 
@@ -135,6 +138,24 @@ export class FamilyRib {
       this.#dirty = grownInt32(this.#dirty, grownCapacity(this.#dirty.length));
     this.#dirty[this.#dirtyCount++] = prefix;
     if (this.pending === 1) this.#onDirty();
+  }
+
+  /** As `markDirty` for `count` prefixes with ids in a row, of which none waits for a decision. */
+  markNew(first: number, count: number): void {
+    const wasIdle = this.pending === 0;
+    const needed = this.#dirtyCount + count;
+    let { length } = this.#dirty;
+    while (length < needed) length = grownCapacity(length);
+    if (length > this.#dirty.length) this.#dirty = grownInt32(this.#dirty, length);
+    const dirty = this.#dirty;
+    const flags = this.#flags;
+    let at = this.#dirtyCount;
+    for (let prefix = first; prefix < first + count; prefix++) {
+      flags[prefix] = DIRTY;
+      dirty[at++] = prefix;
+    }
+    this.#dirtyCount = at;
+    if (wasIdle) this.#onDirty();
   }
 
   /** A path came to a prefix: it is decided anew, unless the best path is sure to stay. */
@@ -281,47 +302,84 @@ export class FamilyRib {
 
   /** Decides the prefixes of a list from `from` to before `to`, then tells of those that have another best path. */
   #decideBatch(list: Int32Array, from: number, to: number): void {
-    const { paths, bestAttribute, bestPeer, selected, heldBack } = this;
+    const { paths, bestAttribute, bestPeer, selected, heldBack, reportsChanges } = this;
     const { attributes, sets } = this.#tables;
+    const { head, next, effective } = paths;
     const flags = this.#flags;
     let moved = 0;
+    let lost = false;
+    // The latest prefix that came to its first and only path, and how many were decided like it: mostly those of a whole message. Their references are
+    // taken together; its own one keeps attributes and set until then.
+    let alikeAttribute = NONE_YET;
+    let alikePeer = 0;
+    let alikeSet = NO_PATH;
+    let alike = 0;
     for (let at = from; at < to; at++) {
       const prefix = list[at] ?? -1;
       flags[prefix] = (flags[prefix] ?? 0) & ~DIRTY;
-      const best = this.#bestOf(prefix);
       const oldAttribute = bestAttribute[prefix] ?? -1;
-      const oldPeer = bestPeer[prefix] ?? 0;
-      const attribute = best < 0 ? -1 : (paths.effective[best] ?? -1);
-      const peer = best < 0 ? 0 : paths.peerOf(best);
-      if (best >= 0 && best !== paths.head[prefix]) paths.moveToFront(prefix, best);
-      const set = this.#selectionOf(best, peer);
       const oldSet = selected[prefix] ?? NO_PATH;
+      const first = head[prefix] ?? -1;
+      const isFirst = oldAttribute === -1 && oldSet === NO_PATH && first !== -1 && next[first] === -1;
+      if (isFirst && effective[first] === alikeAttribute && paths.peerOf(first) === alikePeer) {
+        bestAttribute[prefix] = alikeAttribute;
+        bestPeer[prefix] = alikePeer;
+        selected[prefix] = alikeSet;
+        if (reportsChanges) this.#markChanged(prefix);
+        if (heldBack !== undefined) heldBack[prefix] = 1;
+        this.#moved[moved] = prefix;
+        this.#movedFrom[moved] = 0;
+        this.#replaced[moved++] = -1;
+        alike++;
+        continue;
+      }
+      const best = this.#bestOf(prefix);
+      const oldPeer = bestPeer[prefix] ?? 0;
+      const attribute = best < 0 ? -1 : (effective[best] ?? -1);
+      const peer = best < 0 ? 0 : paths.peerOf(best);
+      if (best >= 0 && best !== first) paths.moveToFront(prefix, best);
+      const set = this.#selectionOf(best, peer);
       selected[prefix] = set;
       if (oldSet >= 0) sets.release(oldSet);
       if (set !== oldSet) {
-        if (this.reportsChanges) this.#markChanged(prefix);
+        if (reportsChanges) this.#markChanged(prefix);
         // Another next hop for what the FIB has is a replacement; what comes new to it waits.
         if (heldBack !== undefined && (set < 0 || oldSet < 0)) heldBack[prefix] = set < 0 ? 0 : 1;
       }
+      if (attribute === -1) lost = true;
       if (attribute === oldAttribute && peer === oldPeer) continue;
       if (attribute >= 0) attributes.retain(attribute);
       bestAttribute[prefix] = attribute;
       bestPeer[prefix] = peer;
       this.#moved[moved] = prefix;
       this.#movedFrom[moved] = oldPeer;
-      this.#replaced[moved] = oldAttribute;
-      moved++;
+      this.#replaced[moved++] = oldAttribute;
+      if (!isFirst || set < 0) continue;
+      this.#retainAlike(alikeAttribute, alikeSet, alike);
+      alikeAttribute = attribute;
+      alikePeer = peer;
+      alikeSet = set;
+      alike = 0;
     }
+    this.#retainAlike(alikeAttribute, alikeSet, alike);
     if (moved > 0) this.#onBest(this.#moved, this.#movedFrom, moved);
     for (let i = 0; i < moved; i++) {
       const old = this.#replaced[i] ?? -1;
       if (old >= 0) attributes.release(old);
     }
     if (this.onDecided !== undefined) for (let at = from; at < to; at++) this.onDecided(list[at] ?? -1);
+    if (!lost) return;
     for (let at = from; at < to; at++) {
       const prefix = list[at] ?? -1;
       if (bestAttribute[prefix] === -1) this.freeIfUnused(prefix);
     }
+  }
+
+  /** Takes the references of `count` prefixes that were decided alike. */
+  #retainAlike(attribute: number, set: number, count: number): void {
+    if (count === 0) return;
+    this.#tables.attributes.retain(attribute, count);
+    this.#tables.sets.retain(set, count);
   }
 
   /** The best path of a prefix, with what may be used beside it left in `decision`. */

@@ -76,6 +76,12 @@ export class NextHopSets {
     return known !== undefined ? this.#retained(known) : this.#make(key, members, shares);
   }
 
+  /** Takes `count` further references on a set that is in use. */
+  retain(id: number, count: number): void {
+    const set = this.#latest?.id === id ? this.#latest : this.#sets.get(id);
+    if (set !== undefined) set.references += count;
+  }
+
   /** Gives a reference back; LOCAL_PATH and NO_PATH have none. */
   release(id: number): void {
     if (id < 0) return;

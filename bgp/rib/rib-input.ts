@@ -272,10 +272,25 @@ export class RibInput {
     // One answer for the whole message where the prefixes make no difference.
     const common = group.looksAtPrefixes ? undefined : group.evaluate(family, 0, 0, 0, 0, 0, attribute);
     let added = 0;
+    // Prefixes that nobody had are taken together: `count` of them, with ids from `first` on.
+    let first = 0;
+    let count = 0;
     walker.reset(body, range);
     while (walker.next()) {
       const { length, w0, w1, w2, w3, pathId } = walker;
+      const { idLimit } = prefixes;
       const prefix = prefixes.intern(length, w0, w1, w2, w3);
+      if (prefix === idLimit && common !== undefined && pathId === 0) {
+        if (paths.countOf(peer.id) + count < input.limit) {
+          if (count++ === 0) first = prefix;
+          continue;
+        }
+      }
+      if (count > 0) {
+        this.#addFirst(peer, input, rib, first, count, attribute, common ?? 0, tick);
+        added += count;
+        count = 0;
+      }
       const record = paths.find(prefix, peer.id, pathId);
       if (record >= 0) {
         let marked = false;
@@ -304,8 +319,25 @@ export class RibInput {
         rib.markDirty(prefix);
       }
     }
-    paths.hold(attribute, added);
+    if (count > 0) this.#addFirst(peer, input, rib, first, count, attribute, common ?? 0, tick);
+    paths.hold(attribute, added + count);
     this.#tables.attributes.release(attribute);
+  }
+
+  /** The first paths to `count` new prefixes with ids from `first` on. */
+  #addFirst(
+    peer: RibPeer,
+    input: PeerInput,
+    rib: FamilyRib,
+    first: number,
+    count: number,
+    attribute: number,
+    effective: number,
+    tick: number,
+  ): void {
+    rib.paths.addFirst(first, count, peer.id, attribute, effective, tick, input.generation);
+    this.#count(input, effective, count);
+    rib.markNew(first, count);
   }
 
   #remove(input: PeerInput, rib: FamilyRib, record: number): void {
@@ -316,7 +348,7 @@ export class RibInput {
     rib.paths.remove(record);
   }
 
-  #count(input: PeerInput, effective: number, by: 1 | -1): void {
+  #count(input: PeerInput, effective: number, by: number): void {
     if (effective >= 0) input.accepted += by;
     else if (effective === CONFLICT) this.conflicts += by;
   }

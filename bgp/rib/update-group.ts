@@ -63,12 +63,23 @@ export class UpdateGroup {
 
   /** The best paths of the first `count` of these prefixes changed; the old ones came from `oldPeers`. */
   onBest(prefixes: Int32Array, oldPeers: Uint16Array, count: number): void {
-    const { bestPeer } = this.#rib;
+    const { bestAttribute, bestPeer, heldBack } = this.#rib;
+    // Neighbours mostly have the same attributes, and then the same form, where neither prefix nor FIB has a say.
+    const onlyByPath = heldBack === undefined && !this.exporter.looksAtPrefixes;
+    let latestAttribute = -1;
+    let latestPeer = -1;
+    let form = NOT_EXPORTED;
     for (let i = 0; i < count; i++) {
       const prefix = prefixes[i] ?? -1;
-      if (this.reconsider(prefix)) continue;
-      const oldPeer = oldPeers[i] ?? 0;
+      const attribute = bestAttribute[prefix] ?? -1;
       const peer = bestPeer[prefix] ?? 0;
+      if (!onlyByPath || attribute !== latestAttribute || peer !== latestPeer) {
+        form = this.#export(prefix);
+        latestAttribute = attribute;
+        latestPeer = peer;
+      }
+      if (this.#become(prefix, form)) continue;
+      const oldPeer = oldPeers[i] ?? 0;
       if ((this.#out[prefix] ?? UNKNOWN) < 0 || oldPeer === peer) continue;
       // Same announcement, but nobody gets back what he sent: only the two senders see a difference.
       this.#forgetShared(prefix);
@@ -80,11 +91,15 @@ export class UpdateGroup {
 
   /** What is exported of a prefix may be something else; whether it is. */
   reconsider(prefix: number): boolean {
+    return this.#become(prefix, this.#export(prefix));
+  }
+
+  /** This form is what is exported of a prefix from now on; whether it was not before. */
+  #become(prefix: number, form: number): boolean {
     const old = this.#out[prefix] ?? UNKNOWN;
-    const now = this.#export(prefix);
-    if (now === old) return false;
-    this.#out[prefix] = now;
-    if (old !== UNKNOWN || now !== NOT_EXPORTED) this.#append(prefix);
+    if (form === old) return false;
+    this.#out[prefix] = form;
+    if (old !== UNKNOWN || form !== NOT_EXPORTED) this.#append(prefix);
     return true;
   }
 
