@@ -13,7 +13,7 @@ import { setNeighbours } from './addresses.ts';
 import { limitSending } from './bandwidth.ts';
 import { EndpointError } from './endpoint-error.ts';
 import { waitingLinkName } from './handed-link.ts';
-import { deleteLink, findLink, setLinkDown, setLinkMtu, setLinkUp } from './link.ts';
+import { deleteLink, findLink, renameLink, setLinkDown, setLinkMtu, setLinkUp } from './link.ts';
 import {
   containerMac,
   DEFAULT_LINK_PREFIX,
@@ -92,6 +92,21 @@ export class HostEnds {
       'name-taken',
       `the interface name ${ifname} is taken by a link that is not ours (${kind}); rename or remove it`,
     );
+  }
+
+  /**
+   * An endpoint's host end that somebody has given another name, found by its other end: it gets its own again, for policy goes by it. What
+   * is called as another endpoint's is left alone.
+   */
+  reclaim(spec: EndpointSpec, container: LinkMessage): LinkMessage | undefined {
+    if (container.kind !== 'veth' || container.peerIfindex === 0) return undefined;
+    if (Buffer.compare(container.address, spec.mac ?? containerMac(spec.id)) !== 0) return undefined;
+    const link = findLink(this.socket, container.peerIfindex);
+    if (link === undefined || !isOurs(link) || link.peerIfindex !== container.ifindex) return undefined;
+    if (link.name.startsWith(this.#prefix)) return undefined;
+    const name = this.nameOf(spec.id);
+    renameLink(this.socket, link, name);
+    return this.find(name);
   }
 
   /** Makes an endpoint's pair, down, with the other end in the container's namespace. */

@@ -1,4 +1,5 @@
 /** One link, in whichever namespace the socket works: what is done alike to both ends of a pair. All throw a NetlinkError. */
+import { NetlinkError } from '../netlink/error-message.ts';
 import {
   decodeLink,
   type LinkMessage,
@@ -8,11 +9,27 @@ import {
 } from '../netlink/link-message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 
+const EBUSY = 16;
 const ENODEV = 19;
 
-/** The link of that name, if there is one. */
-export function findLink(socket: NetlinkSocket, name: string): LinkMessage | undefined {
-  return socket.query(`look for ${name}`, (writer) => writeLinkQuery(writer, name), decodeLink);
+/** The link of that name or index, if there is one. */
+export function findLink(socket: NetlinkSocket, which: string | number): LinkMessage | undefined {
+  return socket.query(`look for ${which}`, (writer) => writeLinkQuery(writer, which), decodeLink);
+}
+
+/** Gives it another name; a kernel that renames only what is down finds it so. */
+export function renameLink(socket: NetlinkSocket, link: LinkMessage, name: string): void {
+  const rename = (): void =>
+    socket.request(`rename ${link.name} to ${name}`, (writer) =>
+      writeLinkChange(writer, link.ifindex, { name }),
+    );
+  try {
+    rename();
+  } catch (error) {
+    if (!(error instanceof NetlinkError) || error.errno !== EBUSY) throw error;
+    setLinkDown(socket, link.ifindex, link.name);
+    rename();
+  }
 }
 
 /** Does nothing if it has that MTU already. */

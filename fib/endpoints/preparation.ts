@@ -45,6 +45,7 @@ function prepareInside(hosts: HostEnds, spec: EndpointSpec, inside: NetlinkSocke
   const containerIfname = spec.containerIfname ?? 'eth0';
   let host = hosts.findOurs(hostIfname);
   let container = findLink(inside, containerIfname);
+  if (host === undefined && container !== undefined) host = hosts.reclaim(spec, container);
   const isPair =
     host !== undefined && container?.peerIfindex === host.ifindex && host.peerIfindex === container.ifindex;
   if (host !== undefined && !isPair) {

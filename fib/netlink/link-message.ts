@@ -81,11 +81,11 @@ export function writeLinkDump(writer: MessageWriter): void {
   writer.end();
 }
 
-/** Writes the RTM_GETLINK of one interface by its name. */
-export function writeLinkQuery(writer: MessageWriter, name: string): void {
+/** Writes the RTM_GETLINK of one interface by its name or index. */
+export function writeLinkQuery(writer: MessageWriter, which: string | number): void {
   writer.begin(RTM.GETLINK, 0);
-  writeHeader(writer, 0, 0, 0);
-  writer.attributeString(IFLA.IFNAME, name);
+  writeHeader(writer, typeof which === 'number' ? which : 0, 0, 0);
+  if (typeof which === 'string') writer.attributeString(IFLA.IFNAME, which);
   writer.end();
 }
 
@@ -128,6 +128,8 @@ function writeEnd(writer: MessageWriter, end: VethEndFields): void {
 
 /** What `writeLinkChange` changes; absent fields stay as they are. */
 export interface LinkChange {
+  /** at most 15 octets; kernels before 6.2 rename only what is down (EBUSY) */
+  readonly name?: string;
   readonly up?: boolean;
   readonly mtu?: number;
   readonly mac?: Uint8Array;
@@ -137,6 +139,7 @@ export interface LinkChange {
 export function writeLinkChange(writer: MessageWriter, ifindex: number, change: LinkChange): void {
   writer.begin(RTM.NEWLINK, 0);
   writeHeader(writer, ifindex, change.up ? IFF.UP : 0, change.up === undefined ? 0 : IFF.UP);
+  if (change.name !== undefined) writer.attributeString(IFLA.IFNAME, change.name);
   if (change.mtu !== undefined) writer.attributeU32(IFLA.MTU, change.mtu);
   if (change.mac !== undefined) writer.attributeBytes(IFLA.ADDRESS, change.mac);
   writer.end();

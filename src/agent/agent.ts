@@ -269,7 +269,12 @@ export class Agent {
       // Going down takes routes and neighbour entries inside the container along, and the host's with them.
       const isLost =
         before !== undefined &&
-        (after === undefined || (before.isUp && !after.isUp) || (after.hasCarrier && !before.hasCarrier));
+        (after === undefined ||
+          before.name !== after.name ||
+          (before.isUp && !after.isUp) ||
+          (after.hasCarrier && !before.hasCarrier));
+      if (isOurs && before && after && before.name !== after.name)
+        this.log.warn({ link: before.name, name: after.name }, 'somebody renamed the link of a container');
       if (isOurs && isLost) this.endpoints.onLinkChanged(before.name);
       if (!isOurs) this.#refresh.trigger();
     });

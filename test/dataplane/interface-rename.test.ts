@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import type { FilterChain } from '../../bgp/policy/types.ts';
 import { viewOfPrefix } from '../../fib/routes/inspect.ts';
 import { targetText } from '../../src/agent/fib-views.ts';
+import { type AgentHost, createHost, disposeHosts, POOLS } from '../support/agent.ts';
 import { eventually } from '../support/eventually.ts';
 import { address, prefix } from '../support/net.ts';
-import type { Netns } from '../support/netns.ts';
+import { createNetns, type Netns, removeAllNetns } from '../support/netns.ts';
 import { TestPeer } from '../unit/bgp/rib/support.ts';
 import { fed, Neighbour } from './learned-support.ts';
 import { type Programmer, RoutesBench, show, twoUplinks } from './routes-support.ts';
@@ -77,5 +78,46 @@ describe('an interface gets another name', () => {
     rename(host, 'away', 'eth0');
     await eventually('each by its own link', () => isTold(['10.9.0.0/16'], moving));
     assert.match(way(p, '10.9.0.0/16'), /198\.51\.100\.2 dev eth0/);
+  });
+});
+
+describe('agent: an interface gets another name', function () {
+  this.timeout(60_000);
+  afterEach(async () => {
+    disposeHosts();
+    await removeAllNetns();
+  });
+
+  const isUp = async (host: AgentHost): Promise<boolean> =>
+    (await host.endpoints()).every(({ state }) => state === 'up');
+
+  it('a container\u2019s link has its own name again at once, since policy goes by it; also when nobody watched', async () => {
+    const host = createHost();
+    await host.start();
+    await host.apply(...POOLS);
+    const container = createNetns();
+    const view = await host.add('c1', container);
+    const [link = ''] = host.links();
+    const routes = host.ownRoutes();
+    const index = (): string | undefined => /^\d+/.exec(host.netns.sh(`ip -o link show ${link}`))?.[0];
+    const before = index();
+    const mended = async (): Promise<void> => {
+      await eventually('it is called as before', () => host.links().join() === link);
+      await eventually('the endpoint is up', () => isUp(host));
+      assert.deepEqual(await host.endpoints(), [view]);
+      assert.equal(index(), before, 'it is the same link');
+      assert.deepEqual(host.ownRoutes(), routes);
+      for (const address of view.addresses) host.netns.sh(`ping -c 1 -W 5 ${address}`);
+    };
+    for (const name of ['other0', 'cali0', 'other0']) {
+      rename(host.netns, link, name);
+      await mended();
+    }
+    await host.stop();
+    rename(host.netns, link, 'other0');
+    await host.start();
+    await mended();
+    await host.delete('c1');
+    assert.deepEqual(host.links(), []);
   });
 });
