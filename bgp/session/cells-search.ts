@@ -28,6 +28,9 @@ export function manualStop(turn: Turn, event: EventOf<'ManualStop'>): void {
   turn.dropAll({ reason: 'administratively shut down', send: error, loss: 'administrative' });
   turn.toIdle();
   turn.stop('idle-hold');
+  if (turn.session.linkDown !== undefined) {
+    turn.session.linkDown = { ...turn.session.linkDown, resumes: false };
+  }
   forgetStale(turn);
 }
 

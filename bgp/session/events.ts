@@ -89,6 +89,10 @@ interface EventFields {
   BfdDown: object;
   /** one side ended it on purpose, which is no failure (RFC 5882 4.2) */
   BfdAdminDown: object;
+  /** the link that the session runs over carries nothing any more; `reason` says which and why */
+  LinkFails: { readonly reason: string };
+  /** it does again */
+  LinkRecovers: object;
   /** RFC 2918 */
   RouteRefreshMsg: OnConnection;
   /** RFC 7313 5 */
@@ -137,6 +141,8 @@ export const EVENT_NUMBERS: Readonly<Record<EventName, number | undefined>> = {
   BfdUp: undefined,
   BfdDown: undefined,
   BfdAdminDown: undefined,
+  LinkFails: undefined,
+  LinkRecovers: undefined,
   RouteRefreshMsg: undefined,
   RouteRefreshMsgErr: undefined,
   RestartTimer_Expires: undefined,

@@ -7,7 +7,7 @@ import type { Negotiated, SessionConfig } from './negotiate.ts';
 import type { Connection } from './state.ts';
 
 /** How an established session ended. */
-export type Loss = 'tcp' | 'notification-sent' | 'notification-received' | 'administrative';
+export type Loss = 'tcp' | 'notification-sent' | 'notification-received' | 'administrative' | 'link';
 
 /** For how long the routes of a family are kept, in seconds: unchanged, and after that as the last choice. One of the two is not 0. */
 export interface StaleTime {
@@ -18,7 +18,7 @@ export interface StaleTime {
 
 /**
  * The families whose routes are kept as stale: those that the peer listed, and only when the TCP connection went without a NOTIFICATION;
- * or, when both sides set the N bit, with any NOTIFICATION but a hard reset (RFC 8538 4). The peer says for how long, our own caps shorten it. A
+ * or, when both sides set the N bit, with any NOTIFICATION but a hard reset (RFC 8538 4); and none when the link went (cells-link.ts). The peer says for how long, our own caps shorten it. A
  * family in only one of the two capabilities has no time of the other kind (RFC 9494 4.2).
  */
 export function staleTimes(
@@ -29,7 +29,7 @@ export function staleTimes(
 ): readonly StaleTime[] {
   const { gracefulRestart: own, longLivedGracefulRestart: ownLong } = config;
   const { gracefulRestart: theirs, longLived = [] } = negotiated;
-  if (own === undefined || theirs === undefined || loss === 'administrative') return [];
+  if (own === undefined || theirs === undefined || loss === 'administrative' || loss === 'link') return [];
   if (loss !== 'tcp' && (!negotiated.gracefulNotification || isHardReset(error))) return [];
   const restartSec = Math.min(theirs.restartTimeSec, own.maxHelperTimeSec);
   return FAMILIES.map((family) => {

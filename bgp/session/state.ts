@@ -77,6 +77,11 @@ export interface Session {
   readonly established: PerFamily<boolean>;
   /** how the peer's BFD session is; `admin-down`: ended by one of the two sides on purpose */
   readonly bfd: 'up' | 'down' | 'admin-down';
+  /**
+   * The link that the session would run over carries nothing. `reason`: which and why; `resumes`: the session starts when it does again, as nothing
+   * else keeps it Idle. undefined: it does, or nobody watches
+   */
+  readonly linkDown: { readonly reason: string; readonly resumes: boolean } | undefined;
   readonly lastReset: ResetRecord | undefined;
 }
 
@@ -96,6 +101,7 @@ export function initialSession(config: SessionConfig, restart: RestartFlags): Se
     longLived: [],
     established: { ipv4: false, ipv6: false },
     bfd: 'down',
+    linkDown: undefined,
     lastReset: undefined,
   };
 }

@@ -7,6 +7,7 @@
  * event was under way it is ignored instead of being answered as an FSM error.
  */
 import { MESSAGE_TYPE } from '../wire/registry.ts';
+import { linkFails, linkFailsWhileIdle, linkRecovers } from './cells-link.ts';
 import {
   alive,
   badMessage,
@@ -94,6 +95,8 @@ const RUNNING = {
   BfdUp: bfdUp,
   BfdDown: bfdDown,
   BfdAdminDown: bfdAdminDown,
+  LinkFails: linkFails,
+  LinkRecovers: linkRecovers,
   RestartTimer_Expires: restartTimeOver,
   StaleTimer_Expires: staleTimeOver,
   StaleForgotten: forgetStale,
@@ -131,6 +134,8 @@ export const TABLE: Readonly<Record<FsmState, Row>> = {
     BfdUp: bfdUp,
     BfdDown: bfdDown,
     BfdAdminDown: bfdAdminDown,
+    LinkFails: linkFailsWhileIdle,
+    LinkRecovers: linkRecovers,
     RestartTimer_Expires: restartTimeOver,
     StaleTimer_Expires: staleTimeOver,
     StaleForgotten: forgetStale,

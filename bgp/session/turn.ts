@@ -44,9 +44,16 @@ export class Turn {
 
   // --- starting --------------------------------------------------------------------------------------------------------
 
-  /** Leaves Idle: dials, or waits if the peer is passive, and takes up a connection that came in meanwhile. */
+  /**
+   * Leaves Idle: dials, or waits if the peer is passive, and takes up a connection that came in meanwhile. While the link carries nothing that
+   * has to wait.
+   */
   begin(): void {
     this.stop('idle-hold');
+    if (this.session.linkDown !== undefined) {
+      this.session.linkDown = { ...this.session.linkDown, resumes: true };
+      return;
+    }
     this.session.base = 'Active';
     if (!this.session.config.passive) this.dial();
     const parked = this.session.parked;

@@ -101,6 +101,8 @@ export const EVENTS: { readonly [N in EventName]: Extract<SessionEvent, { type: 
   BfdUp: { type: 'BfdUp' },
   BfdDown: { type: 'BfdDown' },
   BfdAdminDown: { type: 'BfdAdminDown' },
+  LinkFails: { type: 'LinkFails', reason: 'link eth0 is down: no carrier' },
+  LinkRecovers: { type: 'LinkRecovers' },
   RouteRefreshMsg: { type: 'RouteRefreshMsg', connection: 1 },
   RouteRefreshMsgErr: {
     type: 'RouteRefreshMsgErr',

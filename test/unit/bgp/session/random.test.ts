@@ -82,6 +82,8 @@ class Driver {
       connections.some(({ state }) => state === 'Established'),
     );
     assert.equal(this.dialling, session.base === 'Connect');
+    if (session.linkDown !== undefined)
+      assert.equal(fsmState(session), 'Idle', 'nothing is tried over a dead link');
     const owned = new Set([...connections.map(({ id }) => id), ...(parked === undefined ? [] : [parked])]);
     assert.deepEqual(this.open, owned, 'no connection is forgotten');
     for (const { id, state } of connections) {
@@ -89,7 +91,8 @@ class Driver {
     }
     if (fsmState(session) === 'Idle') {
       const left = [...this.timers].filter((timer) => timer !== 'restart' && timer !== 'stale');
-      assert.deepEqual(left, session.admin === 'up' ? ['idle-hold'] : [], 'Idle leaves no other timer');
+      const waits = session.admin === 'up' && session.linkDown?.resumes !== true;
+      assert.deepEqual(left, waits ? ['idle-hold'] : [], 'IdleHold or the link ends Idle, nothing else runs');
     }
     if (fsmState(session) === 'Active') assert.ok(this.timers.has('connect-retry'), 'Active dials again');
     if (session.stale.length > 0) {
