@@ -143,11 +143,11 @@ export class PathTable {
     let prefix = prefixes;
     const end = prefixes + count;
     while (prefix < end) {
+      const reused = (this.#peers[peer]?.free ?? NONE) !== NONE;
       let record = this.#take(peer);
       const owner = this.#peers[peer];
-      // The rest of the page is this peer's too, unless it has records elsewhere to be used again first.
-      const free = owner === undefined || owner.free !== NONE ? 0 : PAGE - owner.fill;
-      const more = Math.min(free, end - prefix - 1);
+      // The rest of a page is this peer's too; a record that is used again stands anywhere.
+      const more = owner === undefined || reused ? 0 : Math.min(PAGE - owner.fill, end - prefix - 1);
       if (owner !== undefined) {
         owner.fill += more;
         owner.count += more;

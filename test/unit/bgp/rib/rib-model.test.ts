@@ -215,6 +215,8 @@ const command = fc.oneof(
       do: fc.constant('announce' as const),
       peer: anyPeer,
       prefix: anyPrefix,
+      // in the same message, where they are of the same family; a prefix may stand there twice
+      others: fc.array(fc.constantFrom(...PREFIXES), { maxLength: 4 }),
       drawn: arbitraryAttributes,
     }),
   },
@@ -287,13 +289,16 @@ describe('RIB against a naive speaker', function () {
           const peer = 'peer' in step ? peers[step.peer] : undefined;
           if (step.do === 'announce' && peer !== undefined) {
             const given = drawnAttributes(step.peer, step.prefix, step.drawn);
-            peer.announce([step.prefix], given, now);
+            const others = step.others.filter((text) => text.includes(':') === step.prefix.includes(':'));
+            peer.announce([step.prefix, ...others], given, now);
             const table = model.adjIn[step.peer];
-            const before = table?.get(step.prefix);
-            // The same once more is no change: the path keeps its age.
-            const same = before !== undefined && textOf(before.attributes) === textOf(given);
-            const arrival = same ? before.arrival : now - 1_000_000;
-            table?.set(step.prefix, { peer: step.peer, attributes: given, arrival });
+            for (const text of [step.prefix, ...others]) {
+              const before = table?.get(text);
+              // The same once more is no change: the path keeps its age.
+              const same = before !== undefined && textOf(before.attributes) === textOf(given);
+              const arrival = same ? before.arrival : now - 1_000_000;
+              table?.set(text, { peer: step.peer, attributes: given, arrival });
+            }
           } else if (step.do === 'withdraw' && peer !== undefined) {
             peer.withdraw([step.prefix]);
             model.adjIn[step.peer]?.delete(step.prefix);
