@@ -7,11 +7,9 @@ import type { Prefix } from '../src/net/prefix.ts';
 import { diagnosticText } from './bfd/packet.ts';
 import type { BfdStateChange } from './bfd/types.ts';
 import { Rib } from './rib/rib.ts';
-import type { RestartFlags } from './session/negotiate.ts';
-import { BfdLink, type BfdLoader, bfdStateOf, isFailure } from './speaker/bfd-link.ts';
+import { BfdLink, bfdStateOf, isFailure } from './speaker/bfd-link.ts';
 import type { MessageWatcher } from './speaker/capture.ts';
 import { checkPeers } from './speaker/config.ts';
-import { Deferral, type DeferralEnd, deferralPeer } from './speaker/deferral.ts';
 import { Drain, type ServiceState } from './speaker/drain.ts';
 import {
   checkGroups,
@@ -22,21 +20,26 @@ import {
   groupText,
 } from './speaker/dynamic-peers.ts';
 import type { SpeakerLog } from './speaker/events.ts';
+import { LinkGuard } from './speaker/link-guard.ts';
 import { type ListenConfig, Listeners } from './speaker/listeners.ts';
+import type { ResetKind, SpeakerOptions, StopMode } from './speaker/options.ts';
 import { Peer } from './speaker/peer.ts';
 import { needsScope, peerKey } from './speaker/peer-key.ts';
 import type { PeerSurroundings } from './speaker/peer-surroundings.ts';
 import { RateLimit } from './speaker/rate-limit.ts';
+import { SelectionWait } from './speaker/selection-wait.ts';
 import { peerStatus } from './speaker/status.ts';
 import { WorkLoop } from './speaker/work-loop.ts';
-import type { Channel, Network } from './transport/channel.ts';
-import { type Clock, RestartableTimer, systemClock } from './transport/clock.ts';
-import { type SessionAddresses, sessionAddresses } from './transport/host-addresses.ts';
+import type { Channel } from './transport/channel.ts';
+import { type Clock, systemClock } from './transport/clock.ts';
+import { sessionAddresses } from './transport/host-addresses.ts';
 import { tcpNetwork } from './transport/tcp.ts';
 import type { DynamicPeers, PeerConfig, PeerStatus } from './types.ts';
 import { encodeNotification, notification } from './wire/notification.ts';
 import { CEASE, ERROR } from './wire/registry.ts';
-import type { PathAttributes, PerFamily } from './wire/types.ts';
+import type { PathAttributes } from './wire/types.ts';
+
+export type { ResetKind, SpeakerOptions, StopMode } from './speaker/options.ts';
 
 /** Log lines on connections from strangers: this many at once, then one in this time. */
 const REFUSED_BURST = 5;
@@ -45,58 +48,6 @@ const REFUSED_INTERVAL_MS = 60_000;
 const REJECT_DRAIN_MS = 1_000;
 /** Time for NOTIFICATIONs to be read before `stop` returns. */
 const SHUTDOWN_DRAIN_MS = 1_100;
-
-export interface SpeakerOptions {
-  /** our BGP identifier, unsigned 32-bit, not 0 */
-  readonly routerId: number;
-  /** 1..4294967295 */
-  readonly localAs: number;
-  /** undefined: peers cannot reach us, we only dial */
-  readonly listen: ListenConfig | undefined;
-  /** whether next hops count as unreachable until `rib.setNextHopState` says otherwise; else all are reachable */
-  readonly nextHopTracking: boolean;
-  /** RFC 4724 4.1: the families whose routes the kernel still holds from a run before this one, and how long to wait for peers at most */
-  readonly gracefulRestart: {
-    readonly forwardingPreserved: PerFamily<boolean>;
-    readonly deferralSec: number;
-  };
-  /** equal-cost paths used together, 1..64; default 1 */
-  readonly maxPaths?: number;
-  /** multipath over paths of other ASes, if as long; default false */
-  readonly relaxAsPath?: boolean;
-  /** default false */
-  readonly alwaysCompareMed?: boolean;
-  /** default false */
-  readonly compareRouterId?: boolean;
-  /** RFC 4456 7: id of the cluster whose reflector we are, unsigned 32-bit; default: the BGP identifier */
-  readonly clusterId?: number;
-  /** told to every peer: a host name (capability 73) and a software version (75), each up to 64 octets; default: neither */
-  readonly identity?: { readonly host?: string; readonly softwareVersion?: string };
-  readonly log: SpeakerLog;
-  /** for tests: time, chance, the network and our addresses on it */
-  readonly clock?: Clock;
-  readonly random?: () => number;
-  readonly network?: Network;
-  readonly addressesOf?: (local: Address, peer: Address, interfaceName?: string) => SessionAddresses;
-  /** for tests: BFD */
-  readonly loadBfd?: BfdLoader;
-}
-
-/** How `stop` leaves. */
-export type StopMode =
-  /** no NOTIFICATION: graceful-restart helpers keep our routes, and the RIB is left as it is */
-  | { readonly mode: 'keep-forwarding' }
-  /** Cease 6/2 with a text to every peer; all learned routes leave the RIB */
-  | { readonly mode: 'shutdown'; readonly text?: string };
-
-/** What `reset` does to a peer. */
-export type ResetKind =
-  /** Cease 6/4; the session comes back by itself */
-  | 'hard'
-  /** asks the peer for its routes again (RFC 2918) */
-  | 'soft-in'
-  /** sends it ours again */
-  | 'soft-out';
 
 export class Speaker {
   /** routes: for inspection, subscription and next-hop states */
@@ -110,13 +61,10 @@ export class Speaker {
   readonly #listeners: Listeners;
   readonly #listen: ListenConfig | undefined;
   readonly #around: PeerSurroundings;
-  readonly #preserved: PerFamily<boolean>;
-  readonly #deferral: Deferral;
-  readonly #deferralTimer: RestartableTimer;
-  readonly #deferralListeners: ((family: Family) => void)[] = [];
-  readonly #deferralEnded = new Set<Family>();
+  readonly #wait: SelectionWait;
   readonly #refused: RateLimit;
   readonly #bfd: BfdLink;
+  readonly #links: LinkGuard;
   readonly #drain: Drain;
   readonly #peers = new Map<string, Peer>();
   readonly #byAddress = new Map<string, Peer>();
@@ -135,7 +83,6 @@ export class Speaker {
     this.#log = log;
     this.#clock = clock;
     this.#listen = options.listen;
-    this.#preserved = options.gracefulRestart.forwardingPreserved;
     this.rib = new Rib({
       localAs,
       routerId,
@@ -157,15 +104,29 @@ export class Speaker {
       warn: (message) => log({ type: 'warning', peer: undefined, message }),
       onState: (name, change) => this.#bfdChanged(name, change),
     });
+    this.#links = new LinkGuard({
+      links: options.links,
+      onState: (name, problem) => {
+        if (!this.#stopped) this.#peers.get(name)?.linkIs(problem);
+      },
+    });
+    const peers = () => this.#peers.values();
     this.#drain = new Drain({
       clock,
       log,
       tag: (on) => this.rib.setDraining(on),
-      peers: () => this.#peers.values(),
+      peers,
     });
-    this.#deferral = new Deferral(this.#preserved, options.gracefulRestart.deferralSec);
-    this.#deferralTimer = new RestartableTimer(clock, () => this.#checkDeferral());
-    for (const family of this.#deferral.pending) this.rib.setDeferral(family, true);
+    const { forwardingPreserved: preserved, deferralSec } = options.gracefulRestart;
+    this.#wait = new SelectionWait({
+      clock,
+      rib: this.rib,
+      loop: this.#loop,
+      log,
+      preserved,
+      deferralSec,
+      peers,
+    });
     this.#around = {
       routerId,
       clock,
@@ -175,7 +136,7 @@ export class Speaker {
       loop: this.#loop,
       log,
       addressesOf: options.addressesOf ?? sessionAddresses,
-      restartFlags: () => this.#restartFlags(),
+      restartFlags: () => this.#wait.flags,
       bfdOf: (name) => this.#bfd.stateOf(name),
       identity: options.identity,
       onProgress: () => {
@@ -190,9 +151,7 @@ export class Speaker {
     if (this.#started) return;
     this.#started = true;
     if (this.#listen !== undefined) this.#listeners.start(this.#listen);
-    for (const family of FAMILIES) {
-      if (!this.#deferral.pending.has(family)) this.#endDeferral(family, 'nothing-preserved');
-    }
+    this.#wait.start();
     if (this.#configured) this.#startPeers(this.#peers.values());
   }
 
@@ -200,8 +159,9 @@ export class Speaker {
   async stop(how: StopMode): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
-    this.#deferralTimer.stop();
+    this.#wait.stop();
     this.#drain.stop();
+    this.#links.close();
     const closed = this.#listeners.close();
     if (how.mode === 'shutdown') {
       const wasUp = [...this.#peers.values()].some(({ session }) => session.connections.length > 0);
@@ -248,6 +208,7 @@ export class Speaker {
       const existing = this.#peers.get(config.name);
       if (existing !== undefined) {
         existing.update(config);
+        this.#links.apply(config);
         if (this.#started) this.#bfd.apply(config);
         continue;
       }
@@ -275,6 +236,7 @@ export class Speaker {
       }
       this.#dynamic.set(peer, group);
       peer.update(dynamicConfig(group, address, device));
+      this.#links.apply(peer.config);
       this.#bfd.apply(peer.config);
     }
     this.#prepareListeners();
@@ -374,13 +336,12 @@ export class Speaker {
    * route in the kernel that is not selected is a leftover. Families without anything preserved are done right after `start`.
    */
   onDeferralEnd(listener: (family: Family) => void): void {
-    this.#deferralListeners.push(listener);
-    for (const family of this.#deferralEnded) listener(family);
+    this.#wait.onEnd(listener);
   }
 
   /** Families whose route selection still waits for the peers. */
   get deferred(): readonly Family[] {
-    return [...this.#deferral.pending];
+    return this.#wait.pending;
   }
 
   #with(name: string, act: (peer: Peer) => void): boolean {
@@ -394,7 +355,8 @@ export class Speaker {
     return peerStatus(peer, this.rib, this.#clock, {
       dynamic: this.#dynamic.get(peer)?.name,
       bfd: this.#bfd.status(peer.config.name),
-      problem: peer.negotiated === undefined ? this.#keyProblem(peer) : undefined,
+      problem:
+        peer.negotiated === undefined ? (this.#keyProblem(peer) ?? peer.session.linkDown?.reason) : undefined,
     });
   }
 
@@ -423,13 +385,12 @@ export class Speaker {
 
   #startPeers(peers: Iterable<Peer>): void {
     for (const peer of peers) {
+      this.#links.apply(peer.config);
       peer.start();
       this.#bfd.apply(peer.config);
     }
     this.#drain.apply();
-    // Not before: a peer that has not been started yet would count as one that is not coming.
-    this.#deferral.begin(this.#clock.now());
-    this.#checkDeferral();
+    this.#wait.begin();
   }
 
   #addPeer(config: PeerConfig): Peer {
@@ -454,8 +415,8 @@ export class Speaker {
   #sweepDynamic(): void {
     if (this.#stopped) return;
     for (const peer of [...this.#dynamic.keys()]) {
-      const { base, connections, parked, stale, admin } = peer.session;
-      const waits = base === 'Idle' && admin === 'up';
+      const { base, connections, parked, stale, admin, linkDown } = peer.session;
+      const waits = base === 'Idle' && admin === 'up' && linkDown === undefined;
       if (connections.length > 0 || parked !== undefined || stale.length > 0 || waits) continue;
       // One that was stopped by hand, or for its prefixes, stays to be seen.
       if (admin === 'up') this.#removePeer(peer);
@@ -467,6 +428,7 @@ export class Speaker {
     this.#byAddress.delete(keyOf(peer.config));
     this.#dynamic.delete(peer);
     this.#bfd.remove(peer.config.name);
+    this.#links.remove(peer.config.name);
     this.#drain.forget(peer);
     peer.remove();
     this.#checkDeferral();
@@ -521,36 +483,14 @@ export class Speaker {
     const device = needsScope(address) ? interfaceName : group.template.interface;
     const peer = this.#addPeer(dynamicConfig(group, address, device));
     this.#dynamic.set(peer, group);
+    this.#links.apply(peer.config);
     peer.start();
     this.#bfd.apply(peer.config);
     return peer;
   }
 
-  #restartFlags(): RestartFlags {
-    return { restarting: this.#deferral.pending.size > 0, forwarding: this.#preserved };
-  }
-
   #checkDeferral(): void {
-    if (this.#stopped || this.#isChanging || this.#deferral.pending.size === 0) return;
-    const now = this.#clock.now();
-    const peers = [...this.#peers.values()].map((peer) => deferralPeer(peer, now));
-    for (const { family, why } of this.#deferral.check(peers, now)) {
-      this.rib.setDeferral(family, false);
-      this.#endDeferral(family, why);
-    }
-    for (const peer of this.#peers.values()) peer.updateRestartFlags();
-    const next = this.#deferral.nextCheckMs(peers, now);
-    if (next === undefined) this.#deferralTimer.stop();
-    else this.#deferralTimer.start(next);
-  }
-
-  /** Tells when the decisions that are due now have been made. */
-  #endDeferral(family: Family, why: DeferralEnd): void {
-    this.#loop.whenIdle(() => {
-      this.#deferralEnded.add(family);
-      this.#log({ type: 'deferral-ended', family, why });
-      for (const listener of this.#deferralListeners) listener(family);
-    });
+    if (!this.#stopped && !this.#isChanging) this.#wait.check();
   }
 }
 

@@ -101,6 +101,11 @@ export interface PeerConfig {
   readonly password?: string;
   /** binds the session to this interface; needed for a link-local peer address, whose scope it is */
   readonly interface?: string;
+  /**
+   * Fast external failover: the link that this single-hop session runs over. When it carries nothing the session ends at once, its routes go even
+   * under graceful restart, and it is tried again as soon as the link is back; without, its end is left to the hold timer
+   */
+  readonly failoverLink?: string;
   /** eBGP without multihop: connections of a peer that is on no subnet of ours are refused */
   readonly requireConnected?: boolean;
   /** RFC 7947: this eBGP peer is a client of ours as a route server: AS_PATH, NEXT_HOP and MED of others go to it as they came */

@@ -155,6 +155,11 @@ export class Peer {
     this.dispatch({ type: BFD_EVENTS[bfd] });
   }
 
+  /** What keeps the link under the session from carrying anything; undefined: nothing any more. */
+  linkIs(problem: string | undefined): void {
+    this.dispatch(problem === undefined ? { type: 'LinkRecovers' } : { type: 'LinkFails', reason: problem });
+  }
+
   /** Ends the wait in Idle if a Cease with this subcode, ours or the peer's, was its cause. */
   resumeAfter(subcode: number): void {
     const { base, lastReset } = this.#session;
