@@ -14,15 +14,15 @@ import type { CniService } from '../cni/service.ts';
 import { DockerDoor } from '../docker/door.ts';
 import { Ipam } from '../ipam/ipam.ts';
 import { parsePeerIp } from '../model/bgp-peer.ts';
-import type { IpPool } from '../model/ip-pool.ts';
 import type { ResourceKey } from '../model/metadata-types.ts';
 import type { Resource } from '../model/types.ts';
 import { type Address, FAMILIES } from '../net/address.ts';
-import { formatPrefix, type Prefix, parsePrefix, prefixContains } from '../net/prefix.ts';
+import { formatPrefix } from '../net/prefix.ts';
 import { releaseStartMemory } from '../release-memory.ts';
 import { AlreadyExists } from '../store/errors.ts';
 import type { Store } from '../store/types.ts';
 import { BgpController } from './bgp/controller.ts';
+import { followRoutes, originRoutes } from './bgp/origin-routes.ts';
 import { Originator } from './bgp/originator.ts';
 import { matchesSelector } from './bgp/selector-match.ts';
 import { unnumberedInterfaces } from './bgp/unnumbered.ts';
@@ -129,20 +129,15 @@ export class Agent {
       policy: this.policy,
       log: log.child({ component: 'endpoints' }),
       mtu: () => this.#mtu,
-      onState: () => {
-        this.originator.update();
+      onState: (id, addresses) => {
+        this.originator.setEndpoint(id, addresses);
         this.bgp.updateWorkloads();
       },
       policiesOf: (id) => this.policyFeed.policiesOf(id),
       portConflict: (container, ports) => this.policyFeed.portConflict(container, ports),
       portProblems: (id) => this.policyFeed.natProblems(id).map(({ reason }) => reason),
     });
-    this.originator = new Originator({
-      fib,
-      blocks: () => this.ipam.confirmedBlocks(),
-      endpoints: () => this.endpoints.attachedAddresses(),
-      mayExport: (prefix) => this.#mayExport(prefix),
-    });
+    this.originator = new Originator({ routes: originRoutes(fib), mayExport: ipamResources.mayExport });
     this.#identity = this.#resolveIdentity();
     this.overlay = new OverlayService({
       node: config.nodeName,
@@ -278,16 +273,16 @@ export class Agent {
       if (isOurs && isLost) this.endpoints.onLinkChanged(before.name);
       if (!isOurs) this.#refresh.trigger();
     });
-    this.ipam.onBlocksChanged(() => {
-      this.originator.update();
+    this.ipam.onBlocksChanged((change) => {
+      this.originator.changeBlocks(change);
       this.bgp.update();
     });
     this.ipam.onLentChanged(() => this.bgp.update());
-    this.fib.onApplied(() => this.originator.update());
+    this.originator.changeBlocks({ added: this.ipam.confirmedBlocks(), removed: [] });
+    followRoutes(this.fib, this.originator);
 
     await this.#onHostChanged();
     await this.endpoints.start();
-    this.originator.update();
     await this.overlay.start();
     this.fib.release();
     await this.#firstTable();
@@ -382,7 +377,7 @@ export class Agent {
     } else if (key.kind === 'Node' || key.kind === 'BGPConfiguration' || key.kind === 'BGPPeer') {
       this.#refresh.trigger();
     } else if (key.kind === 'IPPool') {
-      this.originator.update();
+      this.originator.reconsider();
       this.#refresh.trigger();
     }
   }
@@ -430,12 +425,5 @@ export class Agent {
       source.get('BGPConfiguration', 'default'),
       toDetectionLinks(this.fib.kernel.links.all()),
     );
-  }
-
-  #mayExport(prefix: Prefix): boolean {
-    return !this.cache.list('IPPool').some((pool: IpPool) => {
-      const cidr = parsePrefix(pool.spec.cidr);
-      return pool.spec.disableBGPExport === true && cidr !== undefined && prefixContains(cidr, prefix);
-    });
   }
 }

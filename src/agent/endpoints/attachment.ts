@@ -27,8 +27,8 @@ export interface AttachmentContext {
   readonly log: Log;
   /** octets, of both ends */
   readonly mtu: () => number;
-  /** an endpoint came up, went or failed */
-  readonly onState: () => void;
+  /** an endpoint came up, went, failed or was changed: with the addresses at which it is reached now */
+  readonly onState: (id: string, addresses: readonly Address[]) => void;
 }
 
 const POLICY_TIMEOUT_MS = 30_000;
@@ -85,7 +85,9 @@ export class Attachment {
   /** Sets what is wanted and starts the work. */
   want(desired: LocalEndpoint | undefined): void {
     this.#desired = desired;
-    if (desired !== undefined && this.#state !== 'up') {
+    if (this.#state === 'up') {
+      this.#tellState();
+    } else if (desired !== undefined) {
       this.#state = 'pending';
       this.#reason = undefined;
     }
@@ -255,6 +257,10 @@ export class Attachment {
     this.#state = state;
     this.#reason = reason;
     for (const check of [...this.#settled]) check();
-    this.#context.onState();
+    this.#tellState();
+  }
+
+  #tellState(): void {
+    this.#context.onState(this.id, this.#state === 'up' ? (this.#desired?.addresses ?? []) : []);
   }
 }

@@ -8,7 +8,6 @@ import type { EndpointRequest, EndpointView } from '../../api/views.ts';
 import { endpointId } from '../../calc/items.ts';
 import type { Ipam } from '../../ipam/ipam.ts';
 import type { WorkloadEndpoint } from '../../model/workload-endpoint.ts';
-import type { Address } from '../../net/address.ts';
 import { KeyedMutex } from '../../store/keyed-mutex.ts';
 import type { Store } from '../../store/types.ts';
 import type { ResourceCache } from '../resources/cache.ts';
@@ -136,13 +135,6 @@ export class EndpointManager {
     const attachment = this.#attachments.get(this.#links.get(ifname) ?? '');
     // Its runtime takes it at any moment, also while it is being prepared.
     if (attachment?.state === 'up' || attachment?.desired?.isHanded === true) attachment.refresh();
-  }
-
-  /** Addresses of endpoints that are attached, for advertisement. */
-  attachedAddresses(): Address[] {
-    return [...this.#attachments.values()].flatMap(({ state, desired }) =>
-      state === 'up' ? (desired?.addresses ?? []) : [],
-    );
   }
 
   /** Resolves when every endpoint has been tried once, or after `timeoutMs`. */

@@ -6,7 +6,7 @@ import {
   reservedBy,
   reservedPrefixes,
 } from '../../ipam/pools.ts';
-import type { Prefix } from '../../net/prefix.ts';
+import { type Prefix, parsePrefix, prefixContains } from '../../net/prefix.ts';
 import { matchesSelector } from '../bgp/selector-match.ts';
 import type { ResourceCache } from '../resources/cache.ts';
 
@@ -19,11 +19,12 @@ export class IpamResources {
   readonly #cache: ResourceCache;
   #pools: readonly Pool[] | undefined;
   #reserved: readonly Prefix[] | undefined;
+  #unexported: readonly Prefix[] | undefined;
 
   constructor(cache: ResourceCache) {
     this.#cache = cache;
     cache.onChange(({ key }) => {
-      if (key.kind === 'IPPool') this.#pools = undefined;
+      if (key.kind === 'IPPool') this.#pools = this.#unexported = undefined;
       if (key.kind === 'IPReservation') this.#reserved = undefined;
     });
   }
@@ -33,6 +34,19 @@ export class IpamResources {
     if (this.#cache.isInSync) this.#pools = pools;
     return pools;
   };
+
+  /** Whether the pool that holds a prefix may be advertised (IPPool.spec.disableBGPExport). */
+  readonly mayExport = (prefix: Prefix): boolean => {
+    const unexported = this.#unexported ?? this.#readUnexported();
+    if (this.#cache.isInSync) this.#unexported = unexported;
+    return !unexported.some((cidr) => prefixContains(cidr, prefix));
+  };
+
+  #readUnexported(): readonly Prefix[] {
+    return this.#cache
+      .list('IPPool')
+      .flatMap(({ spec }) => (spec.disableBGPExport === true ? (parsePrefix(spec.cidr) ?? []) : []));
+  }
 
   /** Prefixes that are never given out by themselves. */
   readonly reserved = (): readonly Prefix[] => {
