@@ -1,12 +1,16 @@
 /** Interfaces of the host get other names while everything runs: who goes by an index does not notice, who goes by a name follows. */
 import assert from 'node:assert/strict';
 import type { FilterChain } from '../../bgp/policy/types.ts';
+import { EndpointError } from '../../fib/endpoints/endpoint-error.ts';
+import { EndpointLinks } from '../../fib/endpoints/endpoint-links.ts';
+import type { EndpointSpec } from '../../fib/endpoints/plan.ts';
+import { prepareNamespaces } from '../../fib/netlink/namespace.ts';
 import { viewOfPrefix } from '../../fib/routes/inspect.ts';
 import { targetText } from '../../src/agent/fib-views.ts';
 import { type AgentHost, createHost, disposeHosts, POOLS } from '../support/agent.ts';
 import { eventually } from '../support/eventually.ts';
 import { address, prefix } from '../support/net.ts';
-import { createNetns, type Netns, removeAllNetns } from '../support/netns.ts';
+import { connect, createNetns, type Netns, removeAllNetns } from '../support/netns.ts';
 import { TestPeer } from '../unit/bgp/rib/support.ts';
 import { fed, Neighbour } from './learned-support.ts';
 import { type Programmer, RoutesBench, show, twoUplinks } from './routes-support.ts';
@@ -78,6 +82,61 @@ describe('an interface gets another name', () => {
     rename(host, 'away', 'eth0');
     await eventually('each by its own link', () => isTold(['10.9.0.0/16'], moving));
     assert.match(way(p, '10.9.0.0/16'), /198\.51\.100\.2 dev eth0/);
+  });
+});
+
+describe('fib/endpoints: a host end gets another name', () => {
+  before(prepareNamespaces);
+  afterEach(removeAllNetns);
+
+  function scene() {
+    const [host, container] = [createNetns(), createNetns()];
+    const links = EndpointLinks.open({ netns: host.path });
+    const spec: EndpointSpec = {
+      id: 'default.c1',
+      netns: container.path,
+      addresses: [address('10.65.0.1')],
+      mtu: 1500,
+    };
+    const names = (): string[] =>
+      [...host.sh('ip -o link show type veth').matchAll(/^\d+: ([^@:]+)/gm)].map(([, name = '']) => name);
+    return { host, container, links, spec, names };
+  }
+
+  it('it is known by its other end, and keeps everything but that name', () => {
+    const { host, links, spec, names } = scene();
+    const first = links.prepare(spec);
+    links.activate(spec, first);
+    rename(host, first.hostIfname, 'foreign0');
+    const { hostIfname, hostIfindex, isNew, isUp } = links.prepare(spec);
+    assert.deepEqual(
+      { hostIfname, hostIfindex, isNew, isUp },
+      { hostIfname: first.hostIfname, hostIfindex: first.hostIfindex, isNew: false, isUp: true },
+    );
+    assert.deepEqual(names(), [first.hostIfname]);
+    links.close();
+  });
+
+  it('a link that is called as another endpoint\u2019s, or whose other end is not ours, is left alone', () => {
+    const { host, container, links, spec, names } = scene();
+    const refused = (): void =>
+      assert.throws(
+        () => links.prepare(spec),
+        (error) => error instanceof EndpointError && error.code === 'interface-exists',
+      );
+    const own = links.prepare(spec).hostIfname;
+    const other = links.nameOf('default.c2');
+    rename(host, own, other);
+    refused();
+    assert.deepEqual(names(), [other]);
+    host.sh(`ip link del ${other}`);
+
+    // Calico's host ends have the same hardware address as ours.
+    connect({ netns: host, name: 'cali0' }, { netns: container, name: 'eth0' });
+    host.sh('ip link set dev cali0 address ee:ee:ee:ee:ee:ee');
+    refused();
+    assert.deepEqual(names(), ['cali0']);
+    links.close();
   });
 });
 
