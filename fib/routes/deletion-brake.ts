@@ -68,7 +68,6 @@ export class DeletionBrake {
     if (suspects === 0) {
       if (this.#state === 'held') this.#deps.report({ ...this.#event(), kind: 'gone' });
       this.#state = 'off';
-      this.#suspects = 0;
       return;
     }
     if (this.#state === 'open') return;
