@@ -1,5 +1,6 @@
 /** The API's paths, each a few lines over the agent's parts. */
 
+import { jsonList, jsonTexts } from '../api/pieces.ts';
 import { problem } from '../api/problem.ts';
 import type { ApiRoutes } from '../api/server.ts';
 import type { EndpointRequest } from '../api/views.ts';
@@ -12,15 +13,15 @@ import { readPorts } from './endpoints/ports.ts';
 import { fibApiRoutes } from './fib-api.ts';
 import { ipamRoutes } from './ipam/routes.ts';
 import type { SourceText } from './resources/service.ts';
-import { readStatus } from './status.ts';
+import { statusPieces } from './status.ts';
 
 /** All paths. */
 export function apiRoutes(agent: Agent): ApiRoutes {
   return {
-    'GET /v1/status': async () => ({ json: await readStatus(agent) }),
+    'GET /v1/status': async () => ({ jsonPieces: await statusPieces(agent) }),
     ...bgpApiRoutes(agent.bgp),
     ...fibApiRoutes(agent.fib.routes),
-    'GET /v1/endpoints': () => ({ json: agent.endpoints.views() }),
+    'GET /v1/endpoints': () => ({ jsonPieces: jsonList(jsonTexts(agent.endpoints.views())) }),
     'POST /v1/endpoints': async ({ body }) => {
       requireReady(agent);
       requireUnlocked(agent);

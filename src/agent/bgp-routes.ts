@@ -1,6 +1,7 @@
 /** The API's paths on BGP sessions and routes: the same for whoever holds a speaker. */
 import type { ResetKind, Speaker } from '../../bgp/speaker.ts';
 import { formatRouterId } from '../../bgp/wire/format.ts';
+import { jsonList } from '../api/pieces.ts';
 import { problem } from '../api/problem.ts';
 import type { ApiRoutes } from '../api/server.ts';
 import type { BgpSummaryView, PathRow } from '../api/views.ts';
@@ -25,7 +26,7 @@ export interface BgpSource {
 export function bgpApiRoutes(source: BgpSource): ApiRoutes {
   return {
     'GET /v1/bgp/summary': () => ({ jsonPieces: summaryPieces(source) }),
-    'GET /v1/bgp/peers': () => ({ jsonPieces: peersPieces(source) }),
+    'GET /v1/bgp/peers': () => ({ jsonPieces: jsonList(peerTexts(source)) }),
     'GET /v1/bgp/peers/:peer': ({ params }) => {
       const name = peerName(source, params['peer'] ?? '');
       const status = source.speaker?.peer(name);
@@ -57,21 +58,17 @@ export function bgpApiRoutes(source: BgpSource): ApiRoutes {
 }
 
 /**
- * The list of all peers, piece by piece. Each of them is as it was at one moment, which need not be that of the next one: where many are asked for
+ * All peers, one by one. Each of them is as it was at one moment, which need not be that of the next one: where many are asked for
  * while routes come in, some milliseconds may lie between them. A peer that goes meanwhile may be missing, one that comes is, and none stands there
  * twice.
  */
-function* peersPieces(source: BgpSource): Generator<string> {
+function* peerTexts(source: BgpSource): Generator<string> {
   const { speaker } = source;
   const originOf = originsOfPeers(source);
-  let lead = '[';
   for (const name of speaker?.peerNames() ?? []) {
     const status = speaker?.peer(name);
-    if (status === undefined) continue;
-    yield lead + peerText(status, originOf(status));
-    lead = ',';
+    if (status !== undefined) yield peerText(status, originOf(status));
   }
-  yield lead === '[' ? '[]' : ']';
 }
 
 function runningSpeaker({ speaker }: BgpSource): Speaker {
@@ -80,7 +77,7 @@ function runningSpeaker({ speaker }: BgpSource): Speaker {
   return speaker;
 }
 
-/** A `BgpSummaryView`, with its peers as `peersPieces` has them. */
+/** A `BgpSummaryView`, with its peers as `peerTexts` has them. */
 function summaryPieces(source: BgpSource): Iterable<string> {
   const speaker = runningSpeaker(source);
   const head: Omit<BgpSummaryView, 'peers'> = {
@@ -91,7 +88,7 @@ function summaryPieces(source: BgpSource): Iterable<string> {
     service: speaker.service.state,
     locRib: speaker.rib.sizes.prefixes,
   };
-  return withPeers(JSON.stringify(head), peersPieces(source));
+  return withPeers(JSON.stringify(head), jsonList(peerTexts(source)));
 }
 
 function* withPeers(head: string, peers: Iterable<string>): Generator<string> {

@@ -2,32 +2,47 @@
 
 import { formatRouterId } from '../../bgp/wire/format.ts';
 import { routeConflicts, routeCounts, routeFailures } from '../../fib/routes/inspect.ts';
+import type { RouteCounts } from '../../fib/routes/types.ts';
+import { jsonOfSteps, type Steps } from '../api/pieces.ts';
 import type { Finding, StatusView } from '../api/views.ts';
 import { API_VERSION } from '../model/kinds.ts';
 import { FAMILIES, type Family } from '../net/address.ts';
 import { formatInterfaceAddress, formatPrefix } from '../net/prefix.ts';
 import { VERSION } from '../version.ts';
 import { type Agent, LINK_PREFIX } from './agent.ts';
-import { peerDownFinding, prefixLimitFindings } from './bgp/peer-findings.ts';
+import { surveySessions } from './bgp/session-survey.ts';
+import type { AttachmentState } from './endpoints/attachment.ts';
 import { tableFindings } from './fib-api.ts';
 import { evaluateHost } from './host/evaluate.ts';
-import { readHostFacts } from './host/facts.ts';
+import { type HostFacts, readHostFacts } from './host/facts.ts';
 import { storePlace } from './store-config.ts';
 
 const CHAIN_PREFIX = 'oci-';
 /** Rows of a kind beyond which findings only count. */
 const MAX_ROWS = 5;
-/** Received paths of a peer that are looked at for our own AS. */
-const MAX_PATHS_READ = 20_000;
+const DOWN: ReadonlySet<AttachmentState> = new Set(['failed', 'gone']);
 
-/** Gathers the status. Reads the host anew each time; takes some ten milliseconds. */
-export async function readStatus(agent: Agent): Promise<StatusView> {
+/** Gathers the status, as JSON text in pieces. Reads the host anew each time; takes some ten milliseconds. */
+export async function statusPieces(agent: Agent): Promise<Iterable<string>> {
+  const facts = await readHostFacts(agent.bgp.port, process.pid);
+  return jsonOfSteps(readStatus(agent, facts));
+}
+
+function* readStatus(agent: Agent, facts: HostFacts): Steps<StatusView> {
   const { identity, routerId, candidates } = agent.identity;
   const { speaker } = agent.bgp;
-  const peers = speaker?.peers() ?? [];
-  const counts = FAMILIES.map((family) => routeCounts(agent.fib.routes, family));
+  const sessions = yield* surveySessions(speaker, {
+    name: identity.name,
+    originates: (prefix) => agent.originator.originates(prefix),
+  });
+  const counts: RouteCounts[] = [];
+  for (const family of FAMILIES) {
+    counts.push(routeCounts(agent.fib.routes, family));
+    yield '';
+  }
   const sum = (field: 'desired' | 'pending' | 'failed' | 'blocked'): number =>
     counts.reduce((total, each) => total + each[field], 0);
+  const found = yield* findings(agent, facts, sessions.findings);
   const policy = agent.policy.status();
   const addresses: Partial<Record<Family, string>> = {};
   for (const family of FAMILIES) {
@@ -52,8 +67,8 @@ export async function readStatus(agent: Agent): Promise<StatusView> {
     bgp: {
       listening: (speaker?.listeningPorts.length ?? 0) > 0,
       port: agent.bgp.port,
-      peers: peers.length,
-      established: peers.filter(({ state }) => state === 'Established').length,
+      peers: sessions.peers,
+      established: sessions.established,
       deferral: speaker?.deferred ?? [],
       locRib: speaker?.rib.sizes.prefixes ?? { ipv4: 0, ipv6: 0 },
     },
@@ -72,32 +87,38 @@ export async function readStatus(agent: Agent): Promise<StatusView> {
     },
     endpoints: agent.endpoints.count,
     blocks: agent.ipam.confirmedBlocks().map(formatPrefix),
-    findings: await findings(agent),
+    findings: found,
   };
 }
 
-async function findings(agent: Agent): Promise<Finding[]> {
-  const facts = await readHostFacts(agent.bgp.port, process.pid);
-  const all = [
-    ...startFindings(agent),
-    ...agent.identity.findings,
-    ...storeFindings(agent),
-    ...missingFindings(agent),
-    ...agent.bgp.findings(),
-    ...bgpFindings(agent),
-    ...routeFindings(agent),
-    ...policyFindings(agent),
-    ...natFindings(agent),
-    ...endpointFindings(agent),
-    ...agent.ipamService.findings(),
-    ...agent.overlay.findings(),
-    ...evaluateHost(facts, {
-      bgpPort: agent.bgp.port,
-      linkPrefix: LINK_PREFIX,
-      chainPrefix: CHAIN_PREFIX,
-      uplinks: agent.uplinkCount,
-    }),
+function* findings(agent: Agent, facts: HostFacts, ofSessions: readonly Finding[]): Steps<Finding[]> {
+  const sources: readonly (() => readonly Finding[])[] = [
+    () => startFindings(agent),
+    () => agent.identity.findings,
+    () => storeFindings(agent),
+    () => missingFindings(agent),
+    () => agent.bgp.findings(),
+    () => conflictFindings(agent),
+    () => ofSessions,
+    () => routeFindings(agent),
+    () => policyFindings(agent),
+    () => natFindings(agent),
+    () => endpointFindings(agent),
+    () => agent.ipamService.findings(),
+    () => agent.overlay.findings(),
+    () =>
+      evaluateHost(facts, {
+        bgpPort: agent.bgp.port,
+        linkPrefix: LINK_PREFIX,
+        chainPrefix: CHAIN_PREFIX,
+        uplinks: agent.uplinkCount,
+      }),
   ];
+  const all: Finding[] = [];
+  for (const source of sources) {
+    all.push(...source());
+    yield '';
+  }
   const rank = { error: 0, warning: 1, info: 2 } as const;
   return all.sort((a, b) => rank[a.severity] - rank[b.severity]);
 }
@@ -182,51 +203,14 @@ function yaml(kind: string, name: string, spec: readonly string[]): string {
   ].join('\n');
 }
 
-function bgpFindings(agent: Agent): Finding[] {
-  const { speaker } = agent.bgp;
-  if (speaker === undefined) return [];
-  const findings: Finding[] = [];
-  for (const { prefix, peer, asPath } of speaker.rib.conflicts(MAX_ROWS)) {
-    findings.push({
-      severity: 'error',
-      code: 'block-conflict',
-      message: `${formatPrefix(prefix)} is one of this node's blocks or inside one, yet peer ${peer} sends a route for it (AS path ${asPath.join(' ') || 'empty'}); it is not installed`,
-      remedy: 'give the two hosts disjoint IPPools',
-    });
-  }
-  for (const peer of speaker.peers()) {
-    const down = peerDownFinding(peer);
-    if (down !== undefined) findings.push(down);
-    findings.push(...prefixLimitFindings(peer));
-    const looped = countOwnAs(agent, peer.name);
-    if (looped > 0) {
-      findings.push({
-        severity: 'warning',
-        code: 'own-as-in-path',
-        message: `${looped === 1 ? 'a route' : `${looped} routes`} of peer ${peer.name} with our own AS ${peer.localAs} in the AS path ${looped === 1 ? 'is' : 'are'} not used: other hosts share this AS`,
-        remedy: `give each host an AS of its own (Node ${agent.identity.identity.name}: spec.bgp.asNumber), or let the router replace it (FRR: neighbor X as-override)`,
-      });
-    }
-  }
-  return findings;
-}
-
-// Routers send our own routes back to us; that is how eBGP is. Only routes of others count.
-function countOwnAs(agent: Agent, peer: string): number {
-  const { speaker } = agent.bgp;
-  const id = speaker?.ribPeerId(peer);
-  if (speaker === undefined || id === undefined) return 0;
-  const ours = new Set(agent.originator.originated.map(formatPrefix));
-  let looped = 0;
-  for (const family of FAMILIES) {
-    if (speaker.rib.familyStatus(id, family).filtered === 0) continue;
-    let read = 0;
-    for (const path of speaker.rib.received(id, family)) {
-      if (path.unusable === 'as-path-loop' && !ours.has(formatPrefix(path.prefix))) looped++;
-      if (++read >= MAX_PATHS_READ) break;
-    }
-  }
-  return looped;
+function conflictFindings(agent: Agent): Finding[] {
+  const conflicts = agent.bgp.speaker?.rib.conflicts(MAX_ROWS) ?? [];
+  return conflicts.map(({ prefix, peer, asPath }) => ({
+    severity: 'error',
+    code: 'block-conflict',
+    message: `${formatPrefix(prefix)} is one of this node's blocks or inside one, yet peer ${peer} sends a route for it (AS path ${asPath.join(' ') || 'empty'}); it is not installed`,
+    remedy: 'give the two hosts disjoint IPPools',
+  }));
 }
 
 function routeFindings(agent: Agent): Finding[] {
@@ -285,9 +269,7 @@ function natFindings(agent: Agent): Finding[] {
 
 function endpointFindings(agent: Agent): Finding[] {
   return agent.endpoints
-    .views()
-    .filter(({ state }) => state === 'failed' || state === 'gone')
-    .slice(0, MAX_ROWS)
+    .viewsIn(DOWN, MAX_ROWS)
     .map((endpoint) => ({ endpoint, dockerName: endpoint.labels['ocicat.dev/container'] }))
     .map(({ endpoint, dockerName }) => ({
       severity: 'warning',

@@ -28,8 +28,8 @@ export interface ApiRequest {
 }
 
 /**
- * A handler's answer: a JSON value; the text of one, in pieces that are asked for as there is time for them; plain text; or rows that are streamed as
- * JSON lines. `live` rows are sent one by one as they come; an undefined one is an empty line, a sign of life.
+ * A handler's answer: a JSON value; the text of one, in pieces that are asked for as there is time for them (an empty one says that nothing is
+ * known yet); plain text; or rows that are streamed as JSON lines. `live` rows are sent one by one as they come; an undefined one is an empty line, a sign of life.
  */
 export type ApiReply =
   | { readonly json: unknown }
@@ -206,11 +206,15 @@ async function sendPieces(
   for (const piece of pieces) {
     made += piece;
     if (made.length < SLICE_LENGTH && performance.now() < sliceEnd) continue;
-    if (!response.headersSent) response.writeHead(200, { 'content-type': JSON_TYPE });
     onWaiting();
-    await written(response, made, signal);
+    if (made === '') {
+      await turn();
+    } else {
+      if (!response.headersSent) response.writeHead(200, { 'content-type': JSON_TYPE });
+      await written(response, made, signal);
+      made = '';
+    }
     if (signal.aborted) return;
-    made = '';
     sliceEnd = performance.now() + SLICE_MS;
   }
   if (response.headersSent) response.end(made);
@@ -239,6 +243,10 @@ async function streamRows(
   }
   begin();
   response.end(pending);
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Writes, and gives the event loop back: until the client has read enough, or has gone, and for one turn at least. */

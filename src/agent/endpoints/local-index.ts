@@ -38,6 +38,14 @@ export class LocalIndex {
     return { now, before };
   }
 
+  /** All of this node, ordered by namespace and name of their resources. */
+  all(): IndexedEndpoint[] {
+    return [...this.#byId.values()]
+      .flatMap((same) => [...same])
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([, indexed]) => indexed);
+  }
+
   /** All resources that claim an id: one, or none, but for a person's mistake. */
   withId(id: string): readonly IndexedEndpoint[] {
     return [...(this.#byId.get(id)?.values() ?? [])];

@@ -12,7 +12,7 @@ import { KeyedMutex } from '../../store/keyed-mutex.ts';
 import type { Store } from '../../store/types.ts';
 import type { ResourceCache } from '../resources/cache.ts';
 import { assignAddresses, releaseUnheld } from './addresses.ts';
-import { Attachment, type AttachmentContext } from './attachment.ts';
+import { Attachment, type AttachmentContext, type AttachmentState } from './attachment.ts';
 import { type IndexedEndpoint, LocalIndex } from './local-index.ts';
 import { checkNamespace } from './namespace-check.ts';
 import {
@@ -253,7 +253,7 @@ export class EndpointManager {
 
   /** The endpoints of this node with their resources. */
   locals(): IndexedEndpoint[] {
-    return this.#options.cache.list('WorkloadEndpoint').flatMap((resource) => this.#indexed(resource));
+    return this.#index.all();
   }
 
   /** With what the kernel side needs of it; nothing if it is not of this node. */
@@ -271,9 +271,21 @@ export class EndpointManager {
     });
   }
 
-  /** All endpoints of this node, ordered by namespace and name. */
-  views(): EndpointView[] {
-    return this.locals().map(({ resource }) => this.#view(resource));
+  /** All endpoints of this node, ordered by namespace and name, each as it is when it is asked for. */
+  *views(): Generator<EndpointView> {
+    const ids = new Set(this.locals().map(({ local }) => local.id));
+    for (const id of ids) for (const { resource } of this.#index.withId(id)) yield this.#view(resource);
+  }
+
+  /** The first endpoints whose attachments are in one of these states, by id. */
+  viewsIn(states: ReadonlySet<AttachmentState>, limit: number): EndpointView[] {
+    return [...this.#attachments.values()]
+      .filter(({ state }) => states.has(state))
+      .map(({ id }) => id)
+      .sort()
+      .flatMap((id) => this.#index.withId(id))
+      .slice(0, limit)
+      .map(({ resource }) => this.#view(resource));
   }
 
   /** Stops all work; the kernel stays as it is. */

@@ -39,6 +39,21 @@ describe('src/api', () => {
     }
   }
 
+  /** An answer of which nothing is known for some slices. */
+  function* late(isFailing: boolean): Generator<string> {
+    const until = performance.now() + 20;
+    let isCounting = true;
+    const count = (): void => {
+      turns++;
+      if (isCounting) setImmediate(count);
+    };
+    setImmediate(count);
+    while (performance.now() < until) yield '';
+    isCounting = false;
+    if (isFailing) throw problem('unavailable', 'out of words');
+    yield '"at last"';
+  }
+
   function* failing(at: number): Generator<string> {
     for (let piece = 0; piece < PIECES; piece++) {
       if (piece === at) throw problem('unavailable', 'out of words');
@@ -63,6 +78,8 @@ describe('src/api', () => {
         'GET /v1/long': () => ({ jsonPieces: longAnswer() }),
         'GET /v1/fails-at-once': () => ({ jsonPieces: failing(0) }),
         'GET /v1/fails-later': () => ({ jsonPieces: failing(PIECES - 1) }),
+        'GET /v1/late': () => ({ jsonPieces: late(false) }),
+        'GET /v1/fails-late': () => ({ jsonPieces: late(true) }),
         'GET /v1/bad': () => {
           throw problem('invalid', 'no good', { hint: 'do better', details: [{ reason: 'because' }] });
         },
@@ -117,6 +134,15 @@ describe('src/api', () => {
     assert.equal(waits, 2);
     await client.call('GET', '/v1/long');
     assert.ok(waits >= 2 + 2 + PIECES - 1, String(waits));
+  });
+
+  it('gives the event loop back while nothing of an answer is known, and can still say that it failed', async () => {
+    assert.equal(await client.call('GET', '/v1/late'), 'at last');
+    // 20 ms in slices of 2 ms; less often on a machine that was busy with others.
+    assert.ok(turns >= 3, `${turns} turns`);
+    assert.ok(waits >= 2 + 2, `${waits} waits`);
+    await assert.rejects(client.call('GET', '/v1/fails-late'), /out of words/);
+    assert.deepEqual(internal, []);
   });
 
   it('makes no more of an answer than its client reads', async () => {

@@ -37,4 +37,14 @@ describe('the index of local endpoints', () => {
       [copy],
     );
   });
+
+  it('lists those of this node in order', () => {
+    const index = new LocalIndex('h1');
+    for (const name of ['two', 'one', 'three']) index.change(endpoint(name), undefined);
+    index.change(endpoint('other', 'h2'), undefined);
+    assert.deepEqual(
+      index.all().map(({ local }) => local.id),
+      ['default.one', 'default.three', 'default.two'],
+    );
+  });
 });
