@@ -62,9 +62,13 @@ export const BGP_SETTINGS = {
   'shutdown-text': setting(shutdownText, 'what the peer is told of that (RFC 9003)'),
   interface: setting(
     interfaceName,
-    'binds the session to this interface; needed for a link-local peerIP. Without a peerIP the peer is unnumbered: whoever is on that link',
+    'binds the session to this interface; needed for a link-local peerIP. Without a peerIP the peer is unnumbered: whoever is on that link. It is the name that counts: renamed away, an unnumbered session ends, a bound one lasts but does not come again',
   ),
   ttl: setting(integer(1, 255), 'TTL of what is sent; default 1 for a connected peer, else 64'),
+  'fast-external-failover': setting(
+    flag,
+    'eBGP over one hop: the session ends at once, with its routes, when its link goes down, and waits for it; default true',
+  ),
   'graceful-restart': setting(
     oneOf('on', 'off', 'notification'),
     'RFC 4724, with "notification" also RFC 8538; default on',

@@ -2,6 +2,7 @@
  * A speaker that does what a plan says, and follows it from plan to plan: peers and routes change under their sessions where they can. Only
  * another router id, AS, cluster id or port needs a new speaker.
  */
+import type { HostLinks } from '../../bgp/speaker/link-guard.ts';
 import type { ListenConfig } from '../../bgp/speaker/listeners.ts';
 import { Speaker } from '../../bgp/speaker.ts';
 import { type PeerSources, withDynamic } from '../agent/bgp/dynamic.ts';
@@ -44,6 +45,8 @@ export interface SpeakDaemonOptions {
   /** undefined: nobody can dial us; absent port: that of the BGPConfiguration, else 179 */
   readonly listen: (Omit<ListenConfig, 'port'> & { readonly port?: number }) | undefined;
   readonly kernel?: Forwarding | undefined;
+  /** the host's links, for sessions that end with theirs */
+  readonly links?: HostLinks | undefined;
 }
 
 /** What a speaker cannot change while it runs. */
@@ -160,7 +163,7 @@ export class SpeakDaemon implements BgpSource {
   }
 
   #makeSpeaker(fixed: Fixed): Speaker {
-    const { log, kernel } = this.#options;
+    const { log, kernel, links } = this.#options;
     const isFirst = this.#fixed === undefined;
     const { clusterId, ...rest } = fixed;
     const cluster = clusterId === undefined ? undefined : parseAddress(clusterId);
@@ -174,6 +177,7 @@ export class SpeakDaemon implements BgpSource {
       },
       maxPaths: kernel === undefined ? 1 : MAX_PATHS,
       relaxAsPath: true,
+      links,
       log: (event) => logSpeakerEvent(log, event),
     });
     this.#fixed = fixed;

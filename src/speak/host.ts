@@ -16,6 +16,8 @@ import {
 export interface HostView {
   /** subnets of links that are up, each once */
   readonly connected: readonly Prefix[];
+  /** the link on which a session with an address stands or falls; undefined: nobody follows the links */
+  readonly onlyLinkTo?: (address: Address) => string | undefined;
   /** the link on whose subnet an address is */
   readonly interfaceTo: (address: Address) => string | undefined;
   /** whether routes are set in the kernel; default false */

@@ -4,7 +4,6 @@ import { FibProgrammer, type RouteSettings } from '../../fib/programmer.ts';
 import { routeCounts } from '../../fib/routes/inspect.ts';
 import type { LinkTable } from '../../fib/routes/link-table.ts';
 import type { TrackedNextHop } from '../../fib/routes/next-hops.ts';
-import { connectedSubnets } from '../agent/bgp/controller.ts';
 import type { NodePeer } from '../agent/bgp/peer-types.ts';
 import { ReachableBy } from '../agent/bgp/reachable-by.ts';
 import { fibApiRoutes, logBrake, tableFindings } from '../agent/fib-api.ts';
@@ -15,11 +14,7 @@ import type { Finding } from '../api/views.ts';
 import { FAMILIES, formatAddress } from '../net/address.ts';
 import { formatPrefix } from '../net/prefix.ts';
 import type { Forwarding } from './daemon.ts';
-import type { HostView } from './host.ts';
 import type { StaticRoute } from './static-routes.ts';
-
-/** Links of containers on this host, whose addresses are no subnets of the host. */
-const CONTAINER_LINKS = 'oci';
 
 interface KernelStatic {
   readonly route: StaticRoute;
@@ -64,15 +59,9 @@ export class SpeakKernel implements Forwarding {
     return this.#fib.kernel.links;
   }
 
-  /** The host's links, as announced by the kernel. */
-  view(): Pick<HostView, 'connected' | 'setsRoutes'> {
-    return { setsRoutes: true, connected: connectedSubnets(this.#fib.kernel.links.all(), CONTAINER_LINKS) };
-  }
-
-  /** `links`: those or their addresses changed; `routes`: a route may have become ready, or ceased to be. */
-  onChange(listener: (what: 'links' | 'routes') => void): void {
-    this.#fib.kernel.links.onChange(() => listener('links'));
-    this.#fib.onApplied(() => listener('routes'));
+  /** A route may have become ready, or ceased to be. */
+  onRoutes(listener: () => void): void {
+    this.#fib.onApplied(listener);
   }
 
   attach(speaker: Speaker): void {

@@ -2,19 +2,21 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { RouteSettings } from '../../fib/programmer.ts';
+import { isNeeded } from '../agent/bgp/connected-subnets.ts';
+import type { PeerSources } from '../agent/bgp/dynamic.ts';
 import { PasswordFiles } from '../agent/bgp/password-files.ts';
 import { unnumberedInterfaces } from '../agent/bgp/unnumbered.ts';
 import { bgpApiRoutes } from '../agent/bgp-routes.ts';
 import { CoalescedTask } from '../agent/coalesced.ts';
 import type { Log } from '../agent/log.ts';
 import { ApiServer } from '../api/server.ts';
-import { formatPrefix } from '../net/prefix.ts';
 import { releaseStartMemory } from '../release-memory.ts';
 import { VERSION } from '../version.ts';
 import { type OwnName, readSpeakConfig, type SpeakConfig } from './config.ts';
 import { SpeakDaemon, type SpeakDaemonOptions } from './daemon.ts';
 import { type HostView, hostView } from './host.ts';
 import type { SpeakKernel } from './kernel.ts';
+import { SpeakLinks } from './links.ts';
 import { SpeakNeighbours } from './neighbours.ts';
 import { makePlan, type SpeakPlan } from './plan.ts';
 import { onlyAgentKnows, type SpeakState, speakStatus } from './status.ts';
@@ -68,7 +70,8 @@ export async function runSpeak(options: SpeakOptions): Promise<void> {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal));
   });
   if (options.fib) kernel = await openKernel(options);
-  const daemon = new SpeakDaemon({ log, listen: options.listen, kernel });
+  const links = new SpeakLinks(log, kernel?.links);
+  const daemon = new SpeakDaemon({ log, listen: options.listen, kernel, links });
   const state: SpeakState = { file, startedAt: Date.now(), kernel, findings: [], faults: [] };
   const refuse = (faults: readonly string[]): void => {
     state.faults = faults;
@@ -96,10 +99,11 @@ export async function runSpeak(options: SpeakOptions): Promise<void> {
   log.info({ version: VERSION, file, socket: options.socket, fib: options.fib }, 'starting');
   for (const note of notes) log.warn({}, note);
   const passwords = new PasswordFiles(() => apply.trigger());
-  const neighbours = new SpeakNeighbours(log, kernel?.links, () => apply.trigger());
+  const neighbours = new SpeakNeighbours(log, links, () => apply.trigger());
   const host = (): HostView => ({
     ...hostView(),
-    ...kernel?.view(),
+    ...links.view((subnet) => isNeeded(daemon, subnet)),
+    setsRoutes: kernel !== undefined,
     password: passwords.get,
     neighbourOn: neighbours.neighbourOn,
   });
@@ -107,7 +111,10 @@ export async function runSpeak(options: SpeakOptions): Promise<void> {
     async () => {
       const { name, labels = {} } = config.node.metadata;
       await neighbours.setInterfaces(unnumberedInterfaces(config.peers, { name, labels }));
-      const made = makePlan(config, host(), file);
+      let made = makePlan(config, host(), file);
+      // Of links that are not followed nobody knows who is behind them: fast external failover begins with this.
+      if (made.ok && !links.isFollowing && hasExternalPeers(made.plan) && (await links.follow()))
+        made = makePlan(config, host(), file);
       if (!made.ok) {
         refuse(made.faults);
         return {};
@@ -142,17 +149,8 @@ export async function runSpeak(options: SpeakOptions): Promise<void> {
   // Changed since it was read first?
   followed.read(false);
   process.on('SIGHUP', () => followed.read(true));
-  const subnets = (): string => host().connected.map(formatPrefix).join();
-  let known = subnets();
-  kernel?.onChange((what) => {
-    if (what === 'routes') {
-      daemon.updateStatics();
-      return;
-    }
-    const now = subnets();
-    if (now !== known) apply.trigger();
-    known = now;
-  });
+  links.onSubnets(() => apply.trigger());
+  kernel?.onRoutes(() => daemon.updateStatics());
 
   const signal = await stopping;
   log.info({ signal }, options.fib ? 'stopping; routes stay in the kernel' : 'stopping');
@@ -162,10 +160,16 @@ export async function runSpeak(options: SpeakOptions): Promise<void> {
   passwords.close();
   await apply.close();
   neighbours.close();
+  links.close();
   await api.close();
   await daemon.stop();
   kernel?.close();
   clearTimeout(force);
+}
+
+function hasExternalPeers({ peers, ranges }: PeerSources): boolean {
+  const all = [...peers.map(({ config }) => config), ...ranges.map(({ range }) => range.template)];
+  return all.some(({ localAs, peerAs }) => localAs !== peerAs);
 }
 
 function ownName(given: string | undefined): OwnName {

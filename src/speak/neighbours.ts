@@ -1,24 +1,22 @@
 /**
- * Whoever is on the links of unnumbered peers, for a speaker alone. What it takes of the kernel's library is loaded with the first such peer; the
- * sockets need CAP_NET_RAW.
+ * Whoever is on the links of unnumbered peers, for a speaker alone. What it takes is loaded with the first such peer; the sockets need
+ * CAP_NET_RAW.
  */
 import type { Discovered, NeighbourDiscovery } from '../../fib/discovery/discovery.ts';
-import type { KernelWatch } from '../../fib/routes/kernel-watch.ts';
-import type { LinkTable } from '../../fib/routes/link-table.ts';
 import type { Log } from '../agent/log.ts';
+import type { SpeakLinks } from './links.ts';
 
 const UNKNOWN: Discovered = { found: false, why: 'failed', rivals: [] };
 
-/** Owns discovery, and where nobody else follows the kernel's links, that too. */
+/** Owns discovery. */
 export class SpeakNeighbours {
   readonly #log: Log;
-  readonly #links: LinkTable | undefined;
+  readonly #links: SpeakLinks;
   readonly #onChange: () => void;
   #discovery: NeighbourDiscovery | undefined;
-  #kernel: KernelWatch | undefined;
 
-  /** `links`: those of somebody who follows them; `onChange`: `neighbourOn` may answer something else now. */
-  constructor(log: Log, links: LinkTable | undefined, onChange: () => void) {
+  /** `onChange`: `neighbourOn` may answer something else now. */
+  constructor(log: Log, links: SpeakLinks, onChange: () => void) {
     this.#log = log;
     this.#links = links;
     this.#onChange = onChange;
@@ -29,8 +27,6 @@ export class SpeakNeighbours {
     try {
       if (this.#discovery === undefined && names.length > 0) this.#discovery = await this.#open();
     } catch (error) {
-      this.#kernel?.close();
-      this.#kernel = undefined;
       this.#log.error({ error }, 'cannot follow the links of unnumbered peers');
     }
     this.#discovery?.setInterfaces(names);
@@ -41,25 +37,16 @@ export class SpeakNeighbours {
 
   close(): void {
     this.#discovery?.close();
-    this.#kernel?.close();
   }
 
-  async #open(): Promise<NeighbourDiscovery> {
+  async #open(): Promise<NeighbourDiscovery | undefined> {
+    const links = await this.#links.follow();
+    if (links === undefined) return undefined;
     const { NeighbourDiscovery } = await import('../../fib/discovery/discovery.ts');
     return new NeighbourDiscovery({
-      links: this.#links ?? (await this.#followLinks()),
+      links,
       onChange: this.#onChange,
       onError: (error, what) => this.#log.error({ error }, `cannot ${what}`),
     });
-  }
-
-  async #followLinks(): Promise<LinkTable> {
-    const { KernelWatch } = await import('../../fib/routes/kernel-watch.ts');
-    const kernel = KernelWatch.open({
-      onError: (error) => this.#log.error({ error }, 'cannot read the kernel'),
-    });
-    this.#kernel = kernel;
-    await kernel.start();
-    return kernel.links;
   }
 }

@@ -6,7 +6,6 @@ import type { SpeakerEvent } from '../../../bgp/speaker/events.ts';
 import { Speaker } from '../../../bgp/speaker.ts';
 import { NeighbourDiscovery } from '../../../fib/discovery/discovery.ts';
 import type { FibProgrammer } from '../../../fib/programmer.ts';
-import type { Link } from '../../../fib/routes/link-table.ts';
 import type { Finding, SessionEffect } from '../../api/views.ts';
 import type { Resource } from '../../model/types.ts';
 import {
@@ -16,16 +15,7 @@ import {
   formatAddress,
   parseAddress,
 } from '../../net/address.ts';
-import {
-  formatPrefix,
-  hostPrefix,
-  type Prefix,
-  parsePrefix,
-  prefixContains,
-  prefixContainsAddress,
-  prefixesEqual,
-  prefixOf,
-} from '../../net/prefix.ts';
+import { hostPrefix, type Prefix, parsePrefix } from '../../net/prefix.ts';
 import { CoalescedTask } from '../coalesced.ts';
 import { LearnedRoutes } from '../learned-routes.ts';
 import type { Log } from '../log.ts';
@@ -33,8 +23,10 @@ import type { IdentityResult } from '../node-identity.ts';
 import type { ResourceCache } from '../resources/cache.ts';
 import { overlay, type ResourceSource } from '../resources/overlay.ts';
 import { configurationOf, taggedPrefixes } from './configuration.ts';
+import { ConnectedSubnets, connectedSubnets, isNeeded } from './connected-subnets.ts';
 import { withDynamic } from './dynamic.ts';
 import { exportedRules, matchesGlob } from './filters.ts';
+import { KernelLinks } from './host-links.ts';
 import type { Originator } from './originator.ts';
 import { PasswordFiles } from './password-files.ts';
 import {
@@ -97,8 +89,8 @@ export class BgpController {
   #ranges: readonly NodeRange[] = [];
   #findings: readonly Finding[] = [];
   #listenError: string | undefined;
-  /** peers that were directly connected when last seen so: a link that flaps must not turn them into multihop peers */
-  #connected: Prefix[] = [];
+  readonly #connected = new ConnectedSubnets();
+  readonly #links: KernelLinks;
   /** what the kernel held before we wrote anything */
   #preserved: Readonly<Record<Family, boolean>> = { ipv4: false, ipv6: false };
   readonly #passwords: PasswordFiles;
@@ -109,6 +101,7 @@ export class BgpController {
   constructor(options: BgpControllerOptions) {
     this.#options = options;
     this.#passwords = new PasswordFiles(() => this.update());
+    this.#links = new KernelLinks(options.fib.kernel.links);
     this.#reachableBy = new ReachableBy(options.fib.routes);
     this.#discovery = new NeighbourDiscovery({
       links: options.fib.kernel.links,
@@ -245,7 +238,7 @@ export class BgpController {
     const links = fib.kernel.links.all();
     // What is ignored are routes: a peer over such a link is as near as it is.
     const guarded = links.filter(({ name }) => !ignored.some((pattern) => matchesGlob(pattern, name)));
-    this.#rememberConnected(connectedSubnets(links, linkPrefix));
+    this.#connected.update(links, linkPrefix, (subnet) => isNeeded(this, subnet));
     const isReflector = clusterIdOf(nodes, node.name) !== undefined;
     return {
       node,
@@ -253,7 +246,7 @@ export class BgpController {
       configuration,
       configurationOf: (name) => configurationOf(cache.list('BGPConfiguration'), name),
       peers: cache.list('BGPPeer'),
-      connected: this.#connected,
+      connected: this.#connected.prefixes,
       policy: {
         guards: {
           ownBlocks: this.#options.blocks(),
@@ -264,10 +257,8 @@ export class BgpController {
         filters: cache.list('BGPFilter'),
         exported: exportedRules(isReflector ? reflectedPrefixes(cache) : [], taggedPrefixes(configuration)),
       },
-      interfaceTo: (address) =>
-        links.find((link) =>
-          connectedSubnets([link], linkPrefix).some((subnet) => prefixContainsAddress(subnet, address)),
-        )?.name,
+      interfaceTo: (address) => this.#connected.linkTo(address),
+      onlyLinkTo: (address) => this.#connected.onlyLinkTo(address),
       password: this.#passwords.get,
       neighbourOn: (name) => this.#discovery.neighbourOn(name),
       workloads: this.#options.workloads,
@@ -286,18 +277,6 @@ export class BgpController {
       addresses: configuration?.spec.bindMode === 'NodeIP' ? own : undefined,
       clusterId,
     };
-  }
-
-  #rememberConnected(now: readonly Prefix[]): void {
-    const gone = this.#connected.filter((old) => !now.some((subnet) => prefixesEqual(old, subnet)));
-    this.#connected = [
-      ...now,
-      ...gone.filter(
-        (old) =>
-          this.#peers.some(({ config }) => prefixContainsAddress(old, config.address)) ||
-          this.#ranges.some(({ range }) => prefixContains(old, range.prefix)),
-      ),
-    ];
   }
 
   async #replaceSpeaker(fixed: Fixed): Promise<void> {
@@ -331,6 +310,7 @@ export class BgpController {
       },
       maxPaths: MAX_PATHS,
       relaxAsPath: true,
+      links: this.#links,
       log: (event) => this.#onEvent(event),
     });
     this.#speaker = speaker;
@@ -347,20 +327,6 @@ export class BgpController {
     if (event.type === 'listen-failed') this.#listenError = event.error.message;
     logSpeakerEvent(this.#options.log, event);
   }
-}
-
-/** Subnets of this host's links, without those of containers and without host addresses. */
-export function connectedSubnets(links: readonly Link[], linkPrefix: string): Prefix[] {
-  const subnets = new Map<string, Prefix>();
-  for (const link of links) {
-    if (link.isLoopback || !link.isUp || link.name.startsWith(linkPrefix)) continue;
-    for (const { address, length, scope } of link.addresses) {
-      if (scope !== 0 || length === address.bytes.length * 8) continue;
-      const subnet = prefixOf(address, length);
-      subnets.set(formatPrefix(subnet), subnet);
-    }
-  }
-  return [...subnets.values()];
 }
 
 function sameFixed(a: Fixed, b: Fixed | undefined): boolean {

@@ -30,6 +30,8 @@ export interface PeerBase {
   readonly passive: boolean;
   /** the peer's address is on a subnet of ours */
   readonly connected: boolean;
+  /** the link that leads to it; undefined: several, none that is known, or nobody follows the links */
+  readonly link?: string | undefined;
   /** the AS and the address of this node */
   readonly nodeAs: number;
   readonly nodeAddress: Address | undefined;
@@ -87,6 +89,7 @@ export function makePeerConfig(base: PeerBase): PeerConfig {
     ...(localAs !== base.nodeAs && { localAsOptions: localAsOptionsOf(settings) }),
     ...(isKnown && bfdOf(base)),
     ...optionsOf(base, external, families),
+    ...(external && failoverOf(base)),
   };
 }
 
@@ -147,6 +150,15 @@ function bfdOf(base: PeerBase): Pick<PeerConfig, 'bfd'> {
       ...(!connected && minTtl !== undefined && { minTtl }),
     },
   };
+}
+
+// FRR's rule: an external peer that only one hop leads to, by TTL or TTL security; a session that is bound to a link has no other way either.
+function failoverOf(base: PeerBase): Pick<PeerConfig, 'failoverLink'> {
+  const { settings, link } = base;
+  if (link === undefined || settings['fast-external-failover'] === false) return {};
+  const { ttl, minTtl } = ttlOf(base);
+  const isOneHop = minTtl === undefined ? ttl === 1 || ttl === 255 : minTtl === 255;
+  return isOneHop || settings.interface !== undefined ? { failoverLink: link } : {};
 }
 
 function nextHopOf(spec: BgpPeerSpec, external: boolean): PeerConfig['nextHop'] {

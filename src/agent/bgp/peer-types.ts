@@ -37,6 +37,8 @@ export interface PeerInputs {
   readonly policy: PolicySources;
   /** the link that leads to an address on a connected subnet */
   readonly interfaceTo: (address: Address) => string | undefined;
+  /** the link on which a session with an address on a connected subnet stands or falls; absent: nobody follows the links */
+  readonly onlyLinkTo?: ((address: Address) => string | undefined) | undefined;
   readonly password: (file: string) => PasswordResult;
   /** whoever is on the other end of a link, for unnumbered peers; undefined where nobody looks for them */
   readonly neighbourOn?: ((interfaceName: string) => Discovered) | undefined;

@@ -172,6 +172,7 @@ class Selection {
       peerAs: target.peerAs,
       passive: target.passive,
       connected,
+      link: this.#linkTo(target, connected),
       nodeAs: node.asNumber,
       nodeAddress: target.workload?.from ?? node.addresses[address.family]?.address,
       reflects:
@@ -182,6 +183,13 @@ class Selection {
       policies,
       password: this.#password(target),
     };
+  }
+
+  // Undefined as well where several links lead to the peer: none of them takes the session down with it.
+  #linkTo({ address, settings }: Target, connected: boolean): string | undefined {
+    const { onlyLinkTo } = this.#in;
+    if (onlyLinkTo === undefined) return undefined;
+    return settings.interface ?? (connected ? onlyLinkTo(address) : undefined);
   }
 
   #password({ settings, resource }: Target): PeerBase['password'] {

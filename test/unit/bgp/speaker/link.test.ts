@@ -28,16 +28,19 @@ class Links implements HostLinks {
 
 const NO_CARRIER = 'link eth0 is down: no carrier';
 
-function pair(change: PeerChange = {}): { world: World; one: Host; two: Host; links: Links } {
+function pair(
+  change: PeerChange = {},
+  link: Pick<PeerChange, 'failoverLink'> = { failoverLink: 'eth0' },
+): { world: World; one: Host; two: Host; links: Links } {
   const world = new World();
   const links = new Links();
-  const one = world.host(1, { holdTimeSec: 0, failoverLink: 'eth0', ...change }, { links });
+  const one = world.host(1, { holdTimeSec: 0, ...link, ...change }, { links });
   const two = world.host(2, { holdTimeSec: 0, passive: true });
   return { world, one, two, links };
 }
 
-function up(change: PeerChange = {}): ReturnType<typeof pair> {
-  const made = pair(change);
+function up(...of: Parameters<typeof pair>): ReturnType<typeof pair> {
+  const made = pair(...of);
   const { world, one, two } = made;
   two.speaker.originate(prefix('203.0.113.0/24'));
   one.speaker.start();
@@ -91,7 +94,7 @@ describe('a peer on a link that fails', () => {
     const { one, links } = up();
     links.set('eth1', 'down');
     assert.equal(stateOf(one), 'Established');
-    const { one: free, links: others } = up({ failoverLink: undefined });
+    const { one: free, links: others } = up({}, {});
     others.set('eth0', 'down');
     assert.equal(stateOf(free), 'Established');
   });

@@ -75,6 +75,62 @@ describe('src/agent/bgp/peers', () => {
     assert.deepEqual([far.ttl, far.localAddress !== undefined, far.port], [64, true, 1179]);
   });
 
+  it('an external peer over one hop stands and falls with its link, unless it is told not to', () => {
+    const onlyLinkTo = (): string => 'eth0';
+    const link = (
+      spec: BgpPeerSpec,
+      annotations: Record<string, string> = {},
+      change: Partial<PeerInputs> = { onlyLinkTo },
+    ): string | undefined => {
+      const one = peer('p', { asNumber: 65001, ...spec });
+      const metadata = {
+        name: 'p',
+        annotations: Object.fromEntries(
+          Object.entries(annotations).map(([key, value]) => [`ocicat.dev/${key}`, value]),
+        ),
+      };
+      const { peers, ranges } = selectPeers(inputs({ peers: [{ ...one, metadata }], ...change }));
+      return (peers[0]?.config ?? ranges[0]?.range.template)?.failoverLink;
+    };
+    const near = { peerIP: '192.0.2.1' };
+    assert.equal(link(near), 'eth0');
+    assert.equal(link(near, { 'fast-external-failover': 'true' }), 'eth0');
+    assert.equal(link(near, { 'fast-external-failover': 'false' }), undefined);
+    assert.equal(link(near, {}, {}), undefined, 'nobody follows the links');
+    assert.equal(link(near, {}, { onlyLinkTo: () => undefined }), undefined, 'several lead there');
+    assert.equal(link({ ...near, asNumber: 65101 }), undefined, 'iBGP');
+    assert.equal(link({ peerIP: '198.51.100.1' }), undefined, 'several hops');
+    // By TTL and TTL security: how far the session may reach.
+    assert.equal(link(near, { ttl: '2' }), undefined);
+    assert.equal(link(near, { ttl: '255' }), 'eth0');
+    assert.equal(link({ ...near, ttlSecurity: 1 }), 'eth0');
+    assert.equal(link({ ...near, ttlSecurity: 2 }), undefined);
+    // Bound to a link, it has no other; and whoever is on a link.
+    assert.equal(link({ peerIP: '198.51.100.1' }, { interface: 'eth7' }), 'eth7');
+    assert.equal(link({ peerIP: 'fe80::1' }, { interface: 'eth7' }), 'eth7');
+    assert.equal(link({}, { interface: 'eth7' }), 'eth7');
+    assert.equal(link({}, { 'listen-range': '192.0.2.0/25' }), 'eth0');
+    assert.equal(link({}, { 'listen-range': '192.0.0.0/16' }), undefined);
+    assert.equal(link({ asNumber: 0 }, { interface: 'eth7', 'remote-as': 'external' }), 'eth7');
+    // Out of its group.
+    const group = peer('g', { asNumber: 65001 });
+    const annotations = { 'ocicat.dev/template': 'true', 'ocicat.dev/fast-external-failover': 'false' };
+    const member = peer('m', near);
+    const { peers } = selectPeers(
+      inputs({
+        onlyLinkTo,
+        peers: [
+          { ...group, metadata: { name: 'g', annotations } },
+          { ...member, metadata: { name: 'm', annotations: { 'ocicat.dev/peer-group': 'g' } } },
+        ],
+      }),
+    );
+    assert.deepEqual(
+      peers.map(({ config }) => [config.name, config.failoverLink]),
+      [['192.0.2.1', undefined]],
+    );
+  });
+
   it('each address of a chosen container is a peer, to which the host speaks from the one address', () => {
     const peers = [
       peer('children', { localWorkloadSelector: 'role == "r"', asNumber: 65401, sourceAddress: 'None' }),
