@@ -7,7 +7,8 @@ import type { EndpointSpec } from '../../fib/endpoints/plan.ts';
 import { prepareNamespaces } from '../../fib/netlink/namespace.ts';
 import { viewOfPrefix } from '../../fib/routes/inspect.ts';
 import { targetText } from '../../src/agent/fib-views.ts';
-import { type AgentHost, createHost, disposeHosts, POOLS } from '../support/agent.ts';
+import type { PeerView } from '../../src/api/views.ts';
+import { AgentHost, createHost, disposeHosts, POOLS, poolYaml, UPLINK } from '../support/agent.ts';
 import { eventually } from '../support/eventually.ts';
 import { address, prefix } from '../support/net.ts';
 import { connect, createNetns, type Netns, removeAllNetns } from '../support/netns.ts';
@@ -140,6 +141,15 @@ describe('fib/endpoints: a host end gets another name', () => {
   });
 });
 
+function document(
+  kind: string,
+  name: string,
+  spec: unknown,
+  annotations: Readonly<Record<string, string>> = {},
+): string {
+  return JSON.stringify({ apiVersion: 'projectcalico.org/v3', kind, metadata: { name, annotations }, spec });
+}
+
 describe('agent: an interface gets another name', function () {
   this.timeout(60_000);
   afterEach(async () => {
@@ -178,5 +188,70 @@ describe('agent: an interface gets another name', function () {
     await mended();
     await host.delete('c1');
     assert.deepEqual(host.links(), []);
+  });
+
+  it('import rules see the new name of the link to a peer; a session bound to the old one lasts, an unnumbered one ends', async () => {
+    const host = createHost();
+    connect({ netns: host.netns, name: 'eth5' }, { netns: host.router, name: 'eth5' });
+    const other = new AgentHost(host.router, host.netns, 'r1');
+    try {
+      await Promise.all([host.start(), other.start()]);
+      const unnumbered = { 'ocicat.dev/interface': 'eth5', 'ocicat.dev/remote-as': 'external' };
+      await host.apply(
+        document('Node', 'h1', { bgp: { ipv4Address: '192.0.2.2/24', asNumber: 65101 } }),
+        document('BGPFilter', 'by-link', {
+          importV4: [{ action: 'Accept', interface: 'up*' }, { action: 'Reject' }],
+        }),
+        document(
+          'BGPPeer',
+          'bound',
+          { node: 'h1', peerIP: '192.0.2.1', asNumber: 65001 },
+          { 'ocicat.dev/interface': UPLINK },
+        ),
+        document('BGPPeer', 'filtered', {
+          node: 'h1',
+          peerIP: '198.51.100.1',
+          asNumber: 65001,
+          filters: ['by-link'],
+        }),
+        document('BGPPeer', 'unnumbered', { node: 'h1' }, unnumbered),
+      );
+      host.netns.sh(`ip address add 198.51.100.2/24 dev ${UPLINK}`);
+      other.netns.sh('ip address add 198.51.100.1/24 dev down0');
+      await other.apply(
+        document('Node', 'r1', { bgp: { ipv4Address: '192.0.2.1/24', asNumber: 65001 } }),
+        poolYaml('four', '10.77.0.0/24'),
+        document('BGPPeer', 'bound', { node: 'r1', peerIP: '192.0.2.2', asNumber: 65101 }),
+        document('BGPPeer', 'filtered', { node: 'r1', peerIP: '198.51.100.2', asNumber: 65101 }),
+        document('BGPPeer', 'unnumbered', { node: 'r1' }, unnumbered),
+      );
+      await other.add('c1', createNetns());
+      const name = (resource: string): string => resource.replace('BGPPeer ', '');
+      /** State of each peer, and how many IPv4 routes of it are accepted. */
+      const peers = async (): Promise<Record<string, string>> =>
+        Object.fromEntries(
+          (await host.api.call<PeerView[]>('GET', '/v1/bgp/peers')).map(({ resource, state, families }) => [
+            name(resource),
+            state === 'Established' ? `${families.ipv4.accepted} of ${families.ipv4.received}` : 'no session',
+          ]),
+        );
+      const become = (what: string, wanted: Record<string, string>): Promise<boolean> =>
+        eventually(what, async () => {
+          assert.deepEqual(await peers(), wanted);
+          return true;
+        });
+      const all = { bound: '1 of 1', filtered: '1 of 1', unnumbered: '1 of 1' };
+      await become('all sessions are up, all routes accepted', all);
+      rename(host.netns, UPLINK, 'wan0');
+      await become('the rule does not match any more', { ...all, filtered: '0 of 1' });
+      rename(host.netns, 'wan0', 'up7');
+      await become('it matches again', all);
+      rename(host.netns, 'eth5', 'eth6');
+      await become('nobody is on a link that is not there', { ...all, unnumbered: 'no session' });
+      rename(host.netns, 'eth6', 'eth5');
+      await become('it is there again', all);
+    } finally {
+      other.dispose();
+    }
   });
 });
