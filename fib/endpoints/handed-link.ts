@@ -25,6 +25,16 @@ export function findHandedEnd(inside: NetlinkSocket, hostIfindex: number): LinkM
     .find(({ kind, peerIfindex }) => kind === 'veth' && peerIfindex === hostIfindex);
 }
 
+/**
+ * The container end where the other program put it, by its hardware address: for one whose host end cannot be asked. Undefined: it is not there.
+ * Throws a NetlinkError.
+ */
+export function findHandedEndByMac(inside: NetlinkSocket, mac: Uint8Array): LinkMessage | undefined {
+  return inside
+    .dumpList('list the interfaces', writeLinkDump, decodeLink)
+    .find(({ kind, address }) => kind === 'veth' && Buffer.compare(address, mac) === 0);
+}
+
 /** The name that Docker's engine gives the next interface of a container: `eth` and the first free number. Throws a NetlinkError. */
 export function nextInterfaceName(inside: NetlinkSocket): string {
   const names = new Set(

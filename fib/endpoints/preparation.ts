@@ -8,7 +8,7 @@ import type { NetlinkSocket } from '../netlink/socket.ts';
 import { limitSending } from './bandwidth.ts';
 import { openInside, setUpContainerEnd } from './container-end.ts';
 import { EndpointError } from './endpoint-error.ts';
-import { findHandedEnd, finishHandedEnd, nextInterfaceName } from './handed-link.ts';
+import { findHandedEnd, findHandedEndByMac, finishHandedEnd, nextInterfaceName } from './handed-link.ts';
 import type { HostEnds } from './host-ends.ts';
 import { findLink, setLinkMtu } from './link.ts';
 import { containerMac, type EndpointSpec } from './plan.ts';
@@ -112,7 +112,9 @@ function prepareLost(hosts: HostEnds, spec: EndpointSpec): PreparedEndpoint {
     throw new EndpointError('no-netns', message, error);
   }
   try {
-    const containerIfname = spec.containerIfname ?? nextInterfaceName(inside);
+    // Still there when its host end has another name.
+    const end = findHandedEndByMac(inside, spec.mac ?? containerMac(spec.id));
+    const containerIfname = end?.name ?? spec.containerIfname ?? nextInterfaceName(inside);
     return prepareInside(hosts, { ...spec, containerIfname }, inside);
   } finally {
     inside.close();

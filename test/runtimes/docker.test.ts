@@ -291,6 +291,22 @@ describe('Docker', function () {
     assert.match(host.log, /a container's interface was gone: it was made anew/);
   });
 
+  it('gives a renamed link its own name again, also one that was renamed while the agent was away', async () => {
+    const name = hostLinkName(`libnetwork.${await docker.docker(endpointFormat('web'))}`);
+    const indexOf = (link: string): string | undefined =>
+      /^\d+/.exec(host.netns.sh(`ip -o link show ${link}`))?.[0];
+    const index = indexOf(name);
+    for (const isAway of [false, true]) {
+      if (isAway) await host.stop();
+      host.netns.sh(`ip link set dev ${name} name other0`);
+      if (isAway) await host.start();
+      await eventually('it is called as before', () => host.links().includes(name));
+      assert.equal(indexOf(name), index);
+      const [ipv4] = await docker.addresses('web');
+      await routerReaches(ipv4);
+    }
+  });
+
   it('gives running containers the MTU of the uplink, whenever that changes', async () => {
     const has = async (mtu: number): Promise<void> => {
       host.netns.sh(`ip link set up0 mtu ${mtu}`);
