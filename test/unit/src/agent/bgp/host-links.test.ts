@@ -18,6 +18,7 @@ function link(ifindex: number, name: string, change: Partial<LinkMessage> = {}):
     kind: 'veth',
     address: new Uint8Array(6),
     flags: UP,
+    operState: 6,
     carrier: true,
     peerIfindex: 0,
     masterIfindex: 0,
