@@ -177,7 +177,8 @@ export class PolicyProgrammer {
       }
       const { checkMs } = this.#pace;
       const result = await this.#applyNow();
-      if (drift.length === 0) this.#pace.foundNothing(checkMs);
+      // What was told meanwhile and is written now has not been checked.
+      if (drift.length === 0 && result.linesWritten === 0) this.#pace.foundNothing(checkMs);
       return { ...result, checkAfterMs: this.#pace.checkMs, drift };
     });
   }

@@ -460,6 +460,30 @@ describe('policy programmer and the kernel', function () {
     assert.ok(programmer.isReady(one.link) && programmer.isReady(two.link));
   });
 
+  it('checks less and less often while nothing is found, and soon again after what was written during a check', async () => {
+    let onRead = (): void => {};
+    const programmer = lab.programmer({
+      backend: 'nft',
+      run: (command, args, input) => {
+        if (command.endsWith('-save')) onRead();
+        return lab.run(command, args, input);
+      },
+    });
+    await programmer.start();
+    programmer.markInSync();
+    await applied(programmer, ALLOW_ALL);
+    const delays = [(await programmer.check()).checkAfterMs, (await programmer.check()).checkAfterMs];
+    assert.deepEqual(delays, [10_000, 20_000]);
+    const late = absentWorkload(lab, 1);
+    onRead = () => {
+      onRead = () => {};
+      programmer.enqueue([endpointUpsert(late, {}, ['profile/open'])]);
+    };
+    const checked = await programmer.check();
+    assert.deepEqual([checked.drift, checked.becameReady], [[], [late.link]]);
+    assert.equal(checked.checkAfterMs, 5000);
+  });
+
   it('the static drops are there from the first moment, and a missing tool is a clear error', async () => {
     const missing = new PolicyProgrammer({
       run: async () => ({ status: undefined, stdout: '', stderr: 'spawn ipset ENOENT' }),
