@@ -194,7 +194,8 @@ describe('unnumbered peers: FRR, BIRD and ourselves', function () {
     for (const { families } of [one, two])
       assert.deepEqual([families.ipv4.negotiated, families.ipv6.negotiated], [true, true]);
     const waiting = await peer('eth9');
-    assert.deepEqual([waiting.state, waiting.address], ['Active', '::']);
+    assert.deepEqual([waiting.state, waiting.address], ['Idle', '::']);
+    assert.equal(waiting.lastError, 'link eth9 is down: there is no such link');
     const [finding] = await host.findings('peer-not-found');
     assert.match(
       finding?.message ?? '',
