@@ -96,6 +96,7 @@ function* findings(agent: Agent, facts: HostFacts, ofSessions: readonly Finding[
     () => startFindings(agent),
     () => agent.identity.findings,
     () => storeFindings(agent),
+    () => agent.docker.findings(),
     () => missingFindings(agent),
     () => agent.bgp.findings(),
     () => conflictFindings(agent),
@@ -148,8 +149,6 @@ function storeFindings(agent: Agent): Finding[] {
   }
   const lock = agent.store.lockReason();
   if (lock !== undefined) findings.push({ severity: 'warning', code: 'store-locked', message: lock });
-  const docker = agent.docker.problem;
-  if (docker !== undefined) findings.push({ severity: 'error', code: 'docker', message: docker });
   return findings;
 }
 

@@ -7,6 +7,7 @@ import type { Agent } from '../agent/agent.ts';
 import { CoalescedTask } from '../agent/coalesced.ts';
 import type { DockerConfig } from '../agent/config.ts';
 import type { Log } from '../agent/log.ts';
+import type { Finding } from '../api/views.ts';
 import { whenAppears } from './folder-appears.ts';
 import type { DockerPlugin } from './plugin.ts';
 
@@ -64,10 +65,11 @@ export class DockerDoor {
     this.#task.trigger();
   }
 
-  /** What the operator should know; undefined: nothing. */
-  get problem(): string | undefined {
-    if (this.#reason !== undefined) return `the plugin socket for Docker cannot be opened: ${this.#reason}`;
-    return this.#plugin?.problem();
+  /** What the operator should know. */
+  findings(): Finding[] {
+    if (this.#reason === undefined) return this.#plugin?.findings() ?? [];
+    const message = `the plugin socket for Docker cannot be opened: ${this.#reason}`;
+    return [{ severity: 'error', code: 'docker', message }];
   }
 
   async close(): Promise<void> {

@@ -13,20 +13,25 @@ import {
 import type { Log } from '../agent/log.ts';
 import { ApiError, problem } from '../api/problem.ts';
 import { type ApiHandler, type ApiRoutes, ApiServer } from '../api/server.ts';
+import type { Finding } from '../api/views.ts';
 import { poolOfResource } from '../ipam/pools.ts';
 import type { WorkloadEndpoint } from '../model/workload-endpoint.ts';
-import { type Address, addressesEqual, formatAddress, parseAddress } from '../net/address.ts';
+import { type Address, formatAddress } from '../net/address.ts';
 import { ContainerLabels } from './container-labels.ts';
 import { type DockerContainer, type DockerNetwork, makeEndpoint } from './endpoint-resource.ts';
-import { EngineApi, type EngineNetwork } from './engine-api.ts';
+import { EngineApi } from './engine-api.ts';
 import { ADDRESS_SPACES, DockerIpam } from './ipam-driver.ts';
 import { DockerNetworks } from './network-driver.ts';
+import { lookAtProcesses } from './sandbox.ts';
+import { DockerSweep, GRACE_MS, type LostEndpoint } from './sweep.ts';
 import { UnclaimedAddresses } from './unclaimed.ts';
 
 /** Name of the driver: what `docker network create -d` takes, and the name of the socket. */
 export const DRIVER = 'ocicat';
-/** What Docker made so recently may be missing from its own answers. */
-const GRACE_MS = 30_000;
+/** After something happened to a link, for what follows from it to be known. */
+const SETTLE_MS = 1000;
+/** Rows of a kind beyond which findings are left out. */
+const MAX_ROWS = 5;
 
 /**
  * Calls that change the store, refused while its contents move elsewhere. What Docker removes meanwhile it forgets all the same: the next
@@ -46,7 +51,7 @@ const CHANGES: ReadonlySet<string> = new Set([
 /** The running door. */
 export interface DockerPlugin {
   /** what the operator should know */
-  problem(): string | undefined;
+  findings(): Finding[];
   close(): Promise<void>;
 }
 
@@ -60,7 +65,7 @@ export async function openDockerPlugin(agent: Agent): Promise<DockerPlugin> {
     driver: DRIVER,
     onContainer: (endpointId, network, container) =>
       networks.change(endpointId, (resource) => withContainer(resource, network, container)),
-    onPicture: (found, askedAt) => sweep(found, askedAt, networks, addresses, agent, log),
+    onPicture: (found, askedAt) => sweep.look(found, askedAt),
   });
   const unclaimed = new UnclaimedAddresses(GRACE_MS + 1000, () => labels.look());
   const onClaimed = (address: Address): void => unclaimed.claimed(formatAddress(address));
@@ -79,6 +84,25 @@ export async function openDockerPlugin(agent: Agent): Promise<DockerPlugin> {
     onGiven: (address) => unclaimed.given(formatAddress(address)),
     onReleased: onClaimed,
   });
+  const { links } = agent.fib.kernel;
+  const sweep = new DockerSweep({
+    networks,
+    addresses,
+    lockReason: () => agent.store.lockReason(),
+    hasCarrier: (link) => links.byName(link)?.hasCarrier,
+    lookAtProcesses,
+    leakGraceMs: config.ipam.leakGraceSec * 1000,
+    log,
+  });
+  let lookTimer: NodeJS.Timeout | undefined;
+  const endListening = links.onChange(({ before }) => {
+    if (lookTimer !== undefined || before === undefined || !sweep.concerns(before.name)) return;
+    lookTimer = setTimeout(() => {
+      lookTimer = undefined;
+      labels.look();
+    }, SETTLE_MS);
+    lookTimer.unref();
+  });
 
   for (const { spec, metadata } of networks.resources())
     if (metadata.annotations?.[HANDED_ANNOTATION] !== 'open') labels.expect(spec.endpoint ?? '');
@@ -94,17 +118,36 @@ export async function openDockerPlugin(agent: Agent): Promise<DockerPlugin> {
     'Docker can use driver ocicat',
   );
   return {
-    problem: () => {
-      const found = labels.problem;
-      if (found === undefined || found.waiting === 0) return undefined;
-      return `${found.waiting} containers are closed, for Docker's API at ${config.docker.apiSocket} does not tell their labels: ${found.reason}`;
-    },
+    findings: () => [...closedFindings(labels, config.docker.apiSocket), ...lostFindings(sweep.lost)],
     close: async () => {
+      endListening();
+      clearTimeout(lookTimer);
       unclaimed.close();
       await labels.close();
       await server.close();
     },
   };
+}
+
+function closedFindings(labels: ContainerLabels, apiSocket: string): Finding[] {
+  const found = labels.problem;
+  if (found === undefined || found.waiting === 0) return [];
+  return [
+    {
+      severity: 'error',
+      code: 'docker',
+      message: `${found.waiting} containers are closed, for Docker's API at ${apiSocket} does not tell their labels: ${found.reason}`,
+    },
+  ];
+}
+
+function lostFindings(lost: readonly LostEndpoint[]): Finding[] {
+  return lost.slice(0, MAX_ROWS).map(({ workload, sign }) => ({
+    severity: sign === undefined ? 'info' : 'warning',
+    code: 'docker-lost-endpoint',
+    message: `Docker does not know endpoint libnetwork/${workload}; ${sign === undefined ? 'nothing speaks for it, and it is removed if that stays so for the grace time of addresses' : `it stays, since ${sign}`}`,
+    remedy: `ocicat endpoint delete ${workload} --namespace libnetwork   # if its container is gone`,
+  }));
 }
 
 function routes(
@@ -183,61 +226,4 @@ function withContainer(
     network,
     container,
   );
-}
-
-/**
- * Takes away what Docker does not have any more: it may have deleted endpoints and released addresses while nobody listened. An interface
- * that is still up in some namespace is left alone and named, for its container runs. Resolves to the time after which what is too young
- * to judge can be judged.
- */
-async function sweep(
-  found: readonly EngineNetwork[],
-  askedAt: number,
-  networks: DockerNetworks,
-  addresses: DockerIpam,
-  agent: Agent,
-  log: Log,
-): Promise<number | undefined> {
-  if (agent.store.lockReason() !== undefined) return GRACE_MS;
-  let isUndecided = false;
-  const known = new Set(
-    found.flatMap(({ Containers }) => Object.values(Containers).map(({ EndpointID }) => EndpointID)),
-  );
-  for (const { spec } of networks.resources()) {
-    const id = spec.endpoint ?? '';
-    if (known.has(id)) continue;
-    if (networks.joinedAt(id) > askedAt - GRACE_MS) {
-      isUndecided = true;
-      continue;
-    }
-    if (agent.fib.kernel.links.byName(spec.interfaceName)?.hasCarrier === true) {
-      log.warn(
-        { endpoint: id, link: spec.interfaceName },
-        'Docker does not know an endpoint whose interface is in use',
-      );
-      continue;
-    }
-    await networks.forget(id);
-    log.info({ endpoint: id }, 'removed an endpoint that Docker does not have any more');
-  }
-  const reserved = found
-    .flatMap(({ IPAM }) => (IPAM?.Config ?? []).flatMap((each) => Object.values(each.AuxiliaryAddresses)))
-    .flatMap((text) => parseAddress(text) ?? []);
-  for (const held of await addresses.held()) {
-    const isUsed =
-      networks.isWaiting(held.address) ||
-      reserved.some((each) => addressesEqual(each, held.address)) ||
-      networks.resources().some((each) => addressesOf(each).some((own) => addressesEqual(own, held.address)));
-    if (isUsed) continue;
-    if (held.since > askedAt - GRACE_MS) {
-      isUndecided = true;
-      continue;
-    }
-    await addresses.release(held);
-    log.info(
-      { address: formatAddress(held.address) },
-      'released an address that Docker does not have any more',
-    );
-  }
-  return isUndecided ? GRACE_MS : undefined;
 }
