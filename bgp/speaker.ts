@@ -2,31 +2,24 @@
  * A BGP speaker: peers, their sessions and one RIB. It knows nothing of the kernel's routing table; whoever wants routes there subscribes to
  * the RIB. Needs no privilege but for a port below 1024.
  */
-import { type Address, FAMILIES, type Family, formatAddress } from '../src/net/address.ts';
+import { FAMILIES, type Family } from '../src/net/address.ts';
 import type { Prefix } from '../src/net/prefix.ts';
 import { diagnosticText } from './bfd/packet.ts';
 import type { BfdStateChange } from './bfd/types.ts';
 import { Rib } from './rib/rib.ts';
+import { Admission } from './speaker/admission.ts';
 import { BfdLink, bfdStateOf, isFailure } from './speaker/bfd-link.ts';
 import type { MessageWatcher } from './speaker/capture.ts';
 import { checkPeers } from './speaker/config.ts';
 import { Drain, type ServiceState } from './speaker/drain.ts';
-import {
-  checkGroups,
-  dynamicConfig,
-  groupKey,
-  groupKeys,
-  groupOf,
-  groupText,
-} from './speaker/dynamic-peers.ts';
+import { checkGroups, groupKey, groupKeys } from './speaker/dynamic-peers.ts';
 import type { SpeakerLog } from './speaker/events.ts';
 import { LinkGuard } from './speaker/link-guard.ts';
 import { type ListenConfig, Listeners } from './speaker/listeners.ts';
 import type { ResetKind, SpeakerOptions, StopMode } from './speaker/options.ts';
 import { Peer } from './speaker/peer.ts';
-import { needsScope, peerKey } from './speaker/peer-key.ts';
+import { peerKey } from './speaker/peer-key.ts';
 import type { PeerSurroundings } from './speaker/peer-surroundings.ts';
-import { RateLimit } from './speaker/rate-limit.ts';
 import { SelectionWait } from './speaker/selection-wait.ts';
 import { peerStatus } from './speaker/status.ts';
 import { WorkLoop } from './speaker/work-loop.ts';
@@ -35,17 +28,11 @@ import { type Clock, systemClock } from './transport/clock.ts';
 import { sessionAddresses } from './transport/host-addresses.ts';
 import { tcpNetwork } from './transport/tcp.ts';
 import type { DynamicPeers, PeerConfig, PeerStatus } from './types.ts';
-import { encodeNotification, notification } from './wire/notification.ts';
-import { CEASE, ERROR } from './wire/registry.ts';
+import { CEASE } from './wire/registry.ts';
 import type { PathAttributes } from './wire/types.ts';
 
 export type { ResetKind, SpeakerOptions, StopMode } from './speaker/options.ts';
 
-/** Log lines on connections from strangers: this many at once, then one in this time. */
-const REFUSED_BURST = 5;
-const REFUSED_INTERVAL_MS = 60_000;
-/** Time for a NOTIFICATION to be read by somebody who does not become a peer. */
-const REJECT_DRAIN_MS = 1_000;
 /** Time for NOTIFICATIONs to be read before `stop` returns. */
 const SHUTDOWN_DRAIN_MS = 1_100;
 
@@ -62,15 +49,12 @@ export class Speaker {
   readonly #listen: ListenConfig | undefined;
   readonly #around: PeerSurroundings;
   readonly #wait: SelectionWait;
-  readonly #refused: RateLimit;
   readonly #bfd: BfdLink;
   readonly #links: LinkGuard;
   readonly #drain: Drain;
   readonly #peers = new Map<string, Peer>();
   readonly #byAddress = new Map<string, Peer>();
-  #groups: readonly DynamicPeers[] = [];
-  /** peers that came by themselves, with the group that they belong to */
-  readonly #dynamic = new Map<Peer, DynamicPeers>();
+  readonly #admission: Admission;
   #started = false;
   #configured = false;
   #isChanging = false;
@@ -98,7 +82,21 @@ export class Speaker {
     const network =
       options.network ?? tcpNetwork((message) => log({ type: 'warning', peer: undefined, message }));
     this.#listeners = new Listeners({ clock, network, log, onAccept: (channel) => this.#accept(channel) });
-    this.#refused = new RateLimit(clock, REFUSED_BURST, REFUSED_INTERVAL_MS);
+    this.#admission = new Admission({
+      clock,
+      log,
+      isOpen: () => this.#started && !this.#stopped && this.#drain.state !== 'drained',
+      keyProblem: (key) => this.#listeners.keyProblem(key),
+      add: (config, admit) => {
+        const peer = this.#addPeer(config);
+        admit(peer);
+        this.#startPeer(peer);
+        return peer;
+      },
+      remove: (peer) => {
+        if (!this.#stopped) this.#removePeer(peer);
+      },
+    });
     this.#bfd = new BfdLink({
       load: options.loadBfd,
       warn: (message) => log({ type: 'warning', peer: undefined, message }),
@@ -141,7 +139,7 @@ export class Speaker {
       identity: options.identity,
       onProgress: () => {
         this.#checkDeferral();
-        if (this.#dynamic.size > 0) clock.soon(() => this.#sweepDynamic());
+        this.#admission.sweepSoon();
       },
     };
   }
@@ -194,22 +192,19 @@ export class Speaker {
     const wanted = new Map(configs.map((config) => [config.name, config]));
     for (const peer of [...this.#peers.values()]) {
       const config = wanted.get(peer.config.name);
-      if (this.#dynamic.has(peer) && config === undefined) continue;
-      if (config === undefined || keyOf(config) !== keyOf(peer.config) || this.#dynamic.has(peer)) {
-        this.#removePeer(peer);
-      }
+      const isDynamic = this.#admission.groupOf(peer) !== undefined;
+      if (isDynamic && config === undefined) continue;
+      if (config === undefined || keyOf(config) !== keyOf(peer.config) || isDynamic) this.#removePeer(peer);
     }
     for (const config of configs) {
       const rival = this.#byAddress.get(keyOf(config));
-      if (rival !== undefined && this.#dynamic.has(rival)) this.#removePeer(rival);
+      if (rival !== undefined && this.#admission.groupOf(rival) !== undefined) this.#removePeer(rival);
     }
     const added: Peer[] = [];
     for (const config of configs) {
       const existing = this.#peers.get(config.name);
       if (existing !== undefined) {
-        existing.update(config);
-        this.#links.apply(config);
-        if (this.#started) this.#bfd.apply(config);
+        this.#updatePeer(existing, config);
         continue;
       }
       added.push(this.#addPeer(config));
@@ -226,19 +221,7 @@ export class Speaker {
    */
   setDynamicPeers(groups: readonly DynamicPeers[]): void {
     checkGroups(groups);
-    this.#groups = groups;
-    for (const [peer] of [...this.#dynamic]) {
-      const { address, interface: device } = peer.config;
-      const group = groupOf(groups, address);
-      if (group === undefined) {
-        this.#removePeer(peer);
-        continue;
-      }
-      this.#dynamic.set(peer, group);
-      peer.update(dynamicConfig(group, address, device));
-      this.#links.apply(peer.config);
-      this.#bfd.apply(peer.config);
-    }
+    this.#admission.setGroups(groups, (peer, config) => this.#updatePeer(peer, config));
     this.#prepareListeners();
   }
 
@@ -353,7 +336,7 @@ export class Speaker {
 
   #statusOf(peer: Peer): PeerStatus {
     return peerStatus(peer, this.rib, this.#clock, {
-      dynamic: this.#dynamic.get(peer)?.name,
+      dynamic: this.#admission.groupOf(peer)?.name,
       bfd: this.#bfd.status(peer.config.name),
       problem:
         peer.negotiated === undefined ? (this.#keyProblem(peer) ?? peer.session.linkDown?.reason) : undefined,
@@ -364,7 +347,7 @@ export class Speaker {
   #keyProblem(peer: Peer): string | undefined {
     const { address, interface: device, password } = peer.config;
     if (password === undefined) return undefined;
-    const group = this.#dynamic.get(peer);
+    const group = this.#admission.groupOf(peer);
     const key = group === undefined ? { address, interface: device } : groupKey(group);
     return key && this.#listeners.keyProblem(key);
   }
@@ -384,13 +367,21 @@ export class Speaker {
   }
 
   #startPeers(peers: Iterable<Peer>): void {
-    for (const peer of peers) {
-      this.#links.apply(peer.config);
-      peer.start();
-      this.#bfd.apply(peer.config);
-    }
+    for (const peer of peers) this.#startPeer(peer);
     this.#drain.apply();
     this.#wait.begin();
+  }
+
+  #startPeer(peer: Peer): void {
+    this.#links.apply(peer.config);
+    peer.start();
+    this.#bfd.apply(peer.config);
+  }
+
+  #updatePeer(peer: Peer, config: PeerConfig): void {
+    peer.update(config);
+    this.#links.apply(config);
+    if (this.#started) this.#bfd.apply(config);
   }
 
   #addPeer(config: PeerConfig): Peer {
@@ -403,30 +394,18 @@ export class Speaker {
   /** What peers need of the sockets that they dial: TTL 255, keys. */
   #prepareListeners(): void {
     const configs = [...this.#peers.values()].map(({ config }) => config);
-    const ttls = [...configs, ...this.#groups.map(({ template }) => template)];
+    const ttls = [...configs, ...this.#admission.groups.map(({ template }) => template)];
     if (ttls.some(({ ttl }) => ttl > 64)) this.#listeners.raiseTtl();
     const keys = configs.flatMap(({ address, interface: device, password }) =>
       password === undefined ? [] : [{ address, interface: device, password }],
     );
-    this.#listeners.setKeys([...groupKeys(this.#groups), ...keys]);
-  }
-
-  /** Peers that came by themselves go when they have no connection and left no routes behind. */
-  #sweepDynamic(): void {
-    if (this.#stopped) return;
-    for (const peer of [...this.#dynamic.keys()]) {
-      const { base, connections, parked, stale, admin, linkDown } = peer.session;
-      const waits = base === 'Idle' && admin === 'up' && linkDown === undefined;
-      if (connections.length > 0 || parked !== undefined || stale.length > 0 || waits) continue;
-      // One that was stopped by hand, or for its prefixes, stays to be seen.
-      if (admin === 'up') this.#removePeer(peer);
-    }
+    this.#listeners.setKeys([...groupKeys(this.#admission.groups), ...keys]);
   }
 
   #removePeer(peer: Peer): void {
     this.#peers.delete(peer.config.name);
     this.#byAddress.delete(keyOf(peer.config));
-    this.#dynamic.delete(peer);
+    this.#admission.forget(peer);
     this.#bfd.remove(peer.config.name);
     this.#links.remove(peer.config.name);
     this.#drain.forget(peer);
@@ -434,59 +413,13 @@ export class Speaker {
     this.#checkDeferral();
   }
 
-  /** A connection from a stranger is closed without a word: an answer would only help who scans. */
   #accept(channel: Channel): void {
     const { remoteAddress, remoteInterface } = channel;
-    const group = groupOf(this.#groups, remoteAddress);
-    const peer =
-      this.#byAddress.get(peerKey(remoteAddress, remoteInterface)) ??
-      this.#welcome(group, remoteAddress, remoteInterface);
-    if (peer === 'full' && group !== undefined) {
-      this.#reject(channel, group);
-      return;
-    }
-    if (peer instanceof Peer && !this.#stopped && this.#keyProblem(peer) === undefined) {
-      peer.accept(channel);
-      return;
-    }
-    const suppressed = this.#refused.take();
-    if (suppressed !== undefined) {
-      this.#log({ type: 'refused', address: channel.remoteAddress, port: channel.remotePort, suppressed });
-    }
-    channel.destroy();
-  }
-
-  /** RFC 4486 4: who would be welcome is told 6/5, as often as the log. */
-  #reject(channel: Channel, group: DynamicPeers): void {
-    if (this.#refused.take() === undefined) {
-      channel.destroy();
-      return;
-    }
-    const message = `${formatAddress(channel.remoteAddress)} is refused: ${groupText(group)} has its ${group.limit} peers`;
-    this.#log({ type: 'warning', peer: undefined, message });
-    channel.write(encodeNotification(notification(ERROR.cease, CEASE.connectionRejected)), () => {});
-    channel.finish(REJECT_DRAIN_MS);
-  }
-
-  /** Makes a peer of a stranger from one of the prefixes, unless there are enough of them. */
-  #welcome(
-    group: DynamicPeers | undefined,
-    address: Address,
-    interfaceName: string | undefined,
-  ): Peer | 'full' | undefined {
-    if (group === undefined || this.#stopped || !this.#started) return undefined;
-    if (this.#drain.state === 'drained') return undefined;
-    const key = groupKey(group);
-    if (key !== undefined && this.#listeners.keyProblem(key) !== undefined) return undefined;
-    const count = [...this.#dynamic.values()].filter(({ name }) => name === group.name).length;
-    if (count >= group.limit) return 'full';
-    const device = needsScope(address) ? interfaceName : group.template.interface;
-    const peer = this.#addPeer(dynamicConfig(group, address, device));
-    this.#dynamic.set(peer, group);
-    this.#links.apply(peer.config);
-    peer.start();
-    this.#bfd.apply(peer.config);
-    return peer;
+    const known = this.#byAddress.get(peerKey(remoteAddress, remoteInterface));
+    const peer = known ?? this.#admission.welcome(channel);
+    if (peer === undefined) return;
+    if (this.#stopped || this.#keyProblem(peer) !== undefined) this.#admission.refuse(channel);
+    else peer.accept(channel);
   }
 
   #checkDeferral(): void {
