@@ -102,6 +102,9 @@ export function readResource(input: unknown): ReadResult {
     : { ok: true, resource: value };
 }
 
+/** of `ocicat.dev/v1` (src/speak/static-routes.ts): what people who have such a file try here */
+const SPEAKER_KIND = 'StaticRoutes';
+
 function readKind(input: unknown, problems: Problems): Kind | undefined {
   if (!isMap(input)) {
     problems.add(
@@ -111,6 +114,13 @@ function readKind(input: unknown, problems: Problems): Kind | undefined {
     return undefined;
   }
   const { kind, apiVersion } = input;
+  if (kind === SPEAKER_KIND) {
+    problems.add(
+      'kind',
+      `${kind} stands in the file of a speaker alone, not among the agent's resources: see "ocicat bgp speak --config FILE --check"`,
+    );
+    return undefined;
+  }
   if (apiVersion === undefined || apiVersion === null) {
     problems.add('apiVersion', `missing: expected ${API_VERSION}`);
   } else if (apiVersion === 'crd.projectcalico.org/v1') {

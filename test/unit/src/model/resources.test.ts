@@ -274,6 +274,10 @@ describe('resource schemas', () => {
     const apiVersion = 'projectcalico.org/v3';
     assert.match(reason({ apiVersion, kind: 'HostEndpoint' }), /does not support yet/);
     assert.match(reason({ apiVersion, kind: 'Nonsense' }), /not a known kind/);
+    assert.equal(
+      reason({ apiVersion: 'ocicat.dev/v1', kind: 'StaticRoutes' }),
+      'StaticRoutes stands in the file of a speaker alone, not among the agent\'s resources: see "ocicat bgp speak --config FILE --check"',
+    );
     assert.match(reason({ apiVersion, kind: 'ippool' }), /did you mean IPPool/);
     assert.match(reason({ apiVersion: 'crd.projectcalico.org/v1', kind: 'IPPool' }), /storage form/);
     assert.match(reason({ kind: 'IPPool' }), /missing/);
