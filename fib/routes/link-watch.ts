@@ -15,6 +15,8 @@ const RETRY_MAX_MS = 10_000;
 export interface LinkWatchOptions {
   /** path of the network namespace; default: the one we are in */
   readonly netns?: string | undefined;
+  /** receive buffer for notifications, default 8 MiB; an overrun leads to a new reading */
+  readonly bufferBytes?: number | undefined;
   /** called when a reading after lost notifications fails; it is tried again with back-off */
   readonly onError: (error: unknown) => void;
 }
@@ -33,7 +35,11 @@ export class LinkWatch {
   private constructor(options: LinkWatchOptions) {
     this.#options = options;
     this.#monitor = NetlinkMonitor.open(
-      { groups: [RTNLGRP.LINK, RTNLGRP.IPV4_IFADDR, RTNLGRP.IPV6_IFADDR], netns: options.netns },
+      {
+        groups: [RTNLGRP.LINK, RTNLGRP.IPV4_IFADDR, RTNLGRP.IPV6_IFADDR],
+        netns: options.netns,
+        bufferBytes: options.bufferBytes,
+      },
       { message: (message) => this.#take(message), overrun: () => this.#readAgain() },
     );
   }
