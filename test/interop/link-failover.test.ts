@@ -10,6 +10,7 @@ import { ApiClient } from '../../src/api/client.ts';
 import type { PathRow, PeerView } from '../../src/api/views.ts';
 import { type AgentHost, createHost, disposeHosts, LAUNCHER, POOLS, runCli } from '../support/agent.ts';
 import { eventually } from '../support/eventually.ts';
+import { seen } from '../support/matrix-table.ts';
 import { connect, createNetns, type Netns, removeAllNetns } from '../support/netns.ts';
 import { createRouter, Daemons, type Router, type RouterKind } from '../support/routers.ts';
 import { removeTemporaryFolders, temporaryFolder } from '../support/temporary-folder.ts';
@@ -278,6 +279,8 @@ describe('fast external failover with FRR and BIRD', function () {
     await allDown('there is no such link');
     for (const each of [...guarded, control]) plug(host.netns, each);
     await allUp();
+    for (const kind of ['frr', 'bird'] as const)
+      seen(kind, 'link down ends the session at once, link up starts it');
   });
 
   it('switched off and on by an annotation, under the session', async () => {

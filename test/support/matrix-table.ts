@@ -32,6 +32,7 @@ export const FEATURES = [
   'peer killed: its routes go, and come back',
   'peer frozen: hold timer, 4/0',
   'link lost while the peer restarts (half-open)',
+  'link down ends the session at once, link up starts it',
   'shutdown communication, both ways (RFC 9003)',
   'maximum of prefixes (RFC 4486)',
   'route refresh, both ways (RFC 2918)',
