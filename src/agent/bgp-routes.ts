@@ -118,8 +118,12 @@ function readWait(body: unknown): number {
 /** RFC 9003: what peers are told of the end of a session. */
 function readText(body: unknown): string {
   const given = typeof body === 'object' && body !== null && 'text' in body ? body.text : '';
-  if (typeof given !== 'string' || Buffer.byteLength(given) > 255)
-    throw problem('invalid', 'expected "text": at most 255 octets of UTF-8 (RFC 9003)');
+  const octets = typeof given === 'string' ? Buffer.byteLength(given) : undefined;
+  if (typeof given !== 'string' || octets === undefined || octets > 255)
+    throw problem(
+      'invalid',
+      `the text for the peers has ${octets === undefined ? 'no characters' : `${octets} octets`}: expected UTF-8 of at most 255 (RFC 9003)`,
+    );
   return given;
 }
 

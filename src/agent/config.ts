@@ -253,11 +253,16 @@ function readFile(path: string, required: boolean): Record<string, unknown> {
   const document = parseDocument(text, { lineCounter: lines });
   const fault = document.errors[0];
   if (fault !== undefined)
-    throw new ConfigError(`${path}:${lines.linePos(fault.pos[0]).line}: ${fault.message}`);
+    throw new ConfigError(`${path}:${lines.linePos(fault.pos[0]).line}: ${firstLine(fault.message)}`);
   const value: unknown = document.toJS();
   if (value === null || value === undefined) return {};
   if (!isRecord(value)) throw new ConfigError(`${path}: must hold a mapping such as "nodeName: host1"`);
   return value;
+}
+
+/** Of the parser's words, without the place, which it tells in numbers of its own, and the text there. */
+function firstLine(message: string): string {
+  return (message.split('\n')[0] ?? '').replace(/ at line \d+, column \d+:?$/, '');
 }
 
 function setPath(target: Record<string, unknown>, keys: readonly string[], value: string): void {

@@ -52,7 +52,11 @@ function release(routes: RouteTable): ReleasedRoutesView {
 function take(routes: RouteTable, body: unknown): TakenRoutesView {
   const text = isRecord(body) ? body['prefix'] : undefined;
   const prefix = typeof text === 'string' ? parsePrefix(text) : undefined;
-  if (prefix === undefined) throw problem('invalid', 'expected {"prefix"}, such as 10.1.0.0/16');
+  if (prefix === undefined)
+    throw problem(
+      'invalid',
+      `${JSON.stringify(text) ?? 'nothing'} is no prefix such as 10.1.0.0/16 or 2001:db8::/32`,
+    );
   const result = takeOver(routes, prefix);
   if (!result.ok) {
     throw problem('conflict', `${formatPrefix(prefix)}: ${result.reason}`, {

@@ -166,7 +166,11 @@ export async function runDecode(
   }
   const text = hex.length > 0 ? hex.join('') : await readAll(input);
   const message = parseHex(text);
-  if (message === undefined) throw new CommandFailure('give one message in hexadecimal digits', EXIT.usage);
+  if (message === undefined)
+    throw new CommandFailure(
+      'expected one message in hexadecimal digits, or a packet capture or MRT file: give either, or its file, or standard input',
+      EXIT.usage,
+    );
   const verdict = verdictOf(message, context);
   await emit(terminal, form, verdict, () => renderVerdict(verdict, message.length));
 }

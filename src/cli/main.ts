@@ -14,17 +14,46 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     .description('Direct routing for containers on bare metal: agent, BGP, routes, policy.')
     .version(VERSION, '-V, --version')
     .option('--socket <path>', 'socket of the agent (default: $OCICAT_SOCKET or /run/ocicat/api.sock)')
-    .showHelpAfterError('(see --help)')
     .enablePositionalOptions()
-    .configureOutput({ writeOut: terminal.out, writeErr: terminal.err })
+    .configureOutput({
+      writeOut: terminal.out,
+      writeErr: terminal.err,
+      outputError: (text, write) =>
+        write(paint(text.replace(/^error: /, 'ocicat: '), 'bad', terminal.colour)),
+    })
     .exitOverride();
   const context = makeContext(terminal, () => program.opts<{ socket?: string }>().socket);
   try {
     await registerCommands(program, context, args[0]);
-    await program.parseAsync(args, { from: 'user' });
+    pointToHelp(program, 'ocicat');
+    const [word, ...asked] = args;
+    // Commander's own "help" answers with the first level of commands, whatever is asked.
+    if (word === 'help') checkWords(program, asked);
+    await program.parseAsync(word === 'help' ? [...asked, '--help'] : args, { from: 'user' });
     return Number(process.exitCode ?? EXIT.ok);
   } catch (error) {
     return explain(error, terminal);
+  }
+}
+
+/** An error names the command whose help tells more. */
+function pointToHelp(command: Command, words: string): void {
+  command.showHelpAfterError(`(see "${words} --help")`);
+  for (const each of command.commands) pointToHelp(each, `${words} ${each.name()}`);
+}
+
+/** Throws a `CommandFailure` unless these are words of a command, of which help is to be had. */
+function checkWords(program: Command, words: readonly string[]): void {
+  let at = program;
+  for (const [index, word] of words.entries()) {
+    const next = at.commands.find((each) => each.name() === word);
+    if (next === undefined)
+      throw new CommandFailure(
+        `there is no command "${['ocicat', ...words.slice(0, index + 1)].join(' ')}"`,
+        EXIT.usage,
+        `(see "${['ocicat', ...words.slice(0, index)].join(' ')} --help")`,
+      );
+    at = next;
   }
 }
 

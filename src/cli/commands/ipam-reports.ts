@@ -76,12 +76,21 @@ export async function orderOfReports(
 }
 
 async function readReport(file: string): Promise<z.infer<typeof schema>> {
-  let json: unknown;
+  let text: string;
   try {
-    json = parseIpamJson(await readFile(file, 'utf8'));
+    text = await readFile(file, 'utf8');
   } catch (error) {
     throw new CommandFailure(
       `${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      EXIT.usage,
+    );
+  }
+  let json: unknown;
+  try {
+    json = parseIpamJson(text);
+  } catch {
+    throw new CommandFailure(
+      `${file} is no report of "ocicat ipam check -o json": it is not JSON`,
       EXIT.usage,
     );
   }

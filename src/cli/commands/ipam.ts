@@ -182,7 +182,8 @@ async function split(
   options: { readonly cidr?: string; readonly name?: string; readonly output: OutputForm },
 ): Promise<void> {
   const pool = options.name ?? options.cidr;
-  if (pool === undefined) throw new CommandFailure('name the pool: --name or --cidr', EXIT.usage);
+  if (pool === undefined || (options.name !== undefined && options.cidr !== undefined))
+    throw new CommandFailure('name the pool by one of --name and --cidr', EXIT.usage);
   const view = await context.client().call<SplitView>('POST', '/v1/ipam/split', { pool, parts });
   await emit(context.terminal, options.output, view, () => {
     const table = renderTable(
@@ -221,6 +222,6 @@ function parseBoolean(text: string): boolean {
 }
 
 function parseCount(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('give a number.');
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('give a whole number of at most nine digits.');
   return Number(text);
 }

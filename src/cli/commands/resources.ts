@@ -58,6 +58,11 @@ export function registerResources(program: Command, context: CommandContext): vo
       ) => {
         const client = context.client();
         if (options.filename.length > 0) {
+          if (kind !== undefined)
+            throw new CommandFailure(
+              `give either ${[kind, ...names].join(' ')} or -f, not both: nothing was deleted`,
+              EXIT.usage,
+            );
           const documents = await readInputs(options.filename);
           await showApplied(
             context,
@@ -69,16 +74,29 @@ export function registerResources(program: Command, context: CommandContext): vo
         if (kind === undefined || names.length === 0)
           throw new CommandFailure('name a kind and a resource, or give -f', EXIT.usage);
         const info = kindInfo(resolveKind(kind));
+        refuseNamespace(info, options.namespace);
         const query =
           options.namespace === undefined ? '' : `?namespace=${encodeURIComponent(options.namespace)}`;
         const deleted: AppliedView[] = [];
-        for (const name of names) {
-          const path = `/v1/resources/${info.plural}/${encodeURIComponent(name)}${query}`;
-          deleted.push(await client.call<AppliedView>('DELETE', path));
+        try {
+          for (const name of names) {
+            const path = `/v1/resources/${info.plural}/${encodeURIComponent(name)}${query}`;
+            deleted.push(await client.call<AppliedView>('DELETE', path));
+          }
+        } finally {
+          // Those before one that fails are gone.
+          if (deleted.length > 0) await showApplied(context, options.output, deleted);
         }
-        await showApplied(context, options.output, deleted);
       },
     );
+}
+
+function refuseNamespace(
+  { plural, namespaced }: ReturnType<typeof kindInfo>,
+  namespace: string | undefined,
+): void {
+  if (namespace === undefined || namespaced) return;
+  throw new CommandFailure(`${plural} are in no namespace: leave --namespace out`, EXIT.usage);
 }
 
 function collect(value: string, previous: readonly string[]): string[] {
@@ -134,6 +152,7 @@ async function get(
 ): Promise<void> {
   const kind = resolveKind(kindText);
   const info = kindInfo(kind);
+  refuseNamespace(info, options.namespace);
   const query = options.namespace === undefined ? '' : `?namespace=${encodeURIComponent(options.namespace)}`;
   const client = context.client();
   const { terminal } = context;

@@ -18,6 +18,12 @@ export async function decode(
   const isFileName =
     words.length === 1 && only !== undefined && parseHex(only) === undefined && existsSync(only);
   const path = options.file ?? (isFileName ? only : undefined);
+  if (path === undefined && only !== undefined && words.length === 1 && parseHex(only) === undefined) {
+    throw new CommandFailure(
+      `"${only}" is neither hexadecimal text nor the name of a file that is there`,
+      EXIT.usage,
+    );
+  }
   if (path === undefined && (options.jsonl === true || words.length > 0)) {
     await runDecode(
       terminal,

@@ -43,6 +43,10 @@ describe('the command line', function () {
   const asked: { readonly path: string; readonly body: unknown }[] = [];
 
   const routes: ApiRoutes = {
+    'DELETE /v1/resources/:kind/:name': ({ params }) => {
+      if (params['name'] === 'absent') throw problem('not-found', 'IPPool/absent does not exist');
+      return { json: { kind: 'IPPool', name: params['name'], action: 'deleted' } };
+    },
     'GET /v1/endpoints': () => ({ json: [ENDPOINT] }),
     'POST /v1/endpoints': ({ body }) => {
       asked.push({ path: '/v1/endpoints', body });
@@ -113,6 +117,17 @@ describe('the command line', function () {
       ['apply -f /nonexistent.yaml', /\/nonexistent\.yaml cannot be read: ENOENT/],
       ['selector', /give an expression, or --jsonl/],
       ['status --wait soon', /--wait/],
+      ['bgp reset', /^ocicat: missing required argument 'peer'\n\(see "ocicat bgp reset --help"\)/],
+      ['endpoint --nonsense', /^ocicat: unknown option[^\n]*\n\(see "ocicat endpoint --help"\)/],
+      ['help nonsense', /there is no command "ocicat nonsense"/],
+      ['help ipam nonsense', /there is no command "ocicat ipam nonsense"\n\(see "ocicat ipam --help"\)/],
+      ['delete ippool a -f /dev/null', /either ippool a or -f, not both: nothing was deleted/],
+      ['delete ippool a --namespace x', /ippools are in no namespace/],
+      ['get ippools --namespace x', /ippools are in no namespace: leave --namespace out/],
+      ['ipam split 4', /by one of --name and --cidr/],
+      ['ipam split 4 --name a --cidr 10.0.0.0/8', /by one of --name and --cidr/],
+      ['ipam release --from-report /dev/null', /\/dev\/null is no report of .*: it is not JSON/],
+      ['bgp decode /nonexistent', /"\/nonexistent" is neither hexadecimal text nor the name of a file/],
     ] as const) {
       const { status, stdout, stderr } = await ocicat(line);
       assert.equal(status, 2, `${line}: ${stdout}${stderr}`);
@@ -121,13 +136,23 @@ describe('the command line', function () {
     }
   });
 
+  it('says what was deleted before something that cannot be', async () => {
+    const { status, stdout, stderr } = await ocicat('delete ippool a b absent c');
+    assert.equal(status, 1);
+    assert.equal(stdout, 'IPPool a deleted\nIPPool b deleted\n');
+    assert.equal(stderr, 'ocicat: IPPool/absent does not exist\n');
+    const none = await ocicat('delete ippool absent -o json');
+    assert.deepEqual([none.status, none.stdout], [1, '']);
+  });
+
   it('0 for help and version', async () => {
     assert.match((await ocicat('--version')).stdout, /^\d+\.\d+\.\d+/);
-    for (const line of ['--help', 'bgp --help', 'endpoint add --help']) {
+    for (const line of ['--help', 'bgp --help', 'endpoint add --help', 'help', 'help endpoint add']) {
       const { status, stdout } = await ocicat(line);
       assert.equal(status, 0);
       assert.match(stdout, /^Usage: ocicat/);
     }
+    assert.match((await ocicat('help endpoint add')).stdout, /^Usage: ocicat endpoint add .* <name>/);
   });
 
   it('tables, JSON and YAML of the same thing', async () => {
