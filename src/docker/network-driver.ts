@@ -193,10 +193,9 @@ export class DockerNetworks {
 
   /** Docker's endpoints on this node that are joined. */
   resources(): WorkloadEndpoint[] {
-    const { cache, node } = this.#options;
-    return cache
-      .list('WorkloadEndpoint')
-      .filter(({ spec }) => spec.node === node && spec.orchestrator === ORCHESTRATOR);
+    return this.#options.endpoints
+      .locals()
+      .flatMap(({ resource }) => (resource.spec.orchestrator === ORCHESTRATOR ? [resource] : []));
   }
 
   /** The joined endpoint of an id. */

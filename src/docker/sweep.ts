@@ -145,24 +145,25 @@ export class DockerSweep {
     const reserved = found
       .flatMap(({ IPAM }) => (IPAM?.Config ?? []).flatMap((each) => Object.values(each.AuxiliaryAddresses)))
       .flatMap((text) => parseAddress(text) ?? []);
+    const used = (): Set<string> =>
+      new Set(networks.resources().flatMap((each) => addressesOf(each).map(formatAddress)));
     let isTooYoung = false;
+    const seen = used();
     for (const held of await addresses.held()) {
+      const text = formatAddress(held.address);
       const isUsed =
+        seen.has(text) ||
         networks.isWaiting(held.address) ||
-        reserved.some((each) => addressesEqual(each, held.address)) ||
-        networks
-          .resources()
-          .some((each) => addressesOf(each).some((own) => addressesEqual(own, held.address)));
+        reserved.some((each) => addressesEqual(each, held.address));
       if (isUsed) continue;
       if (held.since > askedAt - GRACE_MS) {
         isTooYoung = true;
         continue;
       }
+      // An endpoint may have got it since.
+      if (used().has(text)) continue;
       await addresses.release(held);
-      log.info(
-        { address: formatAddress(held.address) },
-        'released an address that Docker does not have any more',
-      );
+      log.info({ address: text }, 'released an address that Docker does not have any more');
     }
     return isTooYoung ? GRACE_MS : undefined;
   }

@@ -24,10 +24,16 @@ class Bench {
   lockReason: string | undefined;
   nowMs = 0;
   looks = 0;
+  /** how often all endpoints were asked for */
+  listed = 0;
   onProcesses = (): void => {};
+  onRelease = (): void => {};
   readonly sweep = new DockerSweep({
     networks: {
-      resources: () => [...this.endpoints.values()],
+      resources: () => {
+        this.listed++;
+        return [...this.endpoints.values()];
+      },
       joinedAt: (id) => this.joinedAt.get(id) ?? 0,
       forget: async (id) => void this.endpoints.delete(id),
       isWaiting: (asked) => this.waiting.has(formatAddress(asked)),
@@ -36,6 +42,7 @@ class Bench {
       held: async () => this.held,
       release: async (released) => {
         this.held = this.held.filter((each) => each !== released);
+        this.onRelease();
       },
     },
     lockReason: () => this.lockReason,
@@ -230,6 +237,24 @@ describe('addresses that Docker does not use', () => {
       bench.held.map((each) => formatAddress(each.address)),
       ['10.65.1.1', '10.65.1.2', '10.65.1.3', '10.65.1.5'],
     );
+  });
+
+  it('are compared with the endpoints once, and each again before it goes back', async () => {
+    const bench = new Bench();
+    for (let index = 0; index < 200; index++) {
+      bench.add(`e${index}`, 'used', true, `10.65.1.${index}`);
+      bench.hold(`10.65.1.${index}`, 0);
+    }
+    for (const text of ['10.65.2.1', '10.65.2.2', '10.65.2.3']) bench.hold(text, 0);
+    // One that an endpoint gets while another goes back.
+    bench.onRelease = () => void bench.add('late', 'used', true, '10.65.2.2');
+    bench.listed = 0;
+    await bench.look([...bench.endpoints.keys()]);
+    assert.deepEqual(
+      bench.held.slice(200).map((each) => formatAddress(each.address)),
+      ['10.65.2.2'],
+    );
+    assert.equal(bench.listed, 1 + 1 + 3);
   });
 
   it('stay with an endpoint that has its time to show a sign of life', async () => {
