@@ -40,6 +40,7 @@ export type { RouteQuery } from './rib/rib-types.ts';
 export { PeerConfigError } from './speaker/config.ts';
 export type { ServiceState } from './speaker/drain.ts';
 export type { SpeakerEvent, SpeakerLog } from './speaker/events.ts';
+export type { HostLinks, LinkState } from './speaker/link-guard.ts';
 export type { ListenConfig } from './speaker/listeners.ts';
 export { type ResetKind, Speaker, type SpeakerOptions, type StopMode } from './speaker.ts';
 export { ListenError } from './transport/channel.ts';
