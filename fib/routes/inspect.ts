@@ -17,6 +17,8 @@ import type {
 
 /** about a millisecond's work */
 const IDS_A_TURN = 16_384;
+/** as much, where the state of each is asked for */
+const COUNTED_A_STEP = 4096;
 
 /** The view of a prefix, or undefined if neither we nor anybody else has a route there. */
 export function viewOfPrefix(table: RouteTable, prefix: Prefix): RouteView | undefined {
@@ -102,8 +104,17 @@ export function routeConflicts(table: RouteTable): RouteConflict[] {
   return conflicts.sort((a, b) => comparePrefixes(a.prefix, b.prefix));
 }
 
-/** Numbers of one family: a walk over flag columns, a few milliseconds for a full table. */
+/** Numbers of one family: a walk over flag columns, some ten milliseconds for a full table. */
 export function routeCounts(table: RouteTable, family: Family): RouteCounts {
+  const steps = routeCountSteps(table, family);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+  }
+}
+
+/** As `routeCounts`, in steps of about a millisecond. The table may change between them: each prefix counts as it is when it is met. */
+export function* routeCountSteps(table: RouteTable, family: Family): Generator<undefined, RouteCounts, void> {
   const routes = table.families[family];
   const counts = {
     family,
@@ -117,8 +128,12 @@ export function routeCounts(table: RouteTable, family: Family): RouteCounts {
     leftover: 0,
     held: 0,
   };
-  const members = new MembersOut(table);
+  let members = new MembersOut(table);
   for (let id = 0; id < routes.table.idLimit; id++) {
+    if (id % COUNTED_A_STEP === COUNTED_A_STEP - 1) {
+      yield undefined;
+      members = new MembersOut(table);
+    }
     if (!routes.table.has(id) || !isOfInterest(routes, id)) continue;
     const state = stateOf(table, routes, id, members);
     if (state !== 'leftover' && state !== 'removing' && state !== 'held') counts.desired++;

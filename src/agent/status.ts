@@ -1,9 +1,9 @@
 /** `status`: the agent's state in numbers, and everything that an operator should know, each with its remedy. */
 
 import { formatRouterId } from '../../bgp/wire/format.ts';
-import { routeConflicts, routeCounts, routeFailures } from '../../fib/routes/inspect.ts';
+import { routeConflicts, routeCountSteps, routeFailures } from '../../fib/routes/inspect.ts';
 import type { RouteCounts } from '../../fib/routes/types.ts';
-import { jsonOfSteps, type Steps } from '../api/pieces.ts';
+import { jsonOfSteps, type Steps, withoutText } from '../api/pieces.ts';
 import type { Finding, StatusView } from '../api/views.ts';
 import { API_VERSION } from '../model/kinds.ts';
 import { FAMILIES, type Family } from '../net/address.ts';
@@ -37,7 +37,7 @@ function* readStatus(agent: Agent, facts: HostFacts): Steps<StatusView> {
   });
   const counts: RouteCounts[] = [];
   for (const family of FAMILIES) {
-    counts.push(routeCounts(agent.fib.routes, family));
+    counts.push(yield* withoutText(routeCountSteps(agent.fib.routes, family)));
     yield '';
   }
   const sum = (field: 'desired' | 'pending' | 'failed' | 'blocked'): number =>

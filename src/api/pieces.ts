@@ -3,6 +3,15 @@
 /** Work on an answer, of which nothing can be said before its end. After each step the event loop may turn. */
 export type Steps<T> = Generator<'', T, void>;
 
+/** Work that gives the event loop back at any of its yields. */
+export function* withoutText<T>(work: Generator<unknown, T, void>): Steps<T> {
+  for (;;) {
+    const { done, value } = work.next();
+    if (done === true) return value;
+    yield '';
+  }
+}
+
 /** The result of some steps as JSON. */
 export function* jsonOfSteps(steps: Steps<unknown>): Generator<string, void, void> {
   yield JSON.stringify(yield* steps);

@@ -9,6 +9,7 @@ import { unnumberedInterfaces } from '../agent/bgp/unnumbered.ts';
 import { bgpApiRoutes } from '../agent/bgp-routes.ts';
 import { CoalescedTask } from '../agent/coalesced.ts';
 import type { Log } from '../agent/log.ts';
+import { jsonOfSteps } from '../api/pieces.ts';
 import { ApiServer } from '../api/server.ts';
 import { releaseStartMemory } from '../release-memory.ts';
 import { VERSION } from '../version.ts';
@@ -80,7 +81,7 @@ export async function runSpeak(options: SpeakOptions): Promise<void> {
   };
   const api = new ApiServer(
     {
-      'GET /v1/status': () => ({ json: speakStatus(daemon, state) }),
+      'GET /v1/status': () => ({ jsonPieces: jsonOfSteps(speakStatus(daemon, state)) }),
       ...bgpApiRoutes(daemon),
       ...kernel?.apiRoutes(),
     },

@@ -1,6 +1,7 @@
 /** What a speaker on its own answers where an agent would tell of itself. */
 import { formatRouterId } from '../../bgp/wire/format.ts';
-import { peerDownFinding, prefixLimitFindings } from '../agent/bgp/peer-findings.ts';
+import { surveySessions } from '../agent/bgp/session-survey.ts';
+import type { Steps } from '../api/pieces.ts';
 import { type ApiError, problem } from '../api/problem.ts';
 import type { Finding, SpeakerStatusView } from '../api/views.ts';
 import { VERSION } from '../version.ts';
@@ -20,9 +21,9 @@ export interface SpeakState {
 }
 
 /** `GET /v1/status` */
-export function speakStatus(daemon: SpeakDaemon, state: SpeakState): SpeakerStatusView {
+export function* speakStatus(daemon: SpeakDaemon, state: SpeakState): Steps<SpeakerStatusView> {
   const { speaker } = daemon;
-  const peers = speaker?.peers() ?? [];
+  const sessions = yield* surveySessions(speaker, undefined);
   const fib = state.kernel?.routeCounts();
   return {
     kind: 'speaker',
@@ -34,8 +35,8 @@ export function speakStatus(daemon: SpeakDaemon, state: SpeakState): SpeakerStat
     ...(speaker && { routerId: formatRouterId(speaker.routerId), asNumber: speaker.localAs }),
     bgp: {
       listeningPorts: speaker?.listeningPorts ?? [],
-      peers: peers.length,
-      established: peers.filter(({ state: session }) => session === 'Established').length,
+      peers: sessions.peers,
+      established: sessions.established,
       deferral: speaker?.deferred ?? [],
       locRib: speaker?.rib.sizes.prefixes ?? { ipv4: 0, ipv6: 0 },
     },
@@ -53,8 +54,7 @@ export function speakStatus(daemon: SpeakDaemon, state: SpeakState): SpeakerStat
       ...state.findings,
       ...(state.kernel?.findings() ?? []),
       ...(daemon.peers.length + daemon.ranges.length === 0 ? [noPeers(state.file)] : []),
-      ...peers.flatMap((peer) => peerDownFinding(peer) ?? []),
-      ...peers.flatMap(prefixLimitFindings),
+      ...sessions.findings,
     ],
   };
 }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { bgpApiRoutes } from '../../../../src/agent/bgp-routes.ts';
+import { jsonOfSteps } from '../../../../src/api/pieces.ts';
 import { ApiServer } from '../../../../src/api/server.ts';
 import { readSpeakConfig } from '../../../../src/speak/config.ts';
 import { SpeakDaemon } from '../../../../src/speak/daemon.ts';
@@ -25,7 +26,10 @@ describe('status of a speaker alone', function () {
   const daemon = new SpeakDaemon({ log: makeLog(() => {}, 'error', 'json'), listen: undefined });
   const state: SpeakState = { file, startedAt: Date.now(), kernel: undefined, findings: [], faults: [] };
   const api = new ApiServer(
-    { 'GET /v1/status': () => ({ json: speakStatus(daemon, state) }), ...bgpApiRoutes(daemon) },
+    {
+      'GET /v1/status': () => ({ jsonPieces: jsonOfSteps(speakStatus(daemon, state)) }),
+      ...bgpApiRoutes(daemon),
+    },
     (error) => assert.fail(String(error)),
     onlyAgentKnows,
   );
