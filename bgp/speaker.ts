@@ -7,6 +7,7 @@ import type { Prefix } from '../src/net/prefix.ts';
 import { diagnosticText } from './bfd/packet.ts';
 import type { BfdStateChange } from './bfd/types.ts';
 import { Rib } from './rib/rib.ts';
+import type { ResetRecord } from './session/state.ts';
 import { Admission } from './speaker/admission.ts';
 import { BfdLink, bfdStateOf, isFailure } from './speaker/bfd-link.ts';
 import type { MessageWatcher } from './speaker/capture.ts';
@@ -189,12 +190,16 @@ export class Speaker {
     checkPeers(configs);
     // A peer that goes may come again under another address: selection waits for it.
     this.#isChanging = true;
+    const resets = new Map<string, ResetRecord | undefined>();
     const wanted = new Map(configs.map((config) => [config.name, config]));
     for (const peer of [...this.#peers.values()]) {
       const config = wanted.get(peer.config.name);
       const isDynamic = this.#admission.groupOf(peer) !== undefined;
       if (isDynamic && config === undefined) continue;
-      if (config === undefined || keyOf(config) !== keyOf(peer.config) || isDynamic) this.#removePeer(peer);
+      if (config === undefined || keyOf(config) !== keyOf(peer.config) || isDynamic) {
+        this.#removePeer(peer);
+        resets.set(peer.config.name, peer.session.lastReset);
+      }
     }
     for (const config of configs) {
       const rival = this.#byAddress.get(keyOf(config));
@@ -207,7 +212,7 @@ export class Speaker {
         this.#updatePeer(existing, config);
         continue;
       }
-      added.push(this.#addPeer(config));
+      added.push(this.#addPeer(config, resets.get(config.name)));
     }
     this.#prepareListeners();
     this.#configured = true;
@@ -384,8 +389,8 @@ export class Speaker {
     if (this.#started) this.#bfd.apply(config);
   }
 
-  #addPeer(config: PeerConfig): Peer {
-    const peer = new Peer(config, this.#around);
+  #addPeer(config: PeerConfig, lastReset?: ResetRecord): Peer {
+    const peer = new Peer(config, this.#around, lastReset);
     this.#peers.set(config.name, peer);
     this.#byAddress.set(keyOf(config), peer);
     return peer;

@@ -6,7 +6,13 @@ import type { Family } from '../../src/net/address.ts';
 import type { Action, PeerTimer, SessionEvent } from '../session/events.ts';
 import { reconfigure, step, withoutFailures } from '../session/machine.ts';
 import type { Negotiated } from '../session/negotiate.ts';
-import { establishedConnection, initialSession, type Session, sessionState } from '../session/state.ts';
+import {
+  establishedConnection,
+  initialSession,
+  type ResetRecord,
+  type Session,
+  sessionState,
+} from '../session/state.ts';
 import type { Channel } from '../transport/channel.ts';
 import { RestartableTimer } from '../transport/clock.ts';
 import type { PeerConfig } from '../types.ts';
@@ -46,14 +52,16 @@ export class Peer {
   #running = false;
   #removed = false;
 
-  constructor(config: PeerConfig, around: PeerSurroundings) {
+  /** `lastReset`: of a peer of the same name before it, which had another address */
+  constructor(config: PeerConfig, around: PeerSurroundings, lastReset?: ResetRecord) {
     this.#config = config;
     this.#configuredAs = config.peerAs;
     this.#around = around;
-    this.#session = initialSession(
+    const session = initialSession(
       sessionConfig(config, around.routerId, around.identity),
       around.restartFlags(),
     );
+    this.#session = { ...session, lastReset };
     this.since = around.clock.wallNow();
     this.ribId = around.rib.addPeer(config);
     const timer = (event: SessionEvent): RestartableTimer =>

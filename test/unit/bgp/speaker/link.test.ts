@@ -176,6 +176,8 @@ describe('a peer on a link that fails', () => {
     links.set('eth0', 'no-carrier');
     one.speaker.setPeers([{ ...one.config, address: address('192.0.2.9') }]);
     assert.deepEqual([stateOf(one), peer(one)?.lastError], ['Idle', NO_CARRIER]);
+    // Whoever is on a link of that name is one peer to people.
+    assert.equal(peer(one)?.lastReset?.text, NO_CARRIER);
   });
 
   it('nobody listens any more once the speaker has stopped', async () => {
