@@ -213,7 +213,9 @@ function transportOf(config: PeerConfig, kind: PeerStatus['kind']): PeerTranspor
     ttl: config.ttl,
     ...(config.minTtl !== undefined && { minTtl: config.minTtl }),
     md5: config.password !== undefined,
-    multihop: kind === 'ibgp' || config.requireConnected !== true,
+    // A packet with TTL 1 gets to neighbours only, and one that still has 255 came from one (RFC 5082 3).
+    multihop:
+      config.ttl !== 1 && config.minTtl !== 255 && (kind === 'ibgp' || config.requireConnected !== true),
     bfd: config.bfd !== undefined,
   };
 }

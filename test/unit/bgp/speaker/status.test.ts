@@ -132,6 +132,16 @@ describe('status of a peer', () => {
     assert.deepEqual([one.localRouterId, two.peerRouterId], [0xc0000201, 0xc0000201]);
   });
 
+  it('multihop: unless TTL, TTL security or configuration keep the peer next door', () => {
+    const isMultihop = (changes: Parameters<World['host']>[1]): boolean =>
+      statusOf(new World().host(1, changes)).transport.multihop;
+    assert.equal(isMultihop({ ttl: 1 }), false);
+    assert.equal(isMultihop({ ttl: 64 }), true);
+    assert.equal(isMultihop({ ttl: 255, minTtl: 255 }), false);
+    assert.equal(isMultihop({ ttl: 255, minTtl: 254 }), true);
+    assert.equal(isMultihop({ ttl: 64, requireConnected: true }), false);
+  });
+
   it('limits: how near, and what was left out', () => {
     const world = new World();
     const limit = { limit: 2, count: 'accepted', warnPercent: 50, action: { kind: 'discard' } } as const;
