@@ -178,11 +178,14 @@ export class NextHopTracker {
     const { links, lookup } = this.#kernel;
     const { own, subnets } = this.#connected();
     if (own.some((each) => addressesEqual(each, address))) return refused('own-address');
-    const onLink = connectedInterface(subnets, address, ifindex);
-    if (onLink !== undefined) return says(connected(onLink, address), 0);
+    const subnet = connectedSubnet(subnets, address, ifindex);
     const routes = lookup[address.family];
     const id = longestMatch(routes.table, address);
     const [best] = id < 0 ? [] : routes.at(id);
+    // A foreign route that is more specific than the subnet leads the address elsewhere.
+    const isElsewhere =
+      subnet !== undefined && ifindex === 0 && (best?.prefix.length ?? 0) > subnet.prefix.length;
+    if (subnet !== undefined && !isElsewhere) return says(connected(subnet.ifindex, address), 0);
     if (best === undefined) return refused('no-route');
     const { length } = best.prefix;
     if (length === 0 && !this.#viaDefault) return refused('default-route');
@@ -284,15 +287,11 @@ export class NextHopTracker {
   }
 }
 
-/** The interface of the longest subnet that holds the address; `ifindex` other than 0 admits only that one. */
-function connectedInterface(
-  subnets: readonly Subnet[],
-  address: Address,
-  ifindex: number,
-): number | undefined {
+/** The longest subnet that holds the address; `ifindex` other than 0 admits only that interface's. */
+function connectedSubnet(subnets: readonly Subnet[], address: Address, ifindex: number): Subnet | undefined {
   return subnets.find((subnet) => {
     return (ifindex === 0 || subnet.ifindex === ifindex) && prefixContainsAddress(subnet.prefix, address);
-  })?.ifindex;
+  });
 }
 
 function isConnected(resolution: NextHopResolution): boolean {

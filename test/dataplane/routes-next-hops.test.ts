@@ -54,4 +54,31 @@ describe('fib/routes next hops in a real kernel', () => {
     onLink.release();
     far.release();
   });
+
+  it('a foreign route that is more specific than the subnet leads elsewhere, as in the kernel itself', async () => {
+    const { host } = twoUplinks();
+    const p = await bench.programmer(host);
+    const tracker = new NextHopTracker(p.kernel);
+    bench.opened(tracker);
+    const linkOf = (text: string): number | undefined => {
+      const found = tracker.resolve(address(text));
+      return found.reachable ? found.nextHops[0]?.ifindex : undefined;
+    };
+    const [eth0, eth1] = [p.ifindex('eth0'), p.ifindex('eth1')];
+    for (const [gateway, command] of [
+      ['192.0.2.2', 'ip route add 192.0.2.2/32 dev eth1'],
+      ['2001:db8::2', 'ip -6 route add 2001:db8::2/128 dev eth1'],
+    ] as const) {
+      assert.equal(linkOf(gateway), eth0, gateway);
+      host.sh(command);
+      await eventually(`${gateway} leads elsewhere`, () => linkOf(gateway) === eth1);
+      host.sh(command.replace('add', 'del'));
+      await eventually(`${gateway} is on the link again`, () => linkOf(gateway) === eth0);
+    }
+    // Whoever names the link has said where it leads.
+    host.sh('ip route add 192.0.2.2/32 dev eth1');
+    await eventually('seen', () => linkOf('192.0.2.2') === eth1);
+    const bound = tracker.resolve(address('192.0.2.2'), eth0);
+    assert.ok(bound.reachable && bound.nextHops[0]?.ifindex === eth0);
+  });
 });

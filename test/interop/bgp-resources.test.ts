@@ -95,8 +95,7 @@ describe("Calico's BGP resources and FRR and BIRD", function () {
           local: theirs,
           neighbour: own,
           neighbourAs: 65101,
-          // Below, a route leads the first one's address elsewhere: its routes go when its session does.
-          ...(index === 0 && { holdTimeSec: 3 }),
+          holdTimeSec: 180,
           announce,
         }),
       );
@@ -273,7 +272,13 @@ describe("Calico's BGP resources and FRR and BIRD", function () {
     host.netns.run('ip', 'link', 'add', 'other0', 'type', 'veth', 'peer', 'name', 'other1');
     for (const end of ['other0', 'other1']) host.netns.run('ip', 'link', 'set', end, 'up');
     host.netns.run('ip', 'route', 'add', '198.51.100.1/32', 'dev', 'other0');
+    const client = (await peer('198.51.100.1')).establishedAt;
     await has('they lead elsewhere now');
+    assert.equal(
+      (await peer('198.51.100.1')).establishedAt,
+      client,
+      'by their way, not by the end of the session',
+    );
     host.netns.run('ip', 'link', 'del', 'other0');
     await has('and back', '10.66.1.0/26', '10.99.0.0/16');
     // An address that is advertised by itself leads to its container.
