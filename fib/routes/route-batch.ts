@@ -4,10 +4,8 @@ import { type RouteFields, repeatRoute, writeRoute, writeRouteDeletion } from '.
 import { MessageWriter } from '../netlink/writer.ts';
 import type { FamilyRoutes } from './family-routes.ts';
 
-/** Messages in a batch, after which it is sent: about 2 ms of the kernel's time. */
-export const BATCH_MESSAGES = 1000;
-/** One prefix may add a few more when the batch is nearly full. */
-const CAPACITY = BATCH_MESSAGES + 500;
+/** The most messages of a batch, and the few more that one prefix may add when it is nearly full. */
+const CAPACITY = 1500;
 
 /** What a message of a batch is for. */
 export const OP = { CREATE: 0, REPLACE: 1, DELETE: 2, DELETE_EXTRA: 3 } as const;
@@ -32,10 +30,6 @@ export class RouteBatch {
     this.writer.reset();
     this.count = 0;
     this.#patterns.clear();
-  }
-
-  get isFull(): boolean {
-    return this.count >= BATCH_MESSAGES;
   }
 
   /** Adds a creation that fails if the key is taken (OP.CREATE), or a replacement without a gap (OP.REPLACE). */

@@ -9,6 +9,7 @@ import { type Address, FAMILIES, type Family } from '../../src/net/address.ts';
 import type { Prefix } from '../../src/net/prefix.ts';
 import type { PrefixTable } from '../../src/net/prefix-table.ts';
 import { RouteBackOff } from './back-off.ts';
+import { BatchSize } from './batch-size.ts';
 import { FamilyRoutes, FLAG, NONE } from './family-routes.ts';
 import { KernelFollower } from './kernel-follower.ts';
 import type { KernelWatch } from './kernel-watch.ts';
@@ -69,6 +70,7 @@ export class RouteTable {
   readonly #removals: Removals;
   readonly #backOff: RouteBackOff;
   readonly #writer: RouteWriter;
+  readonly #batchSize = new BatchSize();
   readonly #follower: KernelFollower;
   /** work has been announced and is not done yet */
   #hadWork = false;
@@ -272,7 +274,9 @@ export class RouteTable {
         this.#removals.decide(family);
         this.#backOff.resume(family);
         if (routes.dirtyCount === 0) continue;
-        const result = this.#writer.writeBatch(routes);
+        const before = this.#clock();
+        const result = this.#writer.writeBatch(routes, this.#batchSize.messages);
+        this.#batchSize.took(this.#clock() - before, result.sent);
         written += result.written;
         failed += result.failed;
         if (routes.dirtyCount > 0) more = true;

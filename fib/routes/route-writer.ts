@@ -10,7 +10,7 @@ import { type FamilyRoutes, FLAG, NONE, UNKNOWN } from './family-routes.ts';
 import type { KernelWatch } from './kernel-watch.ts';
 import { isTaken, type LearnedOutcomes } from './learned-outcomes.ts';
 import type { Removals } from './removals.ts';
-import { BATCH_MESSAGES, OP, RouteBatch } from './route-batch.ts';
+import { OP, RouteBatch } from './route-batch.ts';
 import { NO_FORM, NOT_NOW, REFUSED, type TargetForms } from './target-forms.ts';
 import type { TargetTable } from './targets.ts';
 
@@ -18,6 +18,8 @@ const EEXIST = 17;
 const ESRCH = 3;
 const ENOENT = 2;
 const EINVAL = 22;
+/** prefixes that are looked at for one batch: most need a message */
+const LOOKED_AT = 8000;
 const NO_EXTRAS: readonly number[] = [];
 
 /** The parts of a route table that writing goes by. */
@@ -63,21 +65,21 @@ export class RouteWriter {
   }
 
   /**
-   * Writes the next batch of a family's queue of work. Returns how many messages the kernel took, and how many routes it refused. Throws a
-   * NetlinkError if the kernel cannot be spoken to.
+   * Writes the next batch of a family's queue of work, of at most 1000 messages. Returns how many messages it had, how many of them the kernel took, and how
+   * many routes it refused. Throws a NetlinkError if the kernel cannot be spoken to.
    */
-  writeBatch(routes: FamilyRoutes): { written: number; failed: number } {
+  writeBatch(routes: FamilyRoutes, messages: number): { sent: number; written: number; failed: number } {
     const batch = this.#batch;
     batch.reset();
     // Planned-away prefixes count too, so that a slice stays bounded.
-    for (let looked = 0; !batch.isFull && looked < 8 * BATCH_MESSAGES; looked++) {
+    for (let looked = 0; batch.count < messages && looked < LOOKED_AT; looked++) {
       const id = routes.nextDirty();
       if (id === NONE) break;
       this.#plan(routes, id);
     }
     let failed = this.#refusedPlans;
     this.#refusedPlans = 0;
-    if (batch.count === 0) return { written: 0, failed };
+    if (batch.count === 0) return { sent: 0, written: 0, failed };
     if (this.#seizesNow) {
       // What our own socket asks for is not announced to us, and the mirror still has what was replaced.
       this.#seizesNow = false;
@@ -105,7 +107,7 @@ export class RouteWriter {
       this.#hasDoubts = false;
       setImmediate(() => this.#kernel.readAgain());
     }
-    return { written: batch.count - failures.size, failed };
+    return { sent: batch.count, written: batch.count - failures.size, failed };
   }
 
   #plan(routes: FamilyRoutes, id: number): void {

@@ -18,7 +18,7 @@ import { removeAllNetns } from '../../test/support/netns.ts';
 import { FIRST_SENDER_AS } from './bgp/jobs.ts';
 import { wordsOf } from './bgp/routes.ts';
 import { makeIpv6Workload, makeWorkload } from './bgp/workload.ts';
-import { type Bed, deviceTo, makeBed, type Router } from './failover/bed.ts';
+import { type Bed, deviceTo, gatewaysTo, makeBed, type Router } from './failover/bed.ts';
 import { Child } from './failover/child.ts';
 import { monotonicMs } from './failover/clock.ts';
 import { HostWatch } from './failover/host-watch.ts';
@@ -31,6 +31,8 @@ const PORT = '7777';
 const FLOWS_A_ROUTER = 2;
 const CANDIDATES = 64;
 const QUIET_MS = 300;
+/** prefixes that are looked up before the whole table is read, the last that routers announce among them */
+const SAMPLES = 8;
 const TIMEOUT_MS = 120_000;
 /** packets flow so long before and after whatever happens */
 const STEADY_MS = 500;
@@ -176,12 +178,19 @@ class Trial {
   /** Waits until all routes go over just these routers. */
   async #installed(routers: readonly Router[]): Promise<void> {
     const gateways = routers.map(({ address }) => address);
+    const wanted = [...gateways].sort().join(' ');
     const { host } = this.#bed;
     let problem: string | undefined = 'not looked at';
     const check = (): boolean => {
-      // A look at a large table takes long, so only when nothing moves.
+      // A look at a large table takes long, so only when nothing moves, nor is about to: the kernel starts such a look over with each change, and
+      // for as long as it lasts (a minute and more, IPv6) lets hardly anybody write.
       this.#watch.events();
       if (monotonicMs() - this.#watch.lastRouteAt < QUIET_MS) return false;
+      const odd = this.#samples().find((address) => gatewaysTo(this.#bed, address) !== wanted);
+      if (odd !== undefined) {
+        problem = `${odd} goes over ${gatewaysTo(this.#bed, odd)}`;
+        return false;
+      }
       problem = this.#routes.compare(host.path, gateways).problem;
       return problem === undefined;
     };
@@ -195,17 +204,28 @@ class Trial {
     }
   }
 
+  /** Addresses in announced prefixes, from the first to the last. */
+  #samples(): readonly string[] {
+    const { table } = this.#routes;
+    return Array.from({ length: SAMPLES }, (_, index) =>
+      this.#addressIn(Math.floor((index * (table.count - 1)) / (SAMPLES - 1))),
+    );
+  }
+
+  #addressIn(index: number): string {
+    const { family, words } = this.#routes.table;
+    const size = wordsOf(family);
+    const address = [...words.subarray(index * size, (index + 1) * size)];
+    address[size - 1] = (address[size - 1] ?? 0) + 1;
+    return addressOfWords(family, address);
+  }
+
   /** Addresses in announced prefixes, as many over each router. */
   #targets(): readonly string[] {
-    const { table } = this.#routes;
-    const { words, count } = table;
-    const size = wordsOf(table.family);
+    const { count } = this.#routes.table;
     const byDevice = new Map<string, string[]>();
     for (let candidate = 0; candidate < CANDIDATES; candidate++) {
-      const at = Math.floor((candidate * count) / CANDIDATES) * size;
-      const address = [...words.subarray(at, at + size)];
-      address[size - 1] = (address[size - 1] ?? 0) + 1;
-      const target = addressOfWords(table.family, address);
+      const target = this.#addressIn(Math.floor((candidate * count) / CANDIDATES));
       const device = deviceTo(this.#bed, target) ?? '';
       const found = byDevice.get(device) ?? [];
       if (found.length < FLOWS_A_ROUTER) byDevice.set(device, [...found, target]);

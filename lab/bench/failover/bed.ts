@@ -203,6 +203,15 @@ function nodeAddresses(): string {
 }
 
 /** The interface over which the host's way to an address leads, as the kernel decides for the client's packets. */
+/** The gateways of the route that the host has for an address, as text, sorted. One look-up: it disturbs nothing, as a look at the whole table would. */
+export function gatewaysTo({ host }: Bed, address: string): string {
+  const text = host.sh(`ip route get fibmatch ${address}`);
+  return [...text.matchAll(/\bvia (\S+)/g)]
+    .map(([, gateway]) => gateway ?? '')
+    .sort()
+    .join(' ');
+}
+
 export function deviceTo({ host, family }: Bed, address: string): string | undefined {
   const client = LINKS.client().far[family];
   const text = host.sh(`ip route get ${address} from ${client} iif cali0 ipproto udp`);

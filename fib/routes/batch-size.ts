@@ -1,0 +1,28 @@
+/**
+ * How many messages go to the kernel at a time. It works them off before it returns, and nothing else happens in this process meanwhile. That takes two
+ * milliseconds for a thousand, but a hundred times as long while somebody reads a large IPv6 table: the kernel locks it, and starts over with each change.
+ * Then batches become small, so that keepalives and BFD are not late. Pure: told how long batches took.
+ */
+const MOST = 1000;
+const FEWEST = 16;
+/** a batch that takes longer is followed by a smaller one */
+const LONG_MS = 8;
+/** one that takes less by a larger one */
+const SHORT_MS = 4;
+
+export class BatchSize {
+  #messages = MOST;
+
+  /** For the next batch: 16..1000. */
+  get messages(): number {
+    return this.#messages;
+  }
+
+  /** A batch of `count` messages took so long. One that was not full says nothing of larger ones. */
+  took(milliseconds: number, count: number): void {
+    if (milliseconds > LONG_MS)
+      this.#messages = Math.max(FEWEST, Math.floor(Math.min(this.#messages, count) / 2));
+    else if (milliseconds < SHORT_MS && count >= this.#messages)
+      this.#messages = Math.min(MOST, 2 * this.#messages);
+  }
+}
