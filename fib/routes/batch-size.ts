@@ -1,10 +1,10 @@
 /**
  * How many messages go to the kernel at a time. It works them off before it returns, and nothing else happens in this process meanwhile. That takes two
- * milliseconds for a thousand, but a hundred times as long while somebody reads a large IPv6 table: the kernel locks it, and starts over with each change.
+ * milliseconds for a thousand, but up to 20 for a single one while somebody reads a large IPv6 table: the kernel locks it, and starts over with each change.
  * Then batches become small, so that keepalives and BFD are not late. Pure: told how long batches took.
  */
 const MOST = 1000;
-const FEWEST = 16;
+const FEWEST = 1;
 /** a batch that takes longer is followed by a smaller one */
 const LONG_MS = 8;
 /** one that takes less by a larger one */
@@ -13,7 +13,7 @@ const SHORT_MS = 4;
 export class BatchSize {
   #messages = MOST;
 
-  /** For the next batch: 16..1000. */
+  /** For the next batch: 1..1000. */
   get messages(): number {
     return this.#messages;
   }
