@@ -44,7 +44,7 @@ export class NextHopSets {
     if (members.length === 1) return this.internOne(members[0] ?? -1);
     const key = members.join(' ');
     const known = this.#ids.get(key);
-    return known !== undefined ? this.#retained(known) : this.#make(key, members);
+    return known !== undefined ? this.retain(known) : this.#make(key, members);
   }
 
   /** As `intern`, for one next hop. */
@@ -55,7 +55,7 @@ export class NextHopSets {
       return latest.id;
     }
     const known = this.#singles.get(nextHop);
-    if (known !== undefined) return this.#retained(known);
+    if (known !== undefined) return this.retain(known);
     const id = this.#make(`${nextHop}`, [nextHop]);
     this.#singles.set(nextHop, id);
     return id;
@@ -73,19 +73,21 @@ export class NextHopSets {
     const members = [...shares.keys()].sort((a, b) => a - b);
     const key = members.map((nextHop) => `${nextHop}*${shares.get(nextHop)}`).join(' ');
     const known = this.#ids.get(key);
-    return known !== undefined ? this.#retained(known) : this.#make(key, members, shares);
+    return known !== undefined ? this.retain(known) : this.#make(key, members, shares);
   }
 
-  /** Takes `count` further references on a set that is in use. */
-  retain(id: number, count: number): void {
-    const set = this.#latest?.id === id ? this.#latest : this.#sets.get(id);
+  /** Takes `count` further references on a set that is in use; returns its id. */
+  retain(id: number, count = 1): number {
+    const set = this.#find(id);
     if (set !== undefined) set.references += count;
+    this.#latest = set;
+    return id;
   }
 
   /** Gives a reference back; LOCAL_PATH and NO_PATH have none. */
   release(id: number): void {
     if (id < 0) return;
-    const set = this.#latest?.id === id ? this.#latest : this.#sets.get(id);
+    const set = this.#find(id);
     if (set === undefined) return;
     set.references--;
     this.#latest = set;
@@ -107,11 +109,8 @@ export class NextHopSets {
     return this.#sets.get(id)?.shares;
   }
 
-  #retained(id: number): number {
-    const set = this.#sets.get(id);
-    if (set !== undefined) set.references++;
-    this.#latest = set;
-    return id;
+  #find(id: number): NextHopSet | undefined {
+    return this.#latest?.id === id ? this.#latest : this.#sets.get(id);
   }
 
   #make(key: string, nextHops: readonly number[], shares?: ReadonlyMap<number, number>): number {

@@ -3,7 +3,7 @@
  * milliseconds for a thousand, but up to 20 for a single one while somebody reads a large IPv6 table: the kernel locks it, and starts over with each change.
  * Then batches become small, so that keepalives and BFD are not late. Pure: told how long batches took.
  */
-const MOST = 1000;
+export const MOST_MESSAGES = 1000;
 const FEWEST = 1;
 /** a batch that takes longer is followed by a smaller one */
 const LONG_MS = 8;
@@ -11,7 +11,7 @@ const LONG_MS = 8;
 const SHORT_MS = 4;
 
 export class BatchSize {
-  #messages = MOST;
+  #messages = MOST_MESSAGES;
 
   /** For the next batch: 1..1000. */
   get messages(): number {
@@ -23,6 +23,6 @@ export class BatchSize {
     if (milliseconds > LONG_MS)
       this.#messages = Math.max(FEWEST, Math.floor(Math.min(this.#messages, count) / 2));
     else if (milliseconds < SHORT_MS && count >= this.#messages)
-      this.#messages = Math.min(MOST, 2 * this.#messages);
+      this.#messages = Math.min(MOST_MESSAGES, 2 * this.#messages);
   }
 }

@@ -290,22 +290,8 @@ export class KernelWatch {
         for (const listener of this.#listeners) listener.nextHop?.(object, message.type === RTM.DELNEXTHOP);
         break;
       }
-      case RTM.NEWLINK:
-      case RTM.DELLINK: {
-        const link = decodeLink(message);
-        if (link === undefined) return;
-        if (message.type === RTM.NEWLINK) this.links.applyLink(link);
-        else this.links.removeLink(link.ifindex);
-        break;
-      }
-      case RTM.NEWADDR:
-      case RTM.DELADDR: {
-        const address = decodeAddress(message);
-        if (address === undefined) return;
-        if (message.type === RTM.NEWADDR) this.links.applyAddress(address);
-        else this.links.removeAddress(address);
-        break;
-      }
+      default:
+        this.links.take(message);
     }
   }
 

@@ -1,8 +1,9 @@
 /** The interfaces of this namespace and their addresses, kept from kernel notifications. */
 import { type Address, addressesEqual } from '../../src/net/address.ts';
-import type { AddressMessage } from '../netlink/address-message.ts';
-import type { LinkMessage } from '../netlink/link-message.ts';
-import { IFF } from '../netlink/registry.ts';
+import { type AddressMessage, decodeAddress } from '../netlink/address-message.ts';
+import { decodeLink, type LinkMessage } from '../netlink/link-message.ts';
+import type { MessageBody } from '../netlink/reader.ts';
+import { IFF, RTM } from '../netlink/registry.ts';
 
 /** An address of an interface. */
 export interface LinkAddress {
@@ -82,6 +83,28 @@ export class LinkTable {
   onChange(listener: LinkListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Takes what the kernel announces; does nothing with what is about neither interfaces nor addresses. */
+  take(message: MessageBody): void {
+    switch (message.type) {
+      case RTM.NEWLINK:
+      case RTM.DELLINK: {
+        const link = decodeLink(message);
+        if (link === undefined) return;
+        if (message.type === RTM.NEWLINK) this.applyLink(link);
+        else this.removeLink(link.ifindex);
+        return;
+      }
+      case RTM.NEWADDR:
+      case RTM.DELADDR: {
+        const address = decodeAddress(message);
+        if (address === undefined) return;
+        if (message.type === RTM.NEWADDR) this.applyAddress(address);
+        else this.removeAddress(address);
+        return;
+      }
+    }
   }
 
   /** Takes an RTM_NEWLINK. */

@@ -3,7 +3,7 @@ import { type AddressMessage, decodeAddress, writeAddressDump } from '../netlink
 import { decodeLink, type LinkMessage, writeLinkDump } from '../netlink/link-message.ts';
 import { NetlinkMonitor } from '../netlink/monitor.ts';
 import type { MessageBody } from '../netlink/reader.ts';
-import { RTM, RTNLGRP } from '../netlink/registry.ts';
+import { RTNLGRP } from '../netlink/registry.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
 import type { MessageWriter } from '../netlink/writer.ts';
 import { LinkTable } from './link-table.ts';
@@ -40,7 +40,7 @@ export class LinkWatch {
         netns: options.netns,
         bufferBytes: options.bufferBytes,
       },
-      { message: (message) => this.#take(message), overrun: () => this.#readAgain() },
+      { message: (message) => this.links.take(message), overrun: () => this.#readAgain() },
     );
   }
 
@@ -97,27 +97,6 @@ export class LinkWatch {
     } finally {
       this.#isReading = false;
       socket.close();
-    }
-  }
-
-  #take(message: MessageBody): void {
-    switch (message.type) {
-      case RTM.NEWLINK:
-      case RTM.DELLINK: {
-        const link = decodeLink(message);
-        if (link === undefined) return;
-        if (message.type === RTM.NEWLINK) this.links.applyLink(link);
-        else this.links.removeLink(link.ifindex);
-        return;
-      }
-      case RTM.NEWADDR:
-      case RTM.DELADDR: {
-        const address = decodeAddress(message);
-        if (address === undefined) return;
-        if (message.type === RTM.NEWADDR) this.links.applyAddress(address);
-        else this.links.removeAddress(address);
-        return;
-      }
     }
   }
 }

@@ -2,10 +2,11 @@
 import { AF_INET, AF_INET6, NLM_F, RTM, RTN } from '../netlink/registry.ts';
 import { type RouteFields, repeatRoute, writeRoute, writeRouteDeletion } from '../netlink/route-message.ts';
 import { MessageWriter } from '../netlink/writer.ts';
+import { MOST_MESSAGES } from './batch-size.ts';
 import type { FamilyRoutes } from './family-routes.ts';
 
-/** The most messages of a batch, and the few more that one prefix may add when it is nearly full. */
-const CAPACITY = 1500;
+/** One prefix may add a few more when the batch is nearly full. */
+const CAPACITY = MOST_MESSAGES + 500;
 
 /** What a message of a batch is for. */
 export const OP = { CREATE: 0, REPLACE: 1, DELETE: 2, DELETE_EXTRA: 3 } as const;

@@ -6,6 +6,7 @@ import type { Family } from '../../src/net/address.ts';
 import type { Verdict } from '../netlink/error-message.ts';
 import type { BatchResult } from '../netlink/socket.ts';
 import type { RouteBackOff } from './back-off.ts';
+import { MOST_MESSAGES } from './batch-size.ts';
 import { type FamilyRoutes, FLAG, NONE, UNKNOWN } from './family-routes.ts';
 import type { KernelWatch } from './kernel-watch.ts';
 import { isTaken, type LearnedOutcomes } from './learned-outcomes.ts';
@@ -19,7 +20,7 @@ const ESRCH = 3;
 const ENOENT = 2;
 const EINVAL = 22;
 /** prefixes that are looked at for one batch: most need a message */
-const LOOKED_AT = 8000;
+const LOOKED_AT = 8 * MOST_MESSAGES;
 const NO_EXTRAS: readonly number[] = [];
 
 /** The parts of a route table that writing goes by. */
@@ -65,7 +66,7 @@ export class RouteWriter {
   }
 
   /**
-   * Writes the next batch of a family's queue of work, of at most 1000 messages. Returns how many messages it had, how many of them the kernel took, and how
+   * Writes the next batch of a family's queue of work, of at most `messages` (no more than MOST_MESSAGES). Returns how many messages it had, how many of them the kernel took, and how
    * many routes it refused. Throws a NetlinkError if the kernel cannot be spoken to.
    */
   writeBatch(routes: FamilyRoutes, messages: number): { sent: number; written: number; failed: number } {

@@ -9,6 +9,7 @@ import type { PathRow, PeerView } from '../../src/api/views.ts';
 import { runCli } from '../support/agent.ts';
 import { eventually } from '../support/eventually.ts';
 import { connect, createNetns, type Netns, removeAllNetns } from '../support/netns.ts';
+import { resourceText } from '../support/resource-text.ts';
 import { createRouter, type Router } from '../support/routers.ts';
 import { removeTemporaryFolders, temporaryFolder } from '../support/temporary-folder.ts';
 
@@ -16,17 +17,6 @@ const LAUNCHER = fileURLToPath(new URL('../../src/cli/ocicat.sh', import.meta.ur
 const WAIT = { timeoutMs: 30_000, intervalMs: 50 };
 const FRR = '192.0.2.2';
 const BIRD = '2001:db8:b::2';
-
-const document = (kind: string, name: string, spec: object, settings: Record<string, string> = {}): string =>
-  JSON.stringify({
-    apiVersion: 'projectcalico.org/v3',
-    kind,
-    metadata: {
-      name,
-      annotations: Object.fromEntries(Object.entries(settings).map(([key, to]) => [`ocicat.dev/${key}`, to])),
-    },
-    spec,
-  });
 
 describe('peer groups and ranges of peers', function () {
   this.timeout(120_000);
@@ -42,11 +32,11 @@ describe('peer groups and ranges of peers', function () {
 
   const write = (group: Record<string, string>, listen: Record<string, string>): void => {
     const text = [
-      document('Node', 'r1', { bgp: { asNumber: 65001, ipv4Address: '192.0.2.1/24' } }),
-      document('BGPFilter', 'all', {}),
-      document('BGPPeer', 'tors', { filters: ['all'] }, { template: 'true', 'hold-time': '9', ...group }),
-      document('BGPPeer', 'rack-a', {}, { 'peer-group': 'tors', 'remote-as': '65002,65009', ...listen }),
-      document(
+      resourceText('Node', 'r1', { bgp: { asNumber: 65001, ipv4Address: '192.0.2.1/24' } }),
+      resourceText('BGPFilter', 'all', {}),
+      resourceText('BGPPeer', 'tors', { filters: ['all'] }, { template: 'true', 'hold-time': '9', ...group }),
+      resourceText('BGPPeer', 'rack-a', {}, { 'peer-group': 'tors', 'remote-as': '65002,65009', ...listen }),
+      resourceText(
         'BGPPeer',
         'rack-b',
         { asNumber: 65003 },

@@ -12,6 +12,7 @@ import { type AgentHost, createHost, disposeHosts, LAUNCHER, POOLS, runCli } fro
 import { eventually } from '../support/eventually.ts';
 import { seen } from '../support/matrix-table.ts';
 import { connect, createNetns, type Netns, removeAllNetns } from '../support/netns.ts';
+import { resourceText } from '../support/resource-text.ts';
 import { createRouter, Daemons, type Router, type RouterKind } from '../support/routers.ts';
 import { removeTemporaryFolders, temporaryFolder } from '../support/temporary-folder.ts';
 
@@ -20,26 +21,8 @@ const HOLD_SEC = 180;
 const SOON = { timeoutMs: 30_000, intervalMs: 50 };
 const OUR_AS = 65101;
 
-const document = (
-  kind: string,
-  name: string,
-  spec: unknown,
-  annotations: Record<string, string> = {},
-): string =>
-  JSON.stringify({
-    apiVersion: 'projectcalico.org/v3',
-    kind,
-    metadata: {
-      name,
-      annotations: Object.fromEntries(
-        Object.entries({ 'hold-time': String(HOLD_SEC), ...annotations }).map(([key, value]) => [
-          `ocicat.dev/${key}`,
-          value,
-        ]),
-      ),
-    },
-    spec,
-  });
+const document = (kind: string, name: string, spec: unknown, settings: Record<string, string> = {}): string =>
+  resourceText(kind, name, spec, { 'hold-time': String(HOLD_SEC), ...settings });
 
 /** A neighbour on a link of its own. */
 interface Neighbour {

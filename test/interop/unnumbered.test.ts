@@ -10,30 +10,13 @@ import type { PeerView } from '../../src/api/views.ts';
 import { type AgentHost, createHost, disposeHosts, LAUNCHER, POOLS } from '../support/agent.ts';
 import { eventually } from '../support/eventually.ts';
 import { connect, createNetns, type Netns, removeAllNetns } from '../support/netns.ts';
+import { resourceText } from '../support/resource-text.ts';
 import { Daemons } from '../support/routers.ts';
 import { removeTemporaryFolders, temporaryFolder } from '../support/temporary-folder.ts';
 
 const SLOW = { timeoutMs: 40_000, intervalMs: 100 };
 /** Both FRRs have it, on a link each. */
 const LEAF = 'fe80::1';
-
-const document = (
-  kind: string,
-  name: string,
-  spec: unknown,
-  annotations: Record<string, string> = {},
-): string =>
-  JSON.stringify({
-    apiVersion: 'projectcalico.org/v3',
-    kind,
-    metadata: {
-      name,
-      annotations: Object.fromEntries(
-        Object.entries(annotations).map(([key, value]) => [`ocicat.dev/${key}`, value]),
-      ),
-    },
-    spec,
-  });
 
 /** zebra and bgpd with whoever is on `eth0` as their peer. */
 class UnnumberedFrr {
@@ -172,11 +155,11 @@ describe('unnumbered peers: FRR, BIRD and ourselves', function () {
     for (const name of ['eth1', 'eth2']) host.netns.sysctl(`net/ipv6/neigh/${name}/retrans_time_ms`, 200);
     for (const leaf of leaves) ends.push(() => leaf.end());
     await host.apply(
-      document('Node', 'h1', { bgp: { ipv4Address: '192.0.2.2/24', asNumber: 65101 } }),
+      resourceText('Node', 'h1', { bgp: { ipv4Address: '192.0.2.2/24', asNumber: 65101 } }),
       ...POOLS,
-      document('BGPPeer', 'leaf1', { node: 'h1' }, { interface: 'eth1', 'remote-as': 'external' }),
-      document('BGPPeer', 'leaf2', { node: 'h1', asNumber: 65002 }, { interface: 'eth2' }),
-      document('BGPPeer', 'nobody', { node: 'h1', asNumber: 65009 }, { interface: 'eth9' }),
+      resourceText('BGPPeer', 'leaf1', { node: 'h1' }, { interface: 'eth1', 'remote-as': 'external' }),
+      resourceText('BGPPeer', 'leaf2', { node: 'h1', asNumber: 65002 }, { interface: 'eth2' }),
+      resourceText('BGPPeer', 'nobody', { node: 'h1', asNumber: 65009 }, { interface: 'eth9' }),
     );
     container = createNetns();
     await host.add('c1', container);
@@ -309,7 +292,7 @@ protocol bgp {
     );
     daemons.spawn('bird', '-f', '-c', daemons.path('bird.conf'), '-s', daemons.path('bird.ctl'));
     await eventually('bird answers', () => existsSync(daemons.path('bird.ctl')), SLOW);
-    await host.apply(document('BGPPeer', 'bird', { node: 'h1', asNumber: 65003 }, { interface: 'eth3' }));
+    await host.apply(resourceText('BGPPeer', 'bird', { node: 'h1', asNumber: 65003 }, { interface: 'eth3' }));
     await established('eth3', 'fe80::b');
     await routed('198.51.100.0/24', /via inet6 fe80::b dev eth3 /);
     await routed('2001:db8:b::/48', /via fe80::b dev eth3 /);
@@ -323,9 +306,9 @@ protocol bgp {
     writeFileSync(
       file,
       [
-        document('Node', 'r5', { bgp: { asNumber: 65005 } }),
-        document('BGPFilter', 'all', {}),
-        document('BGPPeer', 'up', { filters: ['all'] }, { interface: 'eth0', 'remote-as': 'external' }),
+        resourceText('Node', 'r5', { bgp: { asNumber: 65005 } }),
+        resourceText('BGPFilter', 'all', {}),
+        resourceText('BGPPeer', 'up', { filters: ['all'] }, { interface: 'eth0', 'remote-as': 'external' }),
         JSON.stringify({
           apiVersion: 'ocicat.dev/v1',
           kind: 'StaticRoutes',
@@ -343,7 +326,7 @@ protocol bgp {
         log += text;
       });
     await host.apply(
-      document('BGPPeer', 'speaker', { node: 'h1' }, { interface: 'eth5', 'remote-as': 'external' }),
+      resourceText('BGPPeer', 'speaker', { node: 'h1' }, { interface: 'eth5', 'remote-as': 'external' }),
     );
     try {
       await established('eth5', 'fe80::5');
