@@ -72,6 +72,10 @@ link_node() {
 # says why, and the tests of it say so in their turn.
 tools=node_modules/.ocicat-tools
 cnitool_module=github.com/containernetworking/cni/cnitool@v1.3.1
+# The routes' inner loops are compiled into the checkout, anew whenever their sources change.
+core=src/core/core.wasm
+core_in_step() { [ -f "$core" ] && [ -z "$(find src/core/assembly -newer "$core" -print)" ]; }
+
 cnitool_wanted() { [ "$want" = test ] && [ ! -x "$tools/cnitool" ]; }
 
 policy=/usr/sbin/policy-rc.d
@@ -87,7 +91,7 @@ look() { # what there is to do
   node_modules_in_step || need_npm=yes
   unfinished=no
   if policy_is_ours || [ -e "$saved" ] || [ -L "$saved" ]; then unfinished=yes; fi
-  [ -n "$missing" ] || [ "$need_npm" = yes ] || [ "$unfinished" = yes ] || cnitool_wanted
+  [ -n "$missing" ] || [ "$need_npm" = yes ] || [ "$unfinished" = yes ] || ! core_in_step || cnitool_wanted
 }
 
 look || { link_node; exit 0; }
@@ -257,6 +261,14 @@ if [ "$need_npm" = yes ]; then
   node_modules_in_step || fail "npm ci left node_modules without the pinned Node; is 'optional' omitted in an npm configuration?"
   link_node
   node_modules/.bin/node --version >/dev/null || fail "the pinned Node does not run on this machine (its message is above)"
+fi
+
+# --- the core's inner loops ---------------------------------------------------------------------------------------------
+
+if ! core_in_step; then
+  say "compile $core"
+  node_modules/.bin/node node_modules/assemblyscript/bin/asc.js --config src/core/assembly/asconfig.json --target release </dev/null ||
+    fail "src/core/assembly does not compile (its output is above)"
 fi
 
 # --- cnitool -----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
  * A filter chain made ready for the hot path. Which rule decides is found by hashed prefixes and by answers kept per attribute id; what a
  * rule's operations make of attributes is interned and kept per attribute id too.
  */
+import type { Core } from '../../src/core/core.ts';
 import { addressBits, type Family } from '../../src/net/address.ts';
 import type { Prefix } from '../../src/net/prefix.ts';
 import { maskWord } from '../../src/net/prefix-table.ts';
@@ -13,6 +14,8 @@ import type { FilterChain, FilterMatch, FilterOperation, FilterRule } from './ty
 
 /** The attribute store as filters need it. `intern` takes a reference for its caller, `release` gives it back. */
 export interface AttributeInterner {
+  /** what belongs to it lives there */
+  readonly core: Core;
   key(id: number): AttributeKey;
   intern(key: AttributeKey): number;
   release(id: number): void;
@@ -93,7 +96,10 @@ export class CompiledChain {
       ({ match }) =>
         match.interface !== undefined && (match.peerKind === undefined || match.peerKind === peerKind),
     );
-    this.#index = { ipv4: new PrefixIndex('ipv4'), ipv6: new PrefixIndex('ipv6') };
+    this.#index = {
+      ipv4: new PrefixIndex('ipv4', attributes.core),
+      ipv6: new PrefixIndex('ipv6', attributes.core),
+    };
     this.#rules = chain.rules.map((rule) => compileRule(rule));
     for (const [index, rule] of chain.rules.entries()) {
       if (rule.match.peerKind !== undefined && rule.match.peerKind !== peerKind) continue;
@@ -186,6 +192,8 @@ export class CompiledChain {
 
   /** Gives all references back. */
   dispose(): void {
+    this.#index.ipv4.dispose();
+    this.#index.ipv6.dispose();
     for (const compiled of this.#rules) {
       const results = [...compiled.results];
       compiled.results.clear();

@@ -2,6 +2,7 @@
  * Finds the rules whose prefix conditions a route meets: a hash look-up for each prefix length that occurs in the rules, with quick
  * refusals before it, so that a list of ten thousand prefixes costs a route as much as a list of ten.
  */
+import type { Core } from '../../src/core/core.ts';
 import type { Family } from '../../src/net/address.ts';
 import type { Prefix } from '../../src/net/prefix.ts';
 import { maskWord, PrefixTable } from '../../src/net/prefix-table.ts';
@@ -22,25 +23,37 @@ interface Level {
 
 /** Prefix conditions of one family. */
 export class PrefixIndex {
-  readonly #table: PrefixTable;
+  readonly #family: Family;
+  readonly #core: Core;
+  /** made with the first entry: most lists of rules have none */
+  #table: PrefixTable | undefined;
   readonly #entries: Entry[][] = [];
   #levels: Level[] = [];
   /** by first octet of the route: whether any CIDR could hold it */
   readonly #firstOctet = new Uint8Array(256);
 
-  constructor(family: Family) {
-    this.#table = new PrefixTable(family, 16);
+  /** `core`: where it is to live. */
+  constructor(family: Family, core: Core) {
+    this.#family = family;
+    this.#core = core;
+  }
+
+  /** Gives its memory back. */
+  dispose(): void {
+    this.#table?.dispose();
+    this.#table = undefined;
   }
 
   /** CIDRs with a rule. */
   get size(): number {
-    return this.#table.size;
+    return this.#table?.size ?? 0;
   }
 
   /** Rule `rule` holds for routes inside `cidr` whose length lies within the bounds. */
   add(rule: number, cidr: Prefix, minLength: number, maxLength: number): void {
     const least = Math.max(minLength, cidr.length);
     if (least > maxLength) return;
+    this.#table ??= new PrefixTable(this.#family, 16, this.#core);
     const id = this.#table.internPrefix(cidr);
     const entries = this.#entries[id] ?? [];
     entries.push({ rule, minLength: least, maxLength });
@@ -72,11 +85,13 @@ export class PrefixIndex {
     confirm: (rule: number) => boolean,
   ): number {
     if (length > 0 && this.#firstOctet[w0 >>> 24] === 0) return limit;
+    const table = this.#table;
+    if (table === undefined) return limit;
     let best = limit;
     for (const level of this.#levels) {
       if (level.length > length) break;
       if (length < level.minLength || length > level.maxLength) continue;
-      const id = this.#table.find(
+      const id = table.find(
         level.length,
         maskWord(w0, level.length),
         maskWord(w1, level.length - 32),

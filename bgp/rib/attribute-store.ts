@@ -2,6 +2,7 @@
  * Path attributes, interned by their octets: equal attributes have one small id however many routes carry them. Ids are reference
  * counted. What the decision process compares stands in columns, read once when an id is made; all else is decoded on request.
  */
+import { Core } from '../../src/core/core.ts';
 import { asPathOccurrences } from '../wire/as-path.ts';
 import { attributeSlice, valueEnd, valueStart } from '../wire/attribute-key.ts';
 import { octetsEqual } from '../wire/bytes.ts';
@@ -46,6 +47,8 @@ export class AttributeStore {
   /** id in the next-hop table, or -1 for none */
   nextHop = new Int32Array(256);
 
+  /** what belongs to the RIB lives there */
+  readonly core: Core;
   /** of the ids whose columns are filled, those with a MED */
   withMed = 0;
   readonly #nextHops: NextHopTable;
@@ -65,8 +68,10 @@ export class AttributeStore {
   /** makes the slots unknown to a peer that would choose its attributes so that they collide */
   readonly #seed = (Math.random() * 0x1_0000_0000) | 0;
 
-  constructor(nextHops: NextHopTable) {
+  /** `core`: where it is to live; default: in memory of its own. */
+  constructor(nextHops: NextHopTable, core = new Core()) {
     this.#nextHops = nextHops;
+    this.core = core;
   }
 
   /** Attribute sets in use. */

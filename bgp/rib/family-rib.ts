@@ -2,6 +2,7 @@
  * Adj-RIB-In, decision and Loc-RIB of one family. Changes mark prefixes as dirty; `decide` works the dirty list off in slices, so that a
  * prefix is decided once however many messages touched it since.
  */
+import type { Core } from '../../src/core/core.ts';
 import type { Family } from '../../src/net/address.ts';
 import { grownCapacity, PrefixTable } from '../../src/net/prefix-table.ts';
 import { NO_BANDWIDTH, shareUnequally } from '../policy/link-bandwidth.ts';
@@ -32,6 +33,7 @@ export type BestListener = (prefixes: Int32Array, oldPeers: Uint16Array, count: 
 
 /** What the rooms of a RIB share. */
 export interface RibTables {
+  readonly core: Core;
   readonly attributes: AttributeStore;
   readonly nextHops: NextHopTable;
   readonly sets: NextHopSets;
@@ -99,7 +101,7 @@ export class FamilyRib {
     this.#onBest = listeners.onBest;
     this.#onFree = listeners.onFree;
     this.#onDirty = listeners.onDirty;
-    this.prefixes = new PrefixTable(family);
+    this.prefixes = new PrefixTable(family, 1024, tables.core);
     this.paths = new PathTable(this.prefixes, tables.attributes, tables.nextHops);
     this.decision = new DecisionProcess(candidateView(tables, this.paths), options);
     this.#hops = new Int32Array(Math.max(1, options.maxPaths));

@@ -2,6 +2,7 @@
  * The routing information base of a speaker: Adj-RIB-In, decision, Loc-RIB and Adj-RIB-Out of both families behind one door.
  * It opens no socket and reads no clock; whoever owns it feeds it, lets it work in slices, and pulls messages out of it.
  */
+import { Core } from '../../src/core/core.ts';
 import { type Address, FAMILIES, type Family } from '../../src/net/address.ts';
 import type { Prefix } from '../../src/net/prefix.ts';
 import type { PrefixTable } from '../../src/net/prefix-table.ts';
@@ -42,9 +43,11 @@ export class Rib {
       throw new RangeError(`maxPaths is ${options.maxPaths}: give a number from 1 to 64`);
     }
     this.#options = options;
+    const core = new Core();
     const nextHops = new NextHopTable(options.trackNextHops);
     this.#tables = {
-      attributes: new AttributeStore(nextHops),
+      core,
+      attributes: new AttributeStore(nextHops, core),
       nextHops,
       sets: new NextHopSets(nextHops),
       peers: new PeerColumns(),

@@ -2,6 +2,7 @@
  * One family's routes in columns over a prefix table: what each source wants, what the kernel has, and which prefixes need work.
  * A learned route costs two target ids and its flags, no object (LAYOUT.md). Pure bookkeeping: `RouteWriter` talks to the kernel.
  */
+import type { Core } from '../../src/core/core.ts';
 import type { Family } from '../../src/net/address.ts';
 import { PrefixTable } from '../../src/net/prefix-table.ts';
 import { ROUTE_SOURCES, type RouteSource } from './types.ts';
@@ -152,9 +153,10 @@ export class FamilyRoutes {
   readonly #urgent: IdQueue;
   readonly #normal: IdQueue;
 
-  constructor(family: Family, initialCapacity = 1024) {
+  /** `core`: where it is to live; default: in memory of its own. */
+  constructor(family: Family, initialCapacity = 1024, core?: Core) {
     this.family = family;
-    this.table = new PrefixTable(family, initialCapacity);
+    this.table = new PrefixTable(family, initialCapacity, core);
     const { capacity } = this.table;
     this.bgp = new Int32Array(capacity);
     this.kernel = new Int32Array(capacity);

@@ -2,6 +2,7 @@
  * A mirror of one kernel table's routes that are not ours: for next-hop resolution, and to know whom we would collide with. One object
  * a route: a host of ours has a handful (a second routing daemon with a full table on it costs about 300 bytes a route).
  */
+import type { Core } from '../../src/core/core.ts';
 import { addressFromBytes, type Family } from '../../src/net/address.ts';
 import { PrefixTable } from '../../src/net/prefix-table.ts';
 import { AF_INET, protocolName, RTN, RTNH_F } from '../netlink/registry.ts';
@@ -24,9 +25,9 @@ export class ForeignRoutes {
   readonly table: PrefixTable;
   readonly #entries = new Map<number, Entry[]>();
 
-  constructor(family: Family) {
+  constructor(family: Family, core: Core) {
     this.family = family;
-    this.table = new PrefixTable(family, 64);
+    this.table = new PrefixTable(family, 64, core);
   }
 
   clear(): void {

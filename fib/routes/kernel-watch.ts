@@ -2,6 +2,7 @@
  * What the kernel has, kept by notifications: interfaces, addresses, foreign routes; and our own routes' changes handed on to their
  * owner. It subscribes first and reads everything then, so nothing falls between. A lost notification leads to a new reading.
  */
+import { Core } from '../../src/core/core.ts';
 import type { Family } from '../../src/net/address.ts';
 import { type AddressMessage, decodeAddress, writeAddressDump } from '../netlink/address-message.ts';
 import { NetlinkError } from '../netlink/error-message.ts';
@@ -62,10 +63,12 @@ export class KernelWatch {
   readonly protocol: number;
   readonly table: number;
   readonly links = new LinkTable();
+  /** what all tables of routes live in */
+  readonly core = new Core();
   /** foreign routes in our table */
   readonly foreign: Readonly<Record<Family, ForeignRoutes>> = {
-    ipv4: new ForeignRoutes('ipv4'),
-    ipv6: new ForeignRoutes('ipv6'),
+    ipv4: new ForeignRoutes('ipv4', this.core),
+    ipv6: new ForeignRoutes('ipv6', this.core),
   };
   /** foreign routes by which the host itself finds its way: those of the main table */
   readonly lookup: Readonly<Record<Family, ForeignRoutes>>;
@@ -91,7 +94,7 @@ export class KernelWatch {
     this.lookup =
       this.table === DEFAULT_TABLE
         ? this.foreign
-        : { ipv4: new ForeignRoutes('ipv4'), ipv6: new ForeignRoutes('ipv6') };
+        : { ipv4: new ForeignRoutes('ipv4', this.core), ipv6: new ForeignRoutes('ipv6', this.core) };
     this.#onError = options.onError ?? (() => {});
     this.socket = NetlinkSocket.open({ netns: options.netns });
     this.#dumpSocket = NetlinkSocket.open({ netns: options.netns });

@@ -53,16 +53,16 @@ export interface RouteTableOptions {
   readonly clock?: (() => number) | undefined;
 }
 
+/** prefixes that there is room for at first */
+const FIRST_CAPACITY = 1024;
+
 /** Desired routes against one kernel table, both families. The table number and the protocol are those of the `KernelWatch`. */
 export class RouteTable {
   readonly kernel: KernelWatch;
   readonly targets: TargetTable;
-  readonly families: Readonly<Record<Family, FamilyRoutes>> = {
-    ipv4: new FamilyRoutes('ipv4'),
-    ipv6: new FamilyRoutes('ipv6'),
-  };
+  readonly families: Readonly<Record<Family, FamilyRoutes>>;
   /** which learned routes the kernel took */
-  readonly outcomes = new LearnedOutcomes(this.families);
+  readonly outcomes: LearnedOutcomes;
   readonly #options: RouteTableOptions;
   readonly #clock: () => number;
   readonly #objects: NextHopObjects | undefined;
@@ -79,6 +79,11 @@ export class RouteTable {
   /** Create it before `kernel.start()`, so that it sees the routes that are there. */
   constructor(kernel: KernelWatch, options: RouteTableOptions = {}) {
     this.kernel = kernel;
+    this.families = {
+      ipv4: new FamilyRoutes('ipv4', FIRST_CAPACITY, kernel.core),
+      ipv6: new FamilyRoutes('ipv6', FIRST_CAPACITY, kernel.core),
+    };
+    this.outcomes = new LearnedOutcomes(this.families);
     this.#options = options;
     this.#clock = options.clock ?? (() => performance.now());
     this.targets = new TargetTable({

@@ -35,6 +35,7 @@ export function buildPackage(): BuiltPackage {
       timeout: BUILD_TIMEOUT_MS,
       stdio: 'inherit',
     });
+    cpSync(join(ROOT, 'src/core/core.wasm'), join(folder, 'dist/src/core/core.wasm'));
     for (const file of ['package.json', ...files])
       if (file !== 'dist') cpSync(join(ROOT, file), join(folder, file), { recursive: true });
     symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));

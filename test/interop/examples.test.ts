@@ -85,6 +85,7 @@ function installed(): string {
   execFileSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', build], {
     stdio: ['ignore', 'inherit', 'inherit'],
   });
+  cpSync(join(ROOT, 'src/core/core.wasm'), join(home, 'dist/src/core/core.wasm'));
   cpSync(join(ROOT, 'package.json'), join(home, 'package.json'));
   for (const name of ['ip-address', 'koffi'])
     symlinkSync(join(ROOT, 'node_modules', name), join(modules, name));

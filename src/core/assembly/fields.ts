@@ -1,0 +1,26 @@
+/** Access to the fields of a table's block (layout.ts) and to the entries of columns. */
+
+/** A field. */
+export function get(block: usize, field: usize): i32 {
+  return load<i32>(block + (field << 2));
+}
+
+/** A field that holds an address. */
+export function pointer(block: usize, field: usize): usize {
+  return load<usize>(block + (field << 2));
+}
+
+/** Sets a field. */
+export function set(block: usize, field: usize, value: i32): void {
+  store<i32>(block + (field << 2), value);
+}
+
+/** Entry `index` of a column of 32-bit numbers. */
+export function at(column: usize, index: i32): i32 {
+  return load<i32>(column + ((<usize>index) << 2));
+}
+
+/** Sets entry `index` of a column of 32-bit numbers. */
+export function put(column: usize, index: i32, value: i32): void {
+  store<i32>(column + ((<usize>index) << 2), value);
+}

@@ -1,0 +1,10 @@
+/** What the inner loops ask of their owners. Everything here is rare: a table that is full, an answer that is not known yet. */
+
+/** Octets of memory, all zero, at a multiple of 64. */
+export declare function allocate(octets: usize): usize;
+
+/** Gives back what `allocate` gave for as many octets. */
+export declare function release(address: usize, octets: usize): void;
+
+/** The ids of a table of prefixes that were opened are used up: opens some more. */
+export declare function openPrefixes(table: usize): void;
