@@ -2,12 +2,38 @@
  * Adj-RIB-In, decision and Loc-RIB of one family. Changes mark prefixes as dirty; `decide` works the dirty list off in slices, so that a
  * prefix is decided once however many messages touched it since.
  */
+import {
+  FAMILY_BEST_ATTRIBUTE,
+  FAMILY_BEST_PEER,
+  FAMILY_CHANGED,
+  FAMILY_CHANGED_COUNT,
+  FAMILY_CHANGED_ROOM,
+  FAMILY_CURRENT,
+  FAMILY_CURRENT_AT,
+  FAMILY_CURRENT_COUNT,
+  FAMILY_DEFERRED,
+  FAMILY_DIRTY,
+  FAMILY_DIRTY_COUNT,
+  FAMILY_DIRTY_ROOM,
+  FAMILY_FIELDS,
+  FAMILY_FLAGS,
+  FAMILY_HELD_BACK,
+  FAMILY_HOLDERS,
+  FAMILY_LOOKS_AT_ALL,
+  FAMILY_MOVED,
+  FAMILY_MOVED_FROM,
+  FAMILY_PREFIXES,
+  FAMILY_REPLACED,
+  FAMILY_REPORTS_CHANGES,
+  FAMILY_SELECTED,
+  PREFIX_CHANGED,
+  PREFIX_DIRTY,
+} from '../../src/core/assembly/layout.ts';
 import type { Core } from '../../src/core/core.ts';
 import type { Family } from '../../src/net/address.ts';
 import { grownCapacity, PrefixTable } from '../../src/net/prefix-table.ts';
 import { NO_BANDWIDTH, shareUnequally } from '../policy/link-bandwidth.ts';
 import type { AttributeStore } from './attribute-store.ts';
-import { grownInt32, grownUint8, grownUint16 } from './columns.ts';
 import { type CandidateView, type DecisionOptions, DecisionProcess } from './decision.ts';
 import { HAS_ORIGINATOR, LLGR_STALE, LOCAL_AHEAD } from './key-summary.ts';
 import { LOCAL_PATH, type NextHopSets, NO_PATH } from './next-hop-sets.ts';
@@ -15,9 +41,8 @@ import type { NextHopTable } from './next-hops.ts';
 import { PathTable } from './path-table.ts';
 import { LOCAL_PEER, type PeerColumns } from './peers.ts';
 
-const DIRTY = 1;
-const CHANGED = 2;
 const LARGE_LIST = 1 << 20;
+const SMALL_LIST = 1024;
 
 /** stands for no attributes, and for no code of an unusable path either */
 const NONE_YET = 0x7fffffff;
@@ -43,52 +68,39 @@ export interface RibTables {
 /** Owner of one family's prefixes, paths and selections. */
 export class FamilyRib {
   readonly family: Family;
+  /** where its block stands for the inner loops (src/core/assembly) */
+  readonly address: number;
   readonly prefixes: PrefixTable;
   readonly paths: PathTable;
   /** by prefix id: attributes of the best path (a reference is held), or -1 */
-  bestAttribute: Int32Array<ArrayBuffer>;
+  bestAttribute: Int32Array<SharedArrayBuffer>;
   /** by prefix id: peer of the best path */
-  bestPeer: Uint16Array<ArrayBuffer>;
+  bestPeer: Uint16Array<SharedArrayBuffer>;
   /** by prefix id: set of selected next hops */
-  selected: Int32Array<ArrayBuffer>;
+  selected: Int32Array<SharedArrayBuffer>;
   /** by prefix id: peers to which it has been announced */
-  holders: Uint16Array<ArrayBuffer>;
+  holders: Uint16Array<SharedArrayBuffer>;
   /** by prefix id: the interface that a route originated here leads to, where it has one */
   readonly localInterfaces = new Map<number, string>();
-  /** while on, only local paths are selected (RFC 4724 4.1) */
-  deferred = false;
-  /**
-   * by prefix id: 1 where a learned path is selected that the FIB has not taken, so that nobody is told of it (RFC 4271 9.1.3). Only where
-   * there is a FIB to wait for.
-   */
-  heldBack: Uint8Array<ArrayBuffer> | undefined;
-  /** somebody wants to hear of changed selections, through `flush` */
-  reportsChanges = false;
-  /**
-   * told of every prefix that was decided, whether or not its best path changed: for peers that get several paths, and for export rules that ask
-   * for interfaces. Nobody else pays for it
-   */
-  onDecided: ((prefix: number) => void) | undefined;
   readonly decision: DecisionProcess;
   readonly #tables: RibTables;
-  #flags: Uint8Array<ArrayBuffer>;
-  #dirty = new Int32Array(1024);
-  #dirtyCount = 0;
-  /** the list being worked off, and how far */
-  #current = new Int32Array(1024);
-  #currentCount = 0;
-  #currentAt = 0;
-  #changed = new Int32Array(1024);
-  #changedCount = 0;
+  readonly #block: Int32Array<SharedArrayBuffer>;
+  #flags: Uint8Array<SharedArrayBuffer>;
+  /** prefixes that wait for a decision */
+  #dirty: Int32Array<SharedArrayBuffer>;
+  /** the list being worked off */
+  #current: Int32Array<SharedArrayBuffer>;
+  #changed: Int32Array<SharedArrayBuffer>;
   readonly #hops: Int32Array<ArrayBuffer>;
   readonly #bandwidths: Float32Array<ArrayBuffer>;
   /** of the prefixes decided last: those with another best path, and what they had before */
-  readonly #moved = new Int32Array(BATCH);
-  readonly #movedFrom = new Uint16Array(BATCH);
-  readonly #replaced = new Int32Array(BATCH);
+  readonly #moved: Int32Array<SharedArrayBuffer>;
+  readonly #movedFrom: Uint16Array<SharedArrayBuffer>;
+  readonly #replaced: Int32Array<SharedArrayBuffer>;
+  #heldBack: Uint8Array<SharedArrayBuffer> | undefined;
+  #onDecided: ((prefix: number) => void) | undefined;
   readonly #onBest: BestListener;
   readonly #onFree: (prefix: number) => void;
-  readonly #onDirty: () => void;
 
   constructor(
     family: Family,
@@ -100,25 +112,43 @@ export class FamilyRib {
     this.#tables = tables;
     this.#onBest = listeners.onBest;
     this.#onFree = listeners.onFree;
-    this.#onDirty = listeners.onDirty;
     this.prefixes = new PrefixTable(family, 1024, tables.core);
     this.paths = new PathTable(this.prefixes, tables.attributes, tables.nextHops);
     this.decision = new DecisionProcess(candidateView(tables, this.paths), options);
     this.#hops = new Int32Array(Math.max(1, options.maxPaths));
     this.#bandwidths = new Float32Array(Math.max(1, options.maxPaths));
     const { capacity } = this.prefixes;
-    this.bestAttribute = new Int32Array(capacity);
-    this.bestPeer = new Uint16Array(capacity);
-    this.selected = new Int32Array(capacity);
-    this.holders = new Uint16Array(capacity);
-    this.#flags = new Uint8Array(capacity);
+    const { core } = tables;
+    this.bestAttribute = core.int32(capacity);
+    this.bestPeer = core.uint16(capacity);
+    this.selected = core.int32(capacity);
+    this.holders = core.uint16(capacity);
+    this.#flags = core.uint8(capacity);
+    this.#dirty = core.int32(SMALL_LIST);
+    this.#current = core.int32(SMALL_LIST);
+    this.#changed = core.int32(SMALL_LIST);
+    this.#moved = core.int32(BATCH);
+    this.#movedFrom = core.uint16(BATCH);
+    this.#replaced = core.int32(BATCH);
+    this.#block = core.block(FAMILY_FIELDS, {
+      growDirty: (count) => this.#growDirty(count),
+      dirtied: listeners.onDirty,
+    });
+    this.address = this.#block.byteOffset;
+    this.#block[FAMILY_PREFIXES] = this.prefixes.address;
+    this.#block[FAMILY_MOVED] = this.#moved.byteOffset;
+    this.#block[FAMILY_MOVED_FROM] = this.#movedFrom.byteOffset;
+    this.#block[FAMILY_REPLACED] = this.#replaced.byteOffset;
+    this.#publish();
+    this.#lookAtAll();
     this.prefixes.onGrow((grown) => {
-      this.bestAttribute = grownInt32(this.bestAttribute, grown);
-      this.bestPeer = grownUint16(this.bestPeer, grown);
-      this.selected = grownInt32(this.selected, grown);
-      this.holders = grownUint16(this.holders, grown);
-      this.#flags = grownUint8(this.#flags, grown);
-      if (this.heldBack !== undefined) this.heldBack = grownUint8(this.heldBack, grown);
+      this.bestAttribute = core.moved(this.bestAttribute, core.int32(grown));
+      this.bestPeer = core.moved(this.bestPeer, core.uint16(grown));
+      this.selected = core.moved(this.selected, core.int32(grown));
+      this.holders = core.moved(this.holders, core.uint16(grown));
+      this.#flags = core.moved(this.#flags, core.uint8(grown));
+      if (this.#heldBack !== undefined) this.#heldBack = core.moved(this.#heldBack, core.uint8(grown));
+      this.#publish();
     });
     this.prefixes.onOpen((from, to) => {
       this.bestAttribute.fill(-1, from, to);
@@ -126,38 +156,73 @@ export class FamilyRib {
     });
   }
 
+  /** While on, only local paths are selected (RFC 4724 4.1). */
+  get deferred(): boolean {
+    return this.#block[FAMILY_DEFERRED] === 1;
+  }
+
+  set deferred(on: boolean) {
+    this.#block[FAMILY_DEFERRED] = on ? 1 : 0;
+    this.#lookAtAll();
+  }
+
+  /** Somebody wants to hear of changed selections, through `flush`. */
+  set reportsChanges(on: boolean) {
+    this.#block[FAMILY_REPORTS_CHANGES] = on ? 1 : 0;
+  }
+
+  get reportsChanges(): boolean {
+    return this.#block[FAMILY_REPORTS_CHANGES] === 1;
+  }
+
+  /**
+   * By prefix id: 1 where a learned path is selected that the FIB has not taken, so that nobody is told of it (RFC 4271 9.1.3). Only where
+   * there is a FIB to wait for.
+   */
+  get heldBack(): Uint8Array<SharedArrayBuffer> | undefined {
+    return this.#heldBack;
+  }
+
+  /** Whether there is a FIB to wait for. */
+  waitForFib(on: boolean): void {
+    const { core } = this.#tables;
+    if (on) this.#heldBack ??= core.uint8(this.prefixes.capacity);
+    else if (this.#heldBack !== undefined) {
+      core.release(this.#heldBack.byteOffset, this.#heldBack.byteLength);
+      this.#heldBack = undefined;
+    }
+    this.#publish();
+  }
+
+  /**
+   * Told of every prefix that was decided, whether or not its best path changed: for peers that get several paths, and for export rules that ask
+   * for interfaces. Nobody else pays for it.
+   */
+  get onDecided(): ((prefix: number) => void) | undefined {
+    return this.#onDecided;
+  }
+
+  set onDecided(listener: ((prefix: number) => void) | undefined) {
+    this.#onDecided = listener;
+    this.#lookAtAll();
+  }
+
   /** Prefixes that wait for a decision. */
   get pending(): number {
-    return this.#dirtyCount + this.#currentCount - this.#currentAt;
+    const block = this.#block;
+    return (
+      (block[FAMILY_DIRTY_COUNT] ?? 0) + (block[FAMILY_CURRENT_COUNT] ?? 0) - (block[FAMILY_CURRENT_AT] ?? 0)
+    );
   }
 
   /** Has a prefix decided anew. */
   markDirty(prefix: number): void {
-    const flags = this.#flags[prefix] ?? 0;
-    if ((flags & DIRTY) !== 0) return;
-    this.#flags[prefix] = flags | DIRTY;
-    if (this.#dirtyCount === this.#dirty.length)
-      this.#dirty = grownInt32(this.#dirty, grownCapacity(this.#dirty.length));
-    this.#dirty[this.#dirtyCount++] = prefix;
-    if (this.pending === 1) this.#onDirty();
+    this.#tables.core.calls.familyMarkDirty(this.address, prefix);
   }
 
   /** As `markDirty` for `count` prefixes with ids in a row, of which none waits for a decision. */
   markNew(first: number, count: number): void {
-    const wasIdle = this.pending === 0;
-    const needed = this.#dirtyCount + count;
-    let { length } = this.#dirty;
-    while (length < needed) length = grownCapacity(length);
-    if (length > this.#dirty.length) this.#dirty = grownInt32(this.#dirty, length);
-    const dirty = this.#dirty;
-    const flags = this.#flags;
-    let at = this.#dirtyCount;
-    for (let prefix = first; prefix < first + count; prefix++) {
-      flags[prefix] = DIRTY;
-      dirty[at++] = prefix;
-    }
-    this.#dirtyCount = at;
-    if (wasIdle) this.#onDirty();
+    this.#tables.core.calls.familyMarkNew(this.address, first, count);
   }
 
   /** A path came to a prefix: it is decided anew, unless the best path is sure to stay. */
@@ -172,25 +237,21 @@ export class FamilyRib {
 
   /** Decides up to `limit` dirty prefixes; returns how many it did. */
   decide(limit: number): number {
+    const block = this.#block;
     let done = 0;
     while (done < limit) {
-      if (this.#currentAt === this.#currentCount) {
-        if (this.#dirtyCount === 0) {
-          this.#currentAt = 0;
-          this.#currentCount = 0;
+      if (block[FAMILY_CURRENT_AT] === block[FAMILY_CURRENT_COUNT]) {
+        if (block[FAMILY_DIRTY_COUNT] === 0) {
+          block[FAMILY_CURRENT_AT] = 0;
+          block[FAMILY_CURRENT_COUNT] = 0;
           this.#shrinkLists();
           break;
         }
-        const emptied = this.#current;
-        this.#current = this.#dirty;
-        this.#currentCount = this.#dirtyCount;
-        this.#currentAt = 0;
-        this.#dirty = emptied;
-        this.#dirtyCount = 0;
+        this.#takeUp();
       }
-      const from = this.#currentAt;
-      const to = Math.min(this.#currentCount, from + Math.min(BATCH, limit - done));
-      this.#currentAt = to;
+      const from = block[FAMILY_CURRENT_AT] ?? 0;
+      const to = Math.min(block[FAMILY_CURRENT_COUNT] ?? 0, from + Math.min(BATCH, limit - done));
+      block[FAMILY_CURRENT_AT] = to;
       this.#decideBatch(this.#current, from, to);
       done += to - from;
     }
@@ -208,17 +269,20 @@ export class FamilyRib {
 
   /** Hands the prefixes whose selection changed since the last call to `deliver`, then frees those that nobody needs any more. */
   flush(deliver: (ids: Int32Array, count: number) => void): void {
-    const count = this.#changedCount;
+    const { core } = this.#tables;
+    const count = this.#block[FAMILY_CHANGED_COUNT] ?? 0;
     if (count === 0) return;
     const ids = this.#changed;
-    this.#changed = new Int32Array(1024);
-    this.#changedCount = 0;
+    this.#changed = core.int32(SMALL_LIST);
+    this.#block[FAMILY_CHANGED_COUNT] = 0;
+    this.#publish();
     for (let i = 0; i < count; i++) {
       const id = ids[i] ?? -1;
-      this.#flags[id] = (this.#flags[id] ?? 0) & ~CHANGED;
+      this.#flags[id] = (this.#flags[id] ?? 0) & ~PREFIX_CHANGED;
     }
     deliver(ids, count);
     for (let i = 0; i < count; i++) this.freeIfUnused(ids[i] ?? -1);
+    core.release(ids.byteOffset, ids.byteLength);
   }
 
   /** Frees a prefix id without path, decision to make or peer that holds it. */
@@ -287,19 +351,69 @@ export class FamilyRib {
 
   /** The record of the best path where there is one, nobody looks at the others, and no decision is due; else -1. */
   #firstIfBest(prefix: number): number {
-    if (this.decision.takesSeveral || this.onDecided !== undefined || this.deferred) return -1;
+    if (this.#block[FAMILY_LOOKS_AT_ALL] === 1) return -1;
     const attribute = this.bestAttribute[prefix] ?? -1;
-    if (attribute < 0 || ((this.#flags[prefix] ?? 0) & DIRTY) !== 0) return -1;
+    if (attribute < 0 || ((this.#flags[prefix] ?? 0) & PREFIX_DIRTY) !== 0) return -1;
     const first = this.paths.head[prefix] ?? -1;
     const isBest =
       this.paths.effective[first] === attribute && this.paths.peerOf(first) === this.bestPeer[prefix];
     return isBest ? first : -1;
   }
 
+  /** The prefixes that wait become the list that is worked off. */
+  #takeUp(): void {
+    const block = this.#block;
+    const emptied = this.#current;
+    this.#current = this.#dirty;
+    this.#dirty = emptied;
+    block[FAMILY_CURRENT_COUNT] = block[FAMILY_DIRTY_COUNT] ?? 0;
+    block[FAMILY_CURRENT_AT] = 0;
+    block[FAMILY_DIRTY_COUNT] = 0;
+    this.#publish();
+  }
+
+  #growDirty(count: number): void {
+    const { core } = this.#tables;
+    let { length } = this.#dirty;
+    while (length < count) length = grownCapacity(length);
+    this.#dirty = core.moved(this.#dirty, core.int32(length));
+    this.#publish();
+  }
+
   /** After a burst the lists need not stay as long as it was. */
   #shrinkLists(): void {
-    if (this.#dirty.length > LARGE_LIST) this.#dirty = new Int32Array(1024);
-    if (this.#current.length > LARGE_LIST) this.#current = new Int32Array(1024);
+    this.#dirty = this.#shrunk(this.#dirty);
+    this.#current = this.#shrunk(this.#current);
+    this.#publish();
+  }
+
+  #shrunk(list: Int32Array<SharedArrayBuffer>): Int32Array<SharedArrayBuffer> {
+    if (list.length <= LARGE_LIST) return list;
+    const { core } = this.#tables;
+    core.release(list.byteOffset, list.byteLength);
+    return core.int32(SMALL_LIST);
+  }
+
+  /** Whether a path that is not the best one may matter to somebody. */
+  #lookAtAll(): void {
+    const all = this.decision.takesSeveral || this.#onDecided !== undefined || this.deferred;
+    this.#block[FAMILY_LOOKS_AT_ALL] = all ? 1 : 0;
+  }
+
+  /** Tells the inner loops where the columns are. */
+  #publish(): void {
+    const block = this.#block;
+    block[FAMILY_BEST_ATTRIBUTE] = this.bestAttribute.byteOffset;
+    block[FAMILY_BEST_PEER] = this.bestPeer.byteOffset;
+    block[FAMILY_SELECTED] = this.selected.byteOffset;
+    block[FAMILY_HOLDERS] = this.holders.byteOffset;
+    block[FAMILY_FLAGS] = this.#flags.byteOffset;
+    block[FAMILY_HELD_BACK] = this.#heldBack?.byteOffset ?? 0;
+    block[FAMILY_DIRTY] = this.#dirty.byteOffset;
+    block[FAMILY_DIRTY_ROOM] = this.#dirty.length;
+    block[FAMILY_CURRENT] = this.#current.byteOffset;
+    block[FAMILY_CHANGED] = this.#changed.byteOffset;
+    block[FAMILY_CHANGED_ROOM] = this.#changed.length;
   }
 
   /** Decides the prefixes of a list from `from` to before `to`, then tells of those that have another best path. */
@@ -318,7 +432,7 @@ export class FamilyRib {
     let alike = 0;
     for (let at = from; at < to; at++) {
       const prefix = list[at] ?? -1;
-      flags[prefix] = (flags[prefix] ?? 0) & ~DIRTY;
+      flags[prefix] = (flags[prefix] ?? 0) & ~PREFIX_DIRTY;
       const oldAttribute = bestAttribute[prefix] ?? -1;
       const oldSet = selected[prefix] ?? NO_PATH;
       const first = head[prefix] ?? -1;
@@ -412,12 +526,19 @@ export class FamilyRib {
 
   #markChanged(prefix: number): void {
     const flags = this.#flags[prefix] ?? 0;
-    if ((flags & CHANGED) !== 0) return;
-    this.#flags[prefix] = flags | CHANGED;
-    if (this.#changedCount === this.#changed.length) {
-      this.#changed = grownInt32(this.#changed, grownCapacity(this.#changed.length));
-    }
-    this.#changed[this.#changedCount++] = prefix;
+    if ((flags & PREFIX_CHANGED) !== 0) return;
+    this.#flags[prefix] = flags | PREFIX_CHANGED;
+    const block = this.#block;
+    const count = block[FAMILY_CHANGED_COUNT] ?? 0;
+    if (count === this.#changed.length) this.#growChanged();
+    this.#changed[count] = prefix;
+    block[FAMILY_CHANGED_COUNT] = count + 1;
+  }
+
+  #growChanged(): void {
+    const { core } = this.#tables;
+    this.#changed = core.moved(this.#changed, core.int32(grownCapacity(this.#changed.length)));
+    this.#publish();
   }
 }
 

@@ -226,12 +226,12 @@ export class Rib {
     for (const family of FAMILIES) {
       const rib = this.#families[family];
       if (isSettled !== undefined) {
-        rib.heldBack ??= new Uint8Array(rib.prefixes.capacity);
+        rib.waitForFib(true);
         continue;
       }
       for (let id = 0; id < rib.prefixes.idLimit; id++)
         if (rib.prefixes.has(id)) this.setForwarded(family, id, true);
-      rib.heldBack = undefined;
+      rib.waitForFib(false);
     }
     this.#announceWork();
   }

@@ -24,11 +24,15 @@ export interface CoreCalls {
   prefixIntern(table: number, length: number, w0: number, w1: number, w2: number, w3: number): number;
   prefixDelete(table: number, id: number): void;
   prefixDispose(table: number): void;
+  familyMarkDirty(family: number, prefix: number): void;
+  familyMarkNew(family: number, first: number, count: number): void;
 }
 
 /** What the inner loops ask of the owner of a block (src/core/assembly/host.ts); he answers those questions that concern it. */
 export interface BlockOwner {
   openPrefixes?(): void;
+  growDirty?(count: number): void;
+  dirtied?(): void;
 }
 
 let compiled: WebAssembly.Module | undefined;
@@ -148,6 +152,8 @@ export class Core {
       allocate: (octets: number) => this.allocate(octets >>> 0),
       release: (address: number, octets: number) => void this.release(address, octets >>> 0),
       openPrefixes: (table: number) => void this.#owner(table).openPrefixes?.(),
+      growDirty: (family: number, count: number) => void this.#owner(family).growDirty?.(count),
+      dirtied: (family: number) => void this.#owner(family).dirtied?.(),
     };
     return new WebAssembly.Instance<CoreCalls>(compiled, { env: { memory: this.#memory }, host }).exports;
   }

@@ -8,3 +8,9 @@ export declare function release(address: usize, octets: usize): void;
 
 /** The ids of a table of prefixes that were opened are used up: opens some more. */
 export declare function openPrefixes(table: usize): void;
+
+/** The list of prefixes of a family that wait for a decision needs room for so many. */
+export declare function growDirty(family: usize, count: i32): void;
+
+/** The first prefix of a family waits for a decision. */
+export declare function dirtied(family: usize): void;

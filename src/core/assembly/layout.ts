@@ -38,3 +38,51 @@ export const PREFIX_FREE_PIECES = 14;
 export const PREFIX_CHUNKS = 46;
 export const PREFIX_FIELDS = 47;
 export const FREE_LENGTH = 255;
+
+/** One family of a RIB (bgp/rib/family-rib.ts). */
+/** the block of its table of prefixes */
+export const FAMILY_PREFIXES = 0;
+/** the block of its paths */
+export const FAMILY_PATHS = 1;
+/** the block of the RIB's attributes */
+export const FAMILY_ATTRIBUTES = 2;
+/** by prefix id: attributes of the best path (a reference is held), or -1 */
+export const FAMILY_BEST_ATTRIBUTE = 3;
+/** by prefix id: peer of the best path (16 bits) */
+export const FAMILY_BEST_PEER = 4;
+/** by prefix id: set of selected next hops, or a code below 0 */
+export const FAMILY_SELECTED = 5;
+/** by prefix id: peers to which it has been announced (16 bits) */
+export const FAMILY_HOLDERS = 6;
+/** by prefix id: PREFIX_DIRTY, PREFIX_CHANGED (octets) */
+export const FAMILY_FLAGS = 7;
+/** by prefix id: 1 where a learned path is selected that the FIB has not taken (octets); 0: there is no FIB to wait for */
+export const FAMILY_HELD_BACK = 8;
+/** prefixes that wait for a decision: where they stand, how many, how many have room */
+export const FAMILY_DIRTY = 9;
+export const FAMILY_DIRTY_COUNT = 10;
+export const FAMILY_DIRTY_ROOM = 11;
+/** those that are being decided: where they stand, how many, how many are done */
+export const FAMILY_CURRENT = 12;
+export const FAMILY_CURRENT_COUNT = 13;
+export const FAMILY_CURRENT_AT = 14;
+/** prefixes whose selection changed: where they stand, how many, how many have room */
+export const FAMILY_CHANGED = 15;
+export const FAMILY_CHANGED_COUNT = 16;
+export const FAMILY_CHANGED_ROOM = 17;
+/** 1: somebody wants to hear of changed selections */
+export const FAMILY_REPORTS_CHANGES = 18;
+/** 1: only local paths are selected */
+export const FAMILY_DEFERRED = 19;
+/** 1: paths that are not the best one count too, so that every change has a prefix decided */
+export const FAMILY_LOOKS_AT_ALL = 20;
+/** of the prefixes decided last, those with another best path, and from whom (16 bits) and with what they had it before: addresses */
+export const FAMILY_MOVED = 21;
+export const FAMILY_MOVED_FROM = 22;
+export const FAMILY_REPLACED = 23;
+export const FAMILY_FIELDS = 24;
+
+/** the prefix waits for a decision */
+export const PREFIX_DIRTY = 1;
+/** its selection changed since that was last told */
+export const PREFIX_CHANGED = 2;
