@@ -1,10 +1,17 @@
 /** What the RIB knows of each peer: columns for the decision process, and the state of its session. */
+import {
+  PEERS_ADDRESS_RANK,
+  PEERS_CLIENT,
+  PEERS_EXTERNAL,
+  PEERS_FIELDS,
+  PEERS_ROUTER_ID,
+} from '../../src/core/assembly/layout.ts';
+import type { Core } from '../../src/core/core.ts';
 import { type Address, compareAddresses, type Family } from '../../src/net/address.ts';
 import type { Prefix } from '../../src/net/prefix.ts';
 import type { PeerConfig } from '../types.ts';
 import type { DecodeContext, PerFamily } from '../wire/types.ts';
 import type { AddPathOutput } from './add-path-output.ts';
-import { grownInt32, grownUint8, grownUint32 } from './columns.ts';
 import type { PathSource } from './export-rules.ts';
 import type { ImportGroup } from './import-group.ts';
 import type { PeerOutput } from './peer-output.ts';
@@ -91,18 +98,37 @@ export function freshInput(): PeerInput {
   };
 }
 
+/** peers that there is room for at first */
+const FIRST_PEERS = 16;
+
 /** Columns by peer id that the decision process compares. */
 export class PeerColumns {
   /** BGP identifier, unsigned */
-  routerId = new Uint32Array(16);
+  routerId: Uint32Array<SharedArrayBuffer>;
   /** 1: eBGP */
-  external = new Uint8Array(16);
+  external: Uint8Array<SharedArrayBuffer>;
   /** 1: an iBGP peer that is our client (RFC 4456) */
-  client = new Uint8Array(16);
+  client: Uint8Array<SharedArrayBuffer>;
   /** position in the order of the peers' addresses */
-  addressRank = new Int32Array(16);
+  addressRank: Int32Array<SharedArrayBuffer>;
   /** another number after each change */
   version = 0;
+  /** where its block stands for the inner loops (src/core/assembly) */
+  readonly address: number;
+  readonly #core: Core;
+  readonly #block: Int32Array<SharedArrayBuffer>;
+
+  /** `core`: where it is to live. */
+  constructor(core: Core) {
+    this.#core = core;
+    this.routerId = core.uint32(FIRST_PEERS);
+    this.external = core.uint8(FIRST_PEERS);
+    this.client = core.uint8(FIRST_PEERS);
+    this.addressRank = core.int32(FIRST_PEERS);
+    this.#block = core.block(PEERS_FIELDS, {});
+    this.address = this.#block.byteOffset;
+    this.#publish();
+  }
 
   /** The BGP identifier that a peer's OPEN told. */
   setRouterId(peer: number, routerId: number): void {
@@ -123,10 +149,12 @@ export class PeerColumns {
     const all = [...peers];
     const needed = Math.max(0, ...all.map((peer) => peer.id)) + 1;
     if (needed > this.routerId.length) {
-      this.routerId = grownUint32(this.routerId, 2 * needed);
-      this.external = grownUint8(this.external, 2 * needed);
-      this.client = grownUint8(this.client, 2 * needed);
-      this.addressRank = grownInt32(this.addressRank, 2 * needed);
+      const core = this.#core;
+      this.routerId = core.moved(this.routerId, core.uint32(2 * needed));
+      this.external = core.moved(this.external, core.uint8(2 * needed));
+      this.client = core.moved(this.client, core.uint8(2 * needed));
+      this.addressRank = core.moved(this.addressRank, core.int32(2 * needed));
+      this.#publish();
     }
     all.sort((a, b) => compareAddresses(a.config.address, b.config.address) || a.id - b.id);
     for (const [rank, peer] of all.entries()) {
@@ -134,6 +162,14 @@ export class PeerColumns {
       this.external[peer.id] = peerKind(peer.config) === 'ebgp' ? 1 : 0;
       this.client[peer.id] = peer.config.routeReflectorClient === true ? 1 : 0;
     }
+  }
+
+  #publish(): void {
+    const block = this.#block;
+    block[PEERS_ROUTER_ID] = this.routerId.byteOffset;
+    block[PEERS_EXTERNAL] = this.external.byteOffset;
+    block[PEERS_CLIENT] = this.client.byteOffset;
+    block[PEERS_ADDRESS_RANK] = this.addressRank.byteOffset;
   }
 }
 

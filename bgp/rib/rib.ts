@@ -50,7 +50,7 @@ export class Rib {
       attributes: new AttributeStore(nextHops, core),
       nextHops,
       sets: new NextHopSets(nextHops),
-      peers: new PeerColumns(),
+      peers: new PeerColumns(core),
     };
     const onWork = (): void => this.#announceWork();
     this.#families = { ipv4: this.#makeFamily('ipv4'), ipv6: this.#makeFamily('ipv6') };

@@ -86,3 +86,14 @@ export const FAMILY_FIELDS = 24;
 export const PREFIX_DIRTY = 1;
 /** its selection changed since that was last told */
 export const PREFIX_CHANGED = 2;
+
+/** What the decision compares of peers, by peer id (bgp/rib/peers.ts). */
+/** BGP identifiers, unsigned */
+export const PEERS_ROUTER_ID = 0;
+/** 1: eBGP (octets) */
+export const PEERS_EXTERNAL = 1;
+/** 1: an iBGP peer that is our client (octets) */
+export const PEERS_CLIENT = 2;
+/** position in the order of the peers' addresses */
+export const PEERS_ADDRESS_RANK = 3;
+export const PEERS_FIELDS = 4;
