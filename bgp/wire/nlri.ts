@@ -94,31 +94,3 @@ function wordAt(bytes: Uint8Array, at: number): number {
   for (let i = 0; i < 4; i++) if (at + i < bytes.length) word |= (bytes[at + i] ?? 0) << (24 - 8 * i);
   return word;
 }
-
-/** Writes one NLRI at `at`; the caller has made sure of the room. Returns the offset after it. */
-export function putNlri(
-  target: Uint8Array,
-  at: number,
-  addPath: boolean,
-  pathId: number,
-  length: number,
-  w0: number,
-  w1: number,
-  w2: number,
-  w3: number,
-): number {
-  let to = at;
-  if (addPath) {
-    target[to++] = pathId >>> 24;
-    target[to++] = pathId >>> 16;
-    target[to++] = pathId >>> 8;
-    target[to++] = pathId;
-  }
-  target[to++] = length;
-  const octets = (length + 7) >> 3;
-  for (let i = 0; i < octets; i++) {
-    const word = i < 4 ? w0 : i < 8 ? w1 : i < 12 ? w2 : w3;
-    target[to++] = word >>> (24 - 8 * (i & 3));
-  }
-  return to;
-}

@@ -2,7 +2,22 @@
  * Writing UPDATEs: many NLRI that share attributes into one message, straight into the send buffer (RFC 4271 4.3, RFC 4760, RFC 7911 3). Order of
  * attributes and separation of fields by RFC 7606 5.1: MP attributes first, one kind of NLRI in a message.
  */
-import type { Family } from '../../src/net/address.ts';
+import {
+  CORE_SCRATCH_OCTETS,
+  PACK_ADD_PATH,
+  PACK_ADDRESS_OCTETS,
+  PACK_AS4,
+  PACK_END,
+  PACK_EXTENDED_NEXT_HOP,
+  PACK_FIELDS,
+  PACK_LONGEST,
+  PACK_NARROW,
+  PACK_NARROW_KEY,
+  PACK_OPTIONS,
+  PACK_START,
+} from '../../src/core/assembly/layout.ts';
+import { Core } from '../../src/core/core.ts';
+import { addressOctets, type Family } from '../../src/net/address.ts';
 import { hasWideAs, narrowAsPath, withoutConfederation } from './as-path.ts';
 import {
   attributeSlice,
@@ -13,7 +28,6 @@ import {
   writeHead,
 } from './attribute-key.ts';
 import { copyOctets, putUint16, uint16, uint32 } from './bytes.ts';
-import { nlriOctets, putNlri } from './nlri.ts';
 import {
   AFI,
   AS_TRANS,
@@ -44,40 +58,35 @@ export interface PackOptions {
  */
 export type PackStart = 'begun' | 'no-room' | 'unsendable';
 
-/** Octets of the flags, code, 2-octet length, AFI and SAFI of an MP attribute. */
-const MP_HEAD_OCTETS = 7;
-/** Octets of a NEXT_HOP attribute. */
-const NEXT_HOP_OCTETS = 7;
-/** Octets of a path identifier (RFC 7911 3). */
-const PATH_ID_OCTETS = 4;
-const ADDRESS_OCTETS = { ipv4: 4, ipv6: 16 } as const;
+/** By what the inner loops answer: PACK_BEGUN, PACK_NO_ROOM, PACK_UNSENDABLE. */
+const STARTS: readonly PackStart[] = ['begun', 'no-room', 'unsendable'];
+
+/** Octets that messages may take together, whatever the room that a caller has: two of the longest. */
+const ROOM_OCTETS = 1 << 17;
+/** Beyond the end of the room, as numbers are written four octets at a time. */
+const SPARE_OCTETS = 64;
+const NARROW_OCTETS = 4 * MAX_EXTENDED_MESSAGE_OCTETS + 64;
 
 /**
- * Writes one UPDATE at a time: `beginReach` or `beginWithdraw`, `add` until it is false or nothing is left, `finish`. Reusable and
- * allocation-free for each route. Attributes go straight from the key into the message, unless the peer wants narrow AS numbers: then those of the
- * last key are kept, so that a second message with them costs a copy only.
+ * Writes one UPDATE at a time: `beginReach` or `beginWithdraw`, `add` until it is false or nothing is left, `finish`. The messages are made in the
+ * memory of the inner loops, by them (src/core/assembly/packer.ts), and copied from there. Attributes go straight from the key into the message,
+ * unless the peer wants narrow AS numbers.
  */
 export class UpdatePacker {
+  readonly #core: Core;
+  readonly #block: Int32Array<SharedArrayBuffer>;
+  /** where messages are made */
+  readonly #room: number;
   #target: Uint8Array = new Uint8Array(0);
-  #start = 0;
-  /** where the next NLRI goes */
-  #at = 0;
-  /** first octet that NLRI may not take */
-  #limit = 0;
-  #firstNlri = 0;
-  #addPath = false;
-  /** offset of the MP attribute, or -1 when NLRI or withdrawn routes stand in the body */
-  #mpAt = -1;
-  #isReach = false;
+  #offset = 0;
 
-  /** the attributes of the message, all but NEXT_HOP and MP_REACH_NLRI, from `#attributesAt` on: the key's own, or the narrow ones */
-  #attributes: Uint8Array = new Uint8Array(0);
-  #attributesAt = 0;
-  #attributesEnd = 0;
-  /** the attributes of the key below with two-octet AS numbers */
-  readonly #narrow = new Uint8Array(4 * MAX_EXTENDED_MESSAGE_OCTETS + 64);
-  #narrowLength = 0;
-  #narrowKey: AttributeKey | undefined;
+  /** `core`: where it is to live; default: in memory of its own. */
+  constructor(core = new Core()) {
+    this.#core = core;
+    this.#block = core.block(PACK_FIELDS, { narrowAttributes: (key, octets) => this.#narrow(key, octets) });
+    this.#room = core.allocate(ROOM_OCTETS + SPARE_OCTETS);
+    this.#block[PACK_NARROW] = core.allocate(NARROW_OCTETS);
+  }
 
   /**
    * Starts an UPDATE that announces routes of `family` with the attributes of `key` (export form: next hop set) at `target[offset..]`.
@@ -89,67 +98,17 @@ export class UpdatePacker {
     key: AttributeKey,
     options: PackOptions,
   ): PackStart {
-    const nextHopOctets = key[0] ?? 0;
-    const inBody = family === 'ipv4' && nextHopOctets === 4;
-    if (!inBody && !(nextHopOctets >= 16 && (family === 'ipv6' || options.extendedNextHop))) {
-      return 'unsendable';
-    }
-    // Narrowing halves an AS_PATH at best; such a key fits into no message, nor into the buffer.
-    if (key.length > 2 * MAX_EXTENDED_MESSAGE_OCTETS) return 'unsendable';
-    this.#setAttributes(key, options.as4);
-    const octets = this.#attributesEnd - this.#attributesAt + (inBody ? NEXT_HOP_OCTETS : 0);
-    const largest = nlriOctets(ADDRESS_OCTETS[family] * 8) + (options.addPath ? PATH_ID_OCTETS : 0);
-    const mpOctets = inBody ? 0 : MP_HEAD_OCTETS + 1 + nextHopOctets + 1;
-    const fixed = HEADER_OCTETS + 4 + mpOctets + octets;
-    if (fixed + largest > options.maxLength) return 'unsendable';
-    if (fixed + largest > target.length - offset) return 'no-room';
-
-    this.#open(target, offset, options);
-    this.#isReach = true;
-    putUint16(target, offset + HEADER_OCTETS, 0);
-    const attributesAt = offset + HEADER_OCTETS + 4;
-    if (inBody) {
-      this.#mpAt = -1;
-      putUint16(target, attributesAt - 2, octets);
-      this.#at = this.#putAttributesWithNextHop(key, attributesAt);
-    } else {
-      this.#mpAt = attributesAt;
-      let at = putMpHead(target, attributesAt, ATTRIBUTE.mpReachNlri, family);
-      at = copyOctets(key, 0, 1 + nextHopOctets, target, at);
-      target[at] = 0;
-      this.#at = at + 1;
-      // The other attributes follow the NLRI, so their room is kept free.
-      this.#limit -= octets;
-    }
-    this.#firstNlri = this.#at;
-    return 'begun';
+    const core = this.#core;
+    if (key.length > CORE_SCRATCH_OCTETS) return 'unsendable';
+    this.#open(target, offset, family, options);
+    core.octets.set(key, core.scratch);
+    return STARTS[core.calls.packBeginReach(this.#block.byteOffset, core.scratch, key.length)] ?? 'no-room';
   }
 
   /** Starts an UPDATE that withdraws routes of `family`: IPv4 in the body, IPv6 in MP_UNREACH_NLRI. Never 'unsendable'. */
   beginWithdraw(target: Uint8Array, offset: number, family: Family, options: PackOptions): PackStart {
-    const largest = nlriOctets(ADDRESS_OCTETS[family] * 8) + (options.addPath ? PATH_ID_OCTETS : 0);
-    if (HEADER_OCTETS + 4 + MP_HEAD_OCTETS + largest > target.length - offset) return 'no-room';
-    this.#open(target, offset, options);
-    this.#isReach = false;
-    if (family === 'ipv4') {
-      this.#mpAt = -1;
-      this.#at = offset + HEADER_OCTETS + 2;
-      // Room for the attributes' length, which follows the withdrawn routes.
-      this.#limit -= 2;
-    } else {
-      putUint16(target, offset + HEADER_OCTETS, 0);
-      this.#mpAt = offset + HEADER_OCTETS + 4;
-      this.#at = putMpHead(target, this.#mpAt, ATTRIBUTE.mpUnreachNlri, family);
-    }
-    this.#firstNlri = this.#at;
-    return 'begun';
-  }
-
-  #open(target: Uint8Array, offset: number, options: PackOptions): void {
-    this.#target = target;
-    this.#start = offset;
-    this.#limit = offset + Math.min(options.maxLength, target.length - offset);
-    this.#addPath = options.addPath;
+    this.#open(target, offset, family, options);
+    return STARTS[this.#core.calls.packBeginWithdraw(this.#block.byteOffset)] ?? 'no-room';
   }
 
   /**
@@ -157,59 +116,39 @@ export class UpdatePacker {
    * this prefix is not in it.
    */
   add(length: number, w0: number, w1: number, w2: number, w3: number, pathId: number): boolean {
-    const octets = nlriOctets(length) + (this.#addPath ? PATH_ID_OCTETS : 0);
-    if (this.#at + octets > this.#limit) return false;
-    this.#at = putNlri(this.#target, this.#at, this.#addPath, pathId, length, w0, w1, w2, w3);
-    return true;
+    return this.#core.calls.packWords(this.#block.byteOffset, length, w0, w1, w2, w3, pathId) !== 0;
   }
 
   /** Completes the message and returns its length in octets; 0 when no prefix was added, and then nothing is to be sent. */
   finish(): number {
-    if (this.#at === this.#firstNlri) return 0;
-    const target = this.#target;
-    const start = this.#start;
-    if (this.#mpAt >= 0) {
-      putUint16(target, this.#mpAt + 2, this.#at - this.#mpAt - 4);
-      if (this.#isReach) {
-        this.#at = copyOctets(this.#attributes, this.#attributesAt, this.#attributesEnd, target, this.#at);
-      }
-      putUint16(target, this.#mpAt - 2, this.#at - this.#mpAt);
-    } else if (!this.#isReach) {
-      putUint16(target, start + HEADER_OCTETS, this.#at - this.#firstNlri);
-      putUint16(target, this.#at, 0);
-      this.#at += 2;
-    }
-    target.fill(0xff, start, start + 16);
-    putUint16(target, start + 16, this.#at - start);
-    target[start + 18] = MESSAGE_TYPE.update;
-    return this.#at - start;
+    const core = this.#core;
+    const octets = core.calls.packFinish(this.#block.byteOffset);
+    if (octets > 0) this.#target.set(core.octets.subarray(this.#room, this.#room + octets), this.#offset);
+    return octets;
   }
 
-  #setAttributes(key: AttributeKey, as4: boolean): void {
-    if (as4) {
-      this.#attributes = key;
-      this.#attributesAt = attributesStart(key);
-      this.#attributesEnd = key.length;
-      return;
-    }
-    if (this.#narrowKey !== key) this.#narrowLength = narrowAttributes(key, this.#narrow);
-    this.#narrowKey = key;
-    this.#attributes = this.#narrow;
-    this.#attributesAt = 0;
-    this.#attributesEnd = this.#narrowLength;
+  #open(target: Uint8Array, offset: number, family: Family, options: PackOptions): void {
+    const block = this.#block;
+    this.#target = target;
+    this.#offset = offset;
+    block[PACK_ADDRESS_OCTETS] = addressOctets(family);
+    block[PACK_OPTIONS] =
+      (options.as4 ? PACK_AS4 : 0) +
+      (options.extendedNextHop ? PACK_EXTENDED_NEXT_HOP : 0) +
+      (options.addPath ? PACK_ADD_PATH : 0);
+    block[PACK_LONGEST] = options.maxLength;
+    block[PACK_START] = this.#room;
+    block[PACK_END] = this.#room + Math.min(ROOM_OCTETS, target.length - offset);
+    block[PACK_NARROW_KEY] = 0;
   }
 
-  /** Writes the attributes with NEXT_HOP in its place; returns the offset after them. */
-  #putAttributesWithNextHop(key: AttributeKey, at: number): number {
-    const attributes = this.#attributes;
-    const target = this.#target;
-    const end = this.#attributesEnd;
-    let after = this.#attributesAt;
-    while (after < end && (attributes[after + 1] ?? 0) < ATTRIBUTE.nextHop)
-      after = valueEnd(attributes, after);
-    const before = copyOctets(attributes, this.#attributesAt, after, target, at);
-    const value = writeHead(target, before, FLAG.transitive, ATTRIBUTE.nextHop, 4);
-    return copyOctets(attributes, after, end, target, copyOctets(key, 1, 5, target, value));
+  #narrow(key: number, octets: number): number {
+    const { octets: memory } = this.#core;
+    const narrow = (this.#block[PACK_NARROW] ?? 0) >>> 0;
+    return narrowAttributes(
+      memory.subarray(key, key + octets),
+      memory.subarray(narrow, narrow + NARROW_OCTETS),
+    );
   }
 }
 
@@ -271,15 +210,6 @@ function oldSpeakerAttributes(
     added.push({ code: ATTRIBUTE.as4Aggregator, flags, value: aggregator });
   }
   return added;
-}
-
-/** Flags, code, a length to be filled in, AFI and SAFI. Returns the offset after them. */
-function putMpHead(target: Uint8Array, at: number, code: number, family: Family): number {
-  target[at] = FLAG.optional | FLAG.extendedLength;
-  target[at + 1] = code;
-  putUint16(target, at + 4, AFI[family]);
-  target[at + 6] = SAFI_UNICAST;
-  return at + MP_HEAD_OCTETS;
 }
 
 /** The End-of-RIB marker of a family (RFC 4724 2). */

@@ -26,6 +26,18 @@ export interface CoreCalls {
   prefixDispose(table: number): void;
   familyMarkDirty(family: number, prefix: number): void;
   familyMarkNew(family: number, first: number, count: number): void;
+  packBeginReach(packer: number, key: number, octets: number): number;
+  packBeginWithdraw(packer: number): number;
+  packWords(
+    packer: number,
+    bits: number,
+    w0: number,
+    w1: number,
+    w2: number,
+    w3: number,
+    pathId: number,
+  ): number;
+  packFinish(packer: number): number;
 }
 
 /** What the inner loops ask of the owner of a block (src/core/assembly/host.ts); he answers those questions that concern it. */
@@ -33,6 +45,7 @@ export interface BlockOwner {
   openPrefixes?(): void;
   growDirty?(count: number): void;
   dirtied?(): void;
+  narrowAttributes?(key: number, octets: number): number;
 }
 
 let compiled: WebAssembly.Module | undefined;
@@ -154,6 +167,8 @@ export class Core {
       openPrefixes: (table: number) => void this.#owner(table).openPrefixes?.(),
       growDirty: (family: number, count: number) => void this.#owner(family).growDirty?.(count),
       dirtied: (family: number) => void this.#owner(family).dirtied?.(),
+      narrowAttributes: (packer: number, key: number, octets: number) =>
+        this.#owner(packer).narrowAttributes?.(key >>> 0, octets),
     };
     return new WebAssembly.Instance<CoreCalls>(compiled, { env: { memory: this.#memory }, host }).exports;
   }

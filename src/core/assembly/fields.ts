@@ -15,6 +15,11 @@ export function set(block: usize, field: usize, value: i32): void {
   store<i32>(block + (field << 2), value);
 }
 
+/** Sets a field that holds an address. */
+export function setPointer(block: usize, field: usize, address: usize): void {
+  store<usize>(block + (field << 2), address);
+}
+
 /** Entry `index` of a column of 32-bit numbers. */
 export function at(column: usize, index: i32): i32 {
   return load<i32>(column + ((<usize>index) << 2));

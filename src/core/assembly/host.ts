@@ -14,3 +14,5 @@ export declare function growDirty(family: usize, count: i32): void;
 
 /** The first prefix of a family waits for a decision. */
 export declare function dirtied(family: usize): void;
+/** Puts the attributes of a key, all but the next hop, where a packer keeps those with two-octet AS numbers; returns how many octets they have. */
+export declare function narrowAttributes(packer: usize, key: usize, octets: i32): i32;

@@ -1,3 +1,5 @@
 /** What the inner loops offer to the rest, which calls them through `CoreCalls` (src/core/core.ts). */
 export { familyMarkDirty, familyMarkNew } from './family';
+
+export { packBeginReach, packBeginWithdraw, packFinish, packWords } from './packer';
 export { prefixDelete, prefixDispose, prefixFind, prefixIntern } from './prefix-table';

@@ -97,3 +97,40 @@ export const PEERS_CLIENT = 2;
 /** position in the order of the peers' addresses */
 export const PEERS_ADDRESS_RANK = 3;
 export const PEERS_FIELDS = 4;
+/** A packer of UPDATEs (bgp/wire/packer.ts). */
+/** octets of an address of the family: 4 or 16 */
+export const PACK_ADDRESS_OCTETS = 0;
+/** sum of what the peer takes: PACK_AS4, PACK_EXTENDED_NEXT_HOP, PACK_ADD_PATH */
+export const PACK_OPTIONS = 1;
+/** octets of the longest message that it takes */
+export const PACK_LONGEST = 2;
+/** where the message under way begins, or else the next one */
+export const PACK_START = 3;
+/** the first octet that there is no room for */
+export const PACK_END = 4;
+/** where the next NLRI goes */
+export const PACK_AT = 5;
+/** the first octet that NLRI may not take */
+export const PACK_LIMIT = 6;
+export const PACK_FIRST_NLRI = 7;
+/** where the MP attribute stands; 0: NLRI or withdrawn routes stand in the body */
+export const PACK_MP = 8;
+/** 1: the message announces */
+export const PACK_IS_REACH = 9;
+/** the attributes of the message, all but NEXT_HOP and MP_REACH_NLRI: the key's own, or the narrow ones */
+export const PACK_ATTRIBUTES = 10;
+export const PACK_ATTRIBUTES_END = 11;
+/** where the attributes of a key are put that go to a peer with narrow AS numbers, how many octets they have, and of which key they are */
+export const PACK_NARROW = 12;
+export const PACK_NARROW_OCTETS = 13;
+export const PACK_NARROW_KEY = 14;
+export const PACK_FIELDS = 15;
+
+export const PACK_AS4 = 1;
+export const PACK_EXTENDED_NEXT_HOP = 2;
+export const PACK_ADD_PATH = 4;
+
+/** answers to the question for a new message */
+export const PACK_BEGUN = 0;
+export const PACK_NO_ROOM = 1;
+export const PACK_UNSENDABLE = 2;
