@@ -44,10 +44,16 @@ export const checkAsPath: AttributeCheck = (bytes, start, end, context) => {
     : end - start >= 4 && bytes[start] === SEGMENT.sequence
       ? uint16(bytes, start + 2)
       : undefined;
-  // A peer with a large number shows as AS_TRANS in a two-octet path (RFC 6793 4.2.2).
-  const expected = !context.as4 && context.peerAs > 0xffff ? AS_TRANS : context.peerAs;
-  return first === expected ? undefined : badAsPath(`it does not start with the peer's AS ${context.peerAs}`);
+  return first === expectedFirstAs(context)
+    ? undefined
+    : badAsPath(`it does not start with the peer's AS ${context.peerAs}`);
 };
+
+/** What an AS_PATH begins with that an external peer sends: its AS number. */
+export function expectedFirstAs({ as4, peerAs }: DecodeContext): number {
+  // One with a large number shows as AS_TRANS in a two-octet path (RFC 6793 4.2.2).
+  return !as4 && peerAs > 0xffff ? AS_TRANS : peerAs;
+}
 
 function badAsPath(problem: string): Finding {
   return finding('treat-as-withdraw', UPDATE_ERROR.malformedAsPath, `AS_PATH: ${problem}`);

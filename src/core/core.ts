@@ -24,6 +24,8 @@ export interface CoreCalls {
   prefixIntern(table: number, length: number, w0: number, w1: number, w2: number, w3: number): number;
   prefixDelete(table: number, id: number): void;
   prefixDispose(table: number): void;
+  /** 1: it is plain */
+  readPlainUpdate(reader: number, start: number, end: number): number;
   familyMarkDirty(family: number, prefix: number): void;
   familyMarkNew(family: number, first: number, count: number): void;
   packBeginReach(packer: number, key: number, octets: number): number;

@@ -3,3 +3,4 @@ export { familyMarkDirty, familyMarkNew } from './family';
 
 export { packBeginReach, packBeginWithdraw, packFinish, packWords } from './packer';
 export { prefixDelete, prefixDispose, prefixFind, prefixIntern } from './prefix-table';
+export { readPlainUpdate } from './read-update';

@@ -134,3 +134,40 @@ export const PACK_ADD_PATH = 4;
 export const PACK_BEGUN = 0;
 export const PACK_NO_ROOM = 1;
 export const PACK_UNSENDABLE = 2;
+
+/** A reader of UPDATEs (bgp/wire/plain-update.ts). */
+/** what was negotiated, READ_AS4 and the like together */
+export const READ_TERMS = 0;
+/** what an AS_PATH has to begin with, if READ_FIRST_AS_REQUIRED */
+export const READ_FIRST_AS = 1;
+/** where attribute keys are written, READ_KEY_MOST octets, and how long the last one is */
+export const READ_KEY_ROOM = 2;
+export const READ_KEY_OCTETS = 3;
+/** where attributes are noted, READ_ATTRIBUTES_MOST entries of 16 octets, and how many are */
+export const READ_ENTRIES = 4;
+export const READ_COUNT = 5;
+/** NLRI that are withdrawn: addresses, 0 if there are none; 1 if they are of IPv6; 1 if they have path identifiers */
+export const READ_WITHDRAWN_START = 6;
+export const READ_WITHDRAWN_END = 7;
+export const READ_WITHDRAWN_IPV6 = 8;
+export const READ_WITHDRAWN_ADD_PATH = 9;
+/** the same of those that are announced */
+export const READ_REACH_START = 10;
+export const READ_REACH_END = 11;
+export const READ_REACH_IPV6 = 12;
+export const READ_REACH_ADD_PATH = 13;
+export const READ_FIELDS = 14;
+/** a next hop, and a message of 65,535 octets whose AS_PATH grows to twice as much */
+export const READ_KEY_MOST = 1 << 18;
+export const READ_ATTRIBUTES_MOST = 64;
+// READ_TERMS
+/** AS numbers have four octets */
+export const READ_AS4 = 1;
+export const READ_IBGP = 2;
+export const READ_EXTENDED_NEXT_HOP = 4;
+export const READ_NO_SETS = 8;
+export const READ_FIRST_AS_REQUIRED = 16;
+export const READ_IPV4 = 32;
+export const READ_IPV6 = 64;
+export const READ_ADD_PATH_IPV4 = 128;
+export const READ_ADD_PATH_IPV6 = 256;
