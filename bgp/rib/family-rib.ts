@@ -22,6 +22,7 @@ import {
   FAMILY_LOOKS_AT_ALL,
   FAMILY_MOVED,
   FAMILY_MOVED_FROM,
+  FAMILY_PATHS,
   FAMILY_PREFIXES,
   FAMILY_REPLACED,
   FAMILY_REPORTS_CHANGES,
@@ -136,6 +137,7 @@ export class FamilyRib {
     });
     this.address = this.#block.byteOffset;
     this.#block[FAMILY_PREFIXES] = this.prefixes.address;
+    this.#block[FAMILY_PATHS] = this.paths.address;
     this.#block[FAMILY_MOVED] = this.#moved.byteOffset;
     this.#block[FAMILY_MOVED_FROM] = this.#movedFrom.byteOffset;
     this.#block[FAMILY_REPLACED] = this.#replaced.byteOffset;

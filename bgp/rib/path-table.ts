@@ -1,72 +1,101 @@
 /**
  * Adj-RIB-In of one family: a record for each path received, in columns. The records of a prefix form a chain, and records live in pages that
  * belong to one peer (so that losing a peer visits its routes only, and no column names the peer). Nothing leads from attributes to their
- * records: whoever needs those walks over a column, which takes a million records some milliseconds.
+ * records: whoever needs those walks over a column, which takes a million records some milliseconds. What is done for each path is done in
+ * src/core/assembly/paths.ts.
  */
+import {
+  PATH_PAGE_BITS,
+  PATHS_ATTRIBUTE,
+  PATHS_CAPACITY,
+  PATHS_EFFECTIVE,
+  PATHS_FIELDS,
+  PATHS_GENERATION,
+  PATHS_HEAD,
+  PATHS_NEXT,
+  PATHS_NEXT_PAGE,
+  PATHS_PAGE_PEER,
+  PATHS_PAGES,
+  PATHS_PATH_ID,
+  PATHS_PEER_BITS,
+  PATHS_PREFIX,
+  PATHS_TICK,
+} from '../../src/core/assembly/layout.ts';
+import type { Core, CoreCalls } from '../../src/core/core.ts';
 import { grownCapacity, type PrefixTable } from '../../src/net/prefix-table.ts';
 import type { AttributeStore } from './attribute-store.ts';
-import { grownInt32, grownUint8, grownUint16, grownUint32 } from './columns.ts';
+import { grownInt32 } from './columns.ts';
 import type { NextHopTable } from './next-hops.ts';
 
-const PAGE_BITS = 8;
-const PAGE = 1 << PAGE_BITS;
+const FEWEST_RECORDS = 4 << PATH_PAGE_BITS;
 const NONE = -1;
-
-/** The records of one peer. */
-interface PeerRecords {
-  readonly pages: number[];
-  /** chain through `next` of this peer's free records */
-  free: number;
-  /** records given out so far from the newest page */
-  fill: number;
-  count: number;
-}
 
 /** Owner of the path records. Columns are replaced when they grow: never keep a reference to one. */
 export class PathTable {
+  /** where its block stands for the inner loops (src/core/assembly) */
+  readonly address: number;
   /** by prefix id: first record, or -1. Once the prefix is decided, that is the best path, if there is one */
-  head: Int32Array<ArrayBuffer>;
+  head: Int32Array<SharedArrayBuffer>;
   /** by prefix id: a bit for each remainder of the numbers of its peers by 16; one that is set may be out of date, one that is not never is */
-  #peerBits: Uint16Array<ArrayBuffer>;
+  #peerBits: Uint16Array<SharedArrayBuffer>;
   /** by record: next record of the same prefix, or -1 */
-  next = new Int32Array(0);
+  next: Int32Array<SharedArrayBuffer>;
   /** by record: prefix id, or -1 for a free record */
-  prefix = new Int32Array(0);
+  prefix: Int32Array<SharedArrayBuffer>;
   /** by record: attributes as received */
-  attribute = new Int32Array(0);
+  attribute: Int32Array<SharedArrayBuffer>;
   /** by record: attributes after import policy, or a negative `unusable` code (import-group.ts) */
-  effective = new Int32Array(0);
+  effective: Int32Array<SharedArrayBuffer>;
   /** by record: time of arrival in ticks of the RIB's clock */
-  tick = new Uint32Array(0);
+  tick: Uint32Array<SharedArrayBuffer>;
   /** by record: generation of the peer's session, modulo 256; an older one is stale */
-  generation = new Uint8Array(0);
+  generation: Uint8Array<SharedArrayBuffer>;
   /** by record; made when the first path identifier other than 0 arrives (RFC 7911) */
-  #pathId: Uint32Array<ArrayBuffer> | undefined;
+  #pathId: Uint32Array<SharedArrayBuffer> | undefined;
   /** by attribute id: records that were received with it */
   #uses: Int32Array<ArrayBuffer> = new Int32Array(256);
   /** by page: the peer that owns it */
-  #pagePeer = new Uint16Array(16);
-  #pages = 0;
-  readonly #freePages: number[] = [];
-  readonly #peers: (PeerRecords | undefined)[] = [];
+  #pagePeer: Uint16Array<SharedArrayBuffer>;
+  #nextPage: Int32Array<SharedArrayBuffer>;
+  readonly #core: Core;
+  readonly #calls: CoreCalls;
+  readonly #block: Int32Array<SharedArrayBuffer>;
   readonly #attributes: AttributeStore;
   readonly #nextHops: NextHopTable;
 
   constructor(prefixes: PrefixTable, attributes: AttributeStore, nextHops: NextHopTable) {
+    const { core } = attributes;
+    this.#core = core;
+    this.#calls = core.calls;
     this.#attributes = attributes;
     this.#nextHops = nextHops;
-    this.head = new Int32Array(prefixes.capacity);
-    this.#peerBits = new Uint16Array(prefixes.capacity);
+    this.head = core.int32(prefixes.capacity);
+    this.#peerBits = core.uint16(prefixes.capacity);
+    this.next = core.int32(FEWEST_RECORDS);
+    this.prefix = core.int32(FEWEST_RECORDS);
+    this.attribute = core.int32(FEWEST_RECORDS);
+    this.effective = core.int32(FEWEST_RECORDS);
+    this.tick = core.uint32(FEWEST_RECORDS);
+    this.generation = core.uint8(FEWEST_RECORDS);
+    this.#pagePeer = core.uint16(FEWEST_RECORDS >> PATH_PAGE_BITS);
+    this.#nextPage = core.int32(FEWEST_RECORDS >> PATH_PAGE_BITS);
+    this.#block = core.block(PATHS_FIELDS, {
+      growRecords: () => this.#grow(),
+      addPathIds: () => this.#addPathIds(),
+    });
+    this.address = this.#block.byteOffset;
+    this.#publish();
     prefixes.onGrow((capacity) => {
-      this.head = grownInt32(this.head, capacity);
-      this.#peerBits = grownUint16(this.#peerBits, capacity);
+      this.head = core.moved(this.head, core.int32(capacity));
+      this.#peerBits = core.moved(this.#peerBits, core.uint16(capacity));
+      this.#publish();
     });
     prefixes.onOpen((from, to) => this.head.fill(NONE, from, to));
   }
 
   /** The peer of a record. */
   peerOf(record: number): number {
-    return this.#pagePeer[record >>> PAGE_BITS] ?? 0;
+    return this.#pagePeer[record >>> PATH_PAGE_BITS] ?? 0;
   }
 
   pathIdOf(record: number): number {
@@ -75,24 +104,17 @@ export class PathTable {
 
   /** Records of a peer. */
   countOf(peer: number): number {
-    return this.#peers[peer]?.count ?? 0;
+    return this.#calls.pathCount(this.address, peer);
   }
 
   /** The record of a peer's path to a prefix, or -1. */
   find(prefix: number, peer: number, pathId: number): number {
-    let record = this.head[prefix] ?? NONE;
-    // The records of a prefix lie far apart: who is surely not there is not looked for.
-    if (record === NONE || ((this.#peerBits[prefix] ?? 0) & (1 << (peer & 15))) === 0) return NONE;
-    while (record !== NONE) {
-      if (this.peerOf(record) === peer && this.pathIdOf(record) === pathId) return record;
-      record = this.next[record] ?? NONE;
-    }
-    return NONE;
+    return this.#calls.pathFind(this.address, prefix, peer, pathId);
   }
 
   /** One more than the highest record ever given out: the bound of a walk over all of them. */
   get recordLimit(): number {
-    return this.#pages << PAGE_BITS;
+    return (this.#block[PATHS_PAGES] ?? 0) << PATH_PAGE_BITS;
   }
 
   /** Adds a record. Its reference on `attribute` is for the caller to take, by `hold`. */
@@ -105,25 +127,7 @@ export class PathTable {
     tick: number,
     generation: number,
   ): number {
-    const record = this.#take(peer);
-    this.prefix[record] = prefix;
-    const first = this.head[prefix] ?? NONE;
-    if (first === NONE) {
-      this.next[record] = NONE;
-      this.head[prefix] = record;
-    } else {
-      this.next[record] = this.next[first] ?? NONE;
-      this.next[first] = record;
-    }
-    const bit = 1 << (peer & 15);
-    this.#peerBits[prefix] = first === NONE ? bit : (this.#peerBits[prefix] ?? 0) | bit;
-    this.effective[record] = effective;
-    this.tick[record] = tick;
-    this.generation[record] = generation;
-    if (pathId !== 0 && this.#pathId === undefined) this.#pathId = new Uint32Array(this.prefix.length);
-    if (this.#pathId !== undefined) this.#pathId[record] = pathId;
-    this.attribute[record] = attribute;
-    return record;
+    return this.#calls.pathAdd(this.address, prefix, peer, pathId, attribute, effective, tick, generation);
   }
 
   /**
@@ -139,50 +143,12 @@ export class PathTable {
     tick: number,
     generation: number,
   ): void {
-    const bit = 1 << (peer & 15);
-    let prefix = prefixes;
-    const end = prefixes + count;
-    while (prefix < end) {
-      const reused = (this.#peers[peer]?.free ?? NONE) !== NONE;
-      let record = this.#take(peer);
-      const owner = this.#peers[peer];
-      // The rest of a page is this peer's too; a record that is used again stands anywhere.
-      const more = owner === undefined || reused ? 0 : Math.min(PAGE - owner.fill, end - prefix - 1);
-      if (owner !== undefined) {
-        owner.fill += more;
-        owner.count += more;
-      }
-      const { head, next, prefix: prefixOf, attribute: received, effective: effectives } = this;
-      const { tick: ticks, generation: generations } = this;
-      const peerBits = this.#peerBits;
-      const pathIds = this.#pathId;
-      const stop = prefix + 1 + more;
-      for (; prefix < stop; prefix++, record++) {
-        head[prefix] = record;
-        peerBits[prefix] = bit;
-        prefixOf[record] = prefix;
-        next[record] = NONE;
-        received[record] = attribute;
-        effectives[record] = effective;
-        ticks[record] = tick;
-        generations[record] = generation;
-        if (pathIds !== undefined) pathIds[record] = 0;
-      }
-    }
+    this.#calls.pathAddFirst(this.address, prefixes, count, peer, attribute, effective, tick, generation);
   }
 
   /** Makes a record the first of its prefix. */
   moveToFront(prefix: number, record: number): void {
-    const first = this.head[prefix] ?? NONE;
-    if (first === record || first === NONE) return;
-    let before = first;
-    while (this.next[before] !== record) {
-      before = this.next[before] ?? NONE;
-      if (before === NONE) return;
-    }
-    this.next[before] = this.next[record] ?? NONE;
-    this.next[record] = first;
-    this.head[prefix] = record;
+    this.#calls.pathMoveToFront(this.address, prefix, record);
   }
 
   /** Gives a record other attributes. */
@@ -198,26 +164,7 @@ export class PathTable {
 
   /** Frees a record and its reference on the attributes. */
   remove(record: number): void {
-    const prefix = this.prefix[record] ?? NONE;
-    const after = this.next[record] ?? NONE;
-    let at = this.head[prefix] ?? NONE;
-    if (at === record) {
-      this.head[prefix] = after;
-    } else {
-      while (at !== NONE && this.next[at] !== record) at = this.next[at] ?? NONE;
-      if (at !== NONE) this.next[at] = after;
-    }
-    const attribute = this.attribute[record] ?? NONE;
-    this.prefix[record] = NONE;
-    const peer = this.peerOf(record);
-    const records = this.#peers[peer];
-    if (records !== undefined) {
-      this.next[record] = records.free;
-      records.free = record;
-      records.count--;
-      if (records.count === 0) this.#releasePages(peer, records);
-    }
-    this.#letGo(attribute);
+    this.#letGo(this.#calls.pathRemove(this.address, record));
   }
 
   /**
@@ -225,54 +172,13 @@ export class PathTable {
    * and added while walking; added ones may or may not be seen.
    */
   nextRecordOf(peer: number, cursor: number): number {
-    const pages = this.#peers[peer]?.pages;
-    if (pages === undefined) return NONE;
-    for (let at = cursor; at < pages.length * PAGE; at++) {
-      const record = ((pages[at >>> PAGE_BITS] ?? 0) << PAGE_BITS) | (at & (PAGE - 1));
-      if (this.prefix[record] !== NONE) {
-        this.walked = at + 1;
-        return record;
-      }
-    }
-    return NONE;
+    const record = this.#calls.pathNextOf(this.address, peer, cursor);
+    if (record >= 0) this.walked = record + 1;
+    return record;
   }
 
   /** Cursor behind the record that `nextRecordOf` returned last. */
   walked = 0;
-
-  #take(peer: number): number {
-    let records = this.#peers[peer];
-    if (records === undefined) {
-      records = { pages: [], free: NONE, fill: PAGE, count: 0 };
-      this.#peers[peer] = records;
-    }
-    records.count++;
-    if (records.free !== NONE) {
-      const record = records.free;
-      records.free = this.next[record] ?? NONE;
-      return record;
-    }
-    if (records.fill === PAGE) {
-      const page = this.#freePages.pop() ?? this.#pages++;
-      if (page >= this.#pagePeer.length)
-        this.#pagePeer = grownUint16(this.#pagePeer, this.#pagePeer.length * 2);
-      if (page << PAGE_BITS >= this.prefix.length) this.#grow();
-      this.prefix.fill(NONE, page << PAGE_BITS, (page + 1) << PAGE_BITS);
-      this.#pagePeer[page] = peer;
-      records.pages.push(page);
-      records.fill = 0;
-    }
-    const page = records.pages[records.pages.length - 1] ?? 0;
-    return (page << PAGE_BITS) | records.fill++;
-  }
-
-  #releasePages(peer: number, records: PeerRecords): void {
-    for (const page of records.pages) this.#freePages.push(page);
-    records.pages.length = 0;
-    records.free = NONE;
-    records.fill = PAGE;
-    this.#peers[peer] = undefined;
-  }
 
   /** Takes references on attributes for `count` records that were added with them. */
   hold(attribute: number, count: number): void {
@@ -292,14 +198,40 @@ export class PathTable {
   }
 
   #grow(): void {
-    const old = this.prefix.length;
-    const capacity = Math.max(4 * PAGE, grownCapacity(old));
-    this.next = grownInt32(this.next, capacity);
-    this.prefix = grownInt32(this.prefix, capacity);
-    this.attribute = grownInt32(this.attribute, capacity);
-    this.effective = grownInt32(this.effective, capacity);
-    this.tick = grownUint32(this.tick, capacity);
-    this.generation = grownUint8(this.generation, capacity);
-    if (this.#pathId !== undefined) this.#pathId = grownUint32(this.#pathId, capacity);
+    const core = this.#core;
+    const capacity = grownCapacity(this.prefix.length);
+    const pages = capacity >> PATH_PAGE_BITS;
+    this.next = core.moved(this.next, core.int32(capacity));
+    this.prefix = core.moved(this.prefix, core.int32(capacity));
+    this.attribute = core.moved(this.attribute, core.int32(capacity));
+    this.effective = core.moved(this.effective, core.int32(capacity));
+    this.tick = core.moved(this.tick, core.uint32(capacity));
+    this.generation = core.moved(this.generation, core.uint8(capacity));
+    this.#pagePeer = core.moved(this.#pagePeer, core.uint16(pages));
+    this.#nextPage = core.moved(this.#nextPage, core.int32(pages));
+    if (this.#pathId !== undefined) this.#pathId = core.moved(this.#pathId, core.uint32(capacity));
+    this.#publish();
+  }
+
+  #addPathIds(): void {
+    this.#pathId = this.#core.uint32(this.prefix.length);
+    this.#publish();
+  }
+
+  /** Tells the inner loops where the columns are. */
+  #publish(): void {
+    const block = this.#block;
+    block[PATHS_HEAD] = this.head.byteOffset;
+    block[PATHS_PEER_BITS] = this.#peerBits.byteOffset;
+    block[PATHS_NEXT] = this.next.byteOffset;
+    block[PATHS_PREFIX] = this.prefix.byteOffset;
+    block[PATHS_ATTRIBUTE] = this.attribute.byteOffset;
+    block[PATHS_EFFECTIVE] = this.effective.byteOffset;
+    block[PATHS_TICK] = this.tick.byteOffset;
+    block[PATHS_GENERATION] = this.generation.byteOffset;
+    block[PATHS_PATH_ID] = this.#pathId?.byteOffset ?? 0;
+    block[PATHS_CAPACITY] = this.prefix.length;
+    block[PATHS_PAGE_PEER] = this.#pagePeer.byteOffset;
+    block[PATHS_NEXT_PAGE] = this.#nextPage.byteOffset;
   }
 }

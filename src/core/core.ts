@@ -40,6 +40,31 @@ export interface CoreCalls {
     pathId: number,
   ): number;
   packFinish(packer: number): number;
+  pathCount(paths: number, peer: number): number;
+  pathFind(paths: number, prefix: number, peer: number, pathId: number): number;
+  pathAdd(
+    paths: number,
+    prefix: number,
+    peer: number,
+    pathId: number,
+    attribute: number,
+    effective: number,
+    tick: number,
+    generation: number,
+  ): number;
+  pathAddFirst(
+    paths: number,
+    prefixes: number,
+    count: number,
+    peer: number,
+    attribute: number,
+    effective: number,
+    tick: number,
+    generation: number,
+  ): void;
+  pathMoveToFront(paths: number, prefix: number, record: number): void;
+  pathRemove(paths: number, record: number): number;
+  pathNextOf(paths: number, peer: number, walked: number): number;
 }
 
 /** What the inner loops ask of the owner of a block (src/core/assembly/host.ts); he answers those questions that concern it. */
@@ -48,6 +73,8 @@ export interface BlockOwner {
   growDirty?(count: number): void;
   dirtied?(): void;
   narrowAttributes?(key: number, octets: number): number;
+  growRecords?(): void;
+  addPathIds?(): void;
 }
 
 let compiled: WebAssembly.Module | undefined;
@@ -171,6 +198,8 @@ export class Core {
       dirtied: (family: number) => void this.#owner(family).dirtied?.(),
       narrowAttributes: (packer: number, key: number, octets: number) =>
         this.#owner(packer).narrowAttributes?.(key >>> 0, octets),
+      growRecords: (paths: number) => void this.#owner(paths).growRecords?.(),
+      addPathIds: (paths: number) => void this.#owner(paths).addPathIds?.(),
     };
     return new WebAssembly.Instance<CoreCalls>(compiled, { env: { memory: this.#memory }, host }).exports;
   }

@@ -16,3 +16,9 @@ export declare function growDirty(family: usize, count: i32): void;
 export declare function dirtied(family: usize): void;
 /** Puts the attributes of a key, all but the next hop, where a packer keeps those with two-octet AS numbers; returns how many octets they have. */
 export declare function narrowAttributes(packer: usize, key: usize, octets: i32): i32;
+
+/** The records of a table of paths are used up: makes room for more. */
+export declare function growRecords(paths: usize): void;
+
+/** A table of paths needs its column of path identifiers. */
+export declare function addPathIds(paths: usize): void;

@@ -2,5 +2,14 @@
 export { familyMarkDirty, familyMarkNew } from './family';
 
 export { packBeginReach, packBeginWithdraw, packFinish, packWords } from './packer';
+export {
+  pathAdd,
+  pathAddFirst,
+  pathCount,
+  pathFind,
+  pathMoveToFront,
+  pathNextOf,
+  pathRemove,
+} from './paths';
 export { prefixDelete, prefixDispose, prefixFind, prefixIntern } from './prefix-table';
 export { readPlainUpdate } from './read-update';

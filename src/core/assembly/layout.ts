@@ -171,3 +171,39 @@ export const READ_IPV4 = 32;
 export const READ_IPV6 = 64;
 export const READ_ADD_PATH_IPV4 = 128;
 export const READ_ADD_PATH_IPV6 = 256;
+
+/** Adj-RIB-In of a family (bgp/rib/path-table.ts). */
+/** by prefix id: first record, or -1. Once the prefix is decided, that is the best path, if there is one */
+export const PATHS_HEAD = 0;
+/** by prefix id: a bit for each remainder of the numbers of its peers by 16 (16 bits) */
+export const PATHS_PEER_BITS = 1;
+/** by record: next record of the same prefix, or -1 */
+export const PATHS_NEXT = 2;
+/** by record: prefix id, or -1 for a free record */
+export const PATHS_PREFIX = 3;
+/** by record: attributes as received */
+export const PATHS_ATTRIBUTE = 4;
+/** by record: attributes after import policy, or a negative code of an unusable path */
+export const PATHS_EFFECTIVE = 5;
+/** by record: time of arrival in ticks of the RIB's clock */
+export const PATHS_TICK = 6;
+/** by record: generation of the peer's session (octets) */
+export const PATHS_GENERATION = 7;
+/** by record: path identifier; 0: there is none other than 0 */
+export const PATHS_PATH_ID = 8;
+/** records that the columns have room for, a multiple of a page */
+export const PATHS_CAPACITY = 9;
+/** records of a page, as a power of two */
+export const PATH_PAGE_BITS = 8;
+/** by page: the peer that has it (16 bits) */
+export const PATHS_PAGE_PEER = 10;
+/** by page: one more than the next page of the same peer, or of those that nobody has; 0 at the end */
+export const PATHS_NEXT_PAGE = 11;
+/** pages given out so far */
+export const PATHS_PAGES = 12;
+/** one more than the first page that nobody has any more, or 0 */
+export const PATHS_FREE_PAGES = 13;
+/** by peer: what paths.ts knows of it; there is room for so many */
+export const PATHS_PEERS = 14;
+export const PATHS_PEERS_ROOM = 15;
+export const PATHS_FIELDS = 16;
