@@ -3,10 +3,11 @@
  * prefix for any number of peers: here it is noted for each path what the peer has been sent. A path's identifier is its record in
  * Adj-RIB-In, which stays the same while the path lives.
  */
+import { NOT_EXPORTED } from '../../src/core/assembly/layout.ts';
 import type { Address } from '../../src/net/address.ts';
 import type { PackOptions, UpdatePacker } from '../wire/packer.ts';
 import { grownInt32, grownUint8 } from './columns.ts';
-import { Exporter, type ExportRules, exportFingerprint, NOT_EXPORTED } from './export-rules.ts';
+import { Exporter, type ExportRules, exportFingerprint } from './export-rules.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
 import { OwnAddress } from './own-address.ts';
 import { PathGroups } from './path-groups.ts';

@@ -2,6 +2,7 @@
  * What a path looks like to the peers of an update group, or that they do not get it at all: RFC 1997 well-known communities, RFC 4271
  * 9.2 (no iBGP to iBGP) and 5.1 (attributes), RFC 8212, then export policy. The exported form is made once per attribute id.
  */
+import { NOT_EXPORTED } from '../../src/core/assembly/layout.ts';
 import { type Address, addressesEqual, addressFromBytes, type Family } from '../../src/net/address.ts';
 import { type Prefix, prefixContainsAddress } from '../../src/net/prefix.ts';
 import {
@@ -42,9 +43,6 @@ import type { PeerColumns } from './peers.ts';
 
 /** Rules of a chain, for numbering what they make. */
 const MAX_RULES = 1 << 20;
-
-/** Result of an export for a path that is not announced. */
-export const NOT_EXPORTED = -1;
 
 /** All that the export to a peer depends on; peers that agree in it share an update group. */
 export interface ExportRules {

@@ -2,11 +2,11 @@
  * Fills a peer's send buffer with what it is to be told next: of its update group's log, of what concerns it alone, and of the walk over the whole
  * table after a start or refresh.
  */
+import { NOT_EXPORTED } from '../../src/core/assembly/layout.ts';
 import { FAMILIES, type Family } from '../../src/net/address.ts';
 import { UpdatePacker } from '../wire/packer.ts';
 import { REFRESH_SUBTYPE } from '../wire/registry.ts';
 import type { AddPathOutput } from './add-path-output.ts';
-import { NOT_EXPORTED } from './export-rules.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
 import { OutputBatch } from './output-batch.ts';
 import { type PeerOutput, wasSent } from './peer-output.ts';

@@ -65,9 +65,14 @@ export class RibOutput {
     }
   }
 
-  /** Best paths changed: every group of the family looks whether that makes a difference to its peers. */
+  /**
+   * Best paths changed: every group of the family looks whether that makes a difference to its peers. What is given stands in the core.
+   */
   onBest(family: Family, prefixes: Int32Array, oldPeers: Uint16Array, count: number): void {
-    for (const group of this.#groups[family]) group.onBest(prefixes, oldPeers, count);
+    const { groupOnBest } = this.#tables.core.calls;
+    for (const { address } of this.#groups[family]) {
+      groupOnBest(address, prefixes.byteOffset, oldPeers.byteOffset, count);
+    }
   }
 
   /** What is exported of a prefix may be something else although its best path is the same. */
@@ -110,7 +115,7 @@ export class RibOutput {
         endOfRibSent: false,
         refresh: undefined,
       };
-      group.members.push(output);
+      group.join(output);
       peer.output[family] = output;
     }
     this.#onWork();
@@ -152,7 +157,7 @@ export class RibOutput {
       this.#leave(family, output);
       output.group = group;
       output.cursor = group.logCount;
-      group.members.push(output);
+      group.join(output);
       output.walkAt = 0;
       output.walkForced = true;
       this.#onWork();
@@ -226,7 +231,7 @@ export class RibOutput {
 
   #leave(family: Family, output: PeerOutput): void {
     const { group } = output;
-    group.members.splice(group.members.indexOf(output), 1);
+    group.leave(output);
     if (group.members.length > 0) {
       const [other] = group.members;
       if (other !== undefined) group.onRead(other);

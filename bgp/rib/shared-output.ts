@@ -3,6 +3,7 @@
  * octet by octet, unless these routes came from them, lead to them, or they were told something else before. So a table that goes to a
  * hundred peers is put into messages a few times, not a hundred.
  */
+import { GROUP_SHARED_FROM, GROUP_SHARED_TO } from '../../src/core/assembly/layout.ts';
 import type { FamilyRib } from './family-rib.ts';
 import { IdList, markAllAnnounced, markWithdrawn, type PeerOutput, wasSent } from './peer-output.ts';
 import type { PeerSession } from './peers.ts';
@@ -16,9 +17,8 @@ interface Terms {
 
 /** One for each update group with several members; holds what was written last. */
 export class SharedOutput {
-  /** positions of the log, `from..to-1`; -1: nothing is kept */
-  #from = -1;
-  #to = -1;
+  /** has the positions of the log that this is about, from and before; -1: nothing is kept */
+  readonly #group: Int32Array<SharedArrayBuffer>;
   /** the position where the writing began that is under way and may be kept; -1: there is none */
   #recordedFrom = -1;
   #octets = new Uint8Array(0);
@@ -33,6 +33,12 @@ export class SharedOutput {
   #latestSender = -1;
   /** where they lead, as ids of next hops */
   readonly #nextHops = new Set<number>();
+
+  /** `group`: the block of the update group. */
+  constructor(group: Int32Array<SharedArrayBuffer>) {
+    this.#group = group;
+    this.forget();
+  }
 
   /** Somebody is about to be written what stands in the log from `position` on: what is kept goes, and notes are taken. */
   begin(position: number): void {
@@ -78,19 +84,14 @@ export class SharedOutput {
     this.#octets.set(octets);
     this.#length = octets.length;
     this.#terms = termsOf(session);
-    this.#from = from;
-    this.#to = position;
-  }
-
-  /** Whether a position of the log is among what is kept. */
-  covers(position: number): boolean {
-    return position >= this.#from && position < this.#to;
+    this.#group[GROUP_SHARED_FROM] = from;
+    this.#group[GROUP_SHARED_TO] = position;
   }
 
   /** What is kept is out of date. */
   forget(): void {
-    this.#from = -1;
-    this.#to = -1;
+    this.#group[GROUP_SHARED_FROM] = -1;
+    this.#group[GROUP_SHARED_TO] = -1;
   }
 
   /**
@@ -98,13 +99,14 @@ export class SharedOutput {
    * -1, and nothing is done: it is not what this peer is to be told next. The peer has nothing to read but the log.
    */
   copyTo(rib: FamilyRib, output: PeerOutput, session: PeerSession, target: Uint8Array, at: number): number {
-    if (this.#from < 0 || output.cursor !== this.#from || this.#length > target.length - at) return -1;
+    const from = this.#group[GROUP_SHARED_FROM] ?? -1;
+    if (from < 0 || output.cursor !== from || this.#length > target.length - at) return -1;
     if (!this.#suits(output, session)) return -1;
     target.set(this.#octets.subarray(0, this.#length), at);
     const { ids: withdrawn, count: withdrawnCount } = this.#withdrawn;
     for (let i = 0; i < withdrawnCount; i++) markWithdrawn(rib, output, withdrawn[i] ?? -1);
     markAllAnnounced(rib, output, this.#announced.ids, this.#announced.count);
-    output.cursor = this.#to;
+    output.cursor = this.#group[GROUP_SHARED_TO] ?? 0;
     return at + this.#length;
   }
 

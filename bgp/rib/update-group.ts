@@ -3,16 +3,28 @@
  * changed. Each peer reads the log at its own pace and remembers one bit a prefix (announced to it or not); a prefix that changes again
  * before a slow peer has read it stands in the log once, so the log is bounded by the number of prefixes.
  */
+import {
+  GROUP_FAMILY,
+  GROUP_FIELDS,
+  GROUP_FURTHEST,
+  GROUP_LOG,
+  GROUP_LOG_COUNT,
+  GROUP_LOG_ROOM,
+  GROUP_MEMBERS,
+  GROUP_ONLY_BY_PATH,
+  GROUP_OUT,
+  GROUP_POSITION,
+  NOT_EXPORTED,
+  UNKNOWN_FORM,
+} from '../../src/core/assembly/layout.ts';
 import { grownCapacity } from '../../src/net/prefix-table.ts';
 import { grownInt32 } from './columns.ts';
-import { Exporter, type ExportRules, exportFingerprint, NOT_EXPORTED } from './export-rules.ts';
+import { Exporter, type ExportRules, exportFingerprint } from './export-rules.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
 import type { PeerOutput } from './peer-output.ts';
 import { routeInterfaces } from './route-interfaces.ts';
 import { SharedOutput } from './shared-output.ts';
 
-/** Export not computed yet: some peer's initial walk will ask. */
-const UNKNOWN = -2;
 const SMALLEST_LOG = 1024;
 /** a log that grew longer is made small again once it is empty */
 const LARGE_LOG = 1 << 20;
@@ -26,17 +38,17 @@ export class UpdateGroup {
   readonly #rules: ExportRules;
   readonly members: PeerOutput[] = [];
   /** what a member was written last, for the others */
-  readonly shared = new SharedOutput();
+  readonly shared: SharedOutput;
+  /** where its block stands for the inner loops (src/core/assembly) */
+  readonly address: number;
   readonly #rib: FamilyRib;
   readonly #tables: RibTables;
-  /** by prefix id: exported attributes, NOT_EXPORTED or UNKNOWN */
-  #out: Int32Array<ArrayBuffer>;
+  readonly #block: Int32Array<SharedArrayBuffer>;
+  /** by prefix id: exported attributes, NOT_EXPORTED or UNKNOWN_FORM */
+  #out: Int32Array<SharedArrayBuffer>;
   /** by prefix id: position of its newest log entry */
-  #position: Int32Array<ArrayBuffer>;
-  log = new Int32Array(SMALLEST_LOG);
-  logCount = 0;
-  /** no member has read at or beyond this position */
-  #furthest = 0;
+  #position: Int32Array<SharedArrayBuffer>;
+  #log: Int32Array<SharedArrayBuffer>;
 
   constructor(rules: ExportRules, rib: FamilyRib, tables: RibTables) {
     this.fingerprint = exportFingerprint(rules);
@@ -44,68 +56,66 @@ export class UpdateGroup {
     this.exporter = new Exporter(rules, tables.attributes, routeInterfaces(rib, tables));
     this.#rib = rib;
     this.#tables = tables;
+    const { core } = tables;
     const { capacity, openLimit } = rib.prefixes;
-    this.#out = new Int32Array(capacity).fill(UNKNOWN, 0, openLimit);
-    this.#position = new Int32Array(capacity);
+    this.#out = core.int32(capacity).fill(UNKNOWN_FORM, 0, openLimit);
+    this.#position = core.int32(capacity);
+    this.#log = core.int32(SMALLEST_LOG);
+    this.#block = core.block(GROUP_FIELDS, {
+      growLog: () => this.#makeRoom(),
+      exportForm: (prefix) => this.#export(prefix),
+      senderChanged: (prefix, oldPeer, peer) => this.#onSender(prefix, oldPeer, peer),
+    });
+    this.address = this.#block.byteOffset;
+    this.#block[GROUP_FAMILY] = rib.address;
+    this.#block[GROUP_ONLY_BY_PATH] = this.exporter.looksAtPrefixes ? 0 : 1;
+    this.shared = new SharedOutput(this.#block);
+    this.#publish();
+  }
+
+  /** Prefixes whose export changed, in that order. */
+  get log(): Int32Array {
+    return this.#log;
+  }
+
+  get logCount(): number {
+    return this.#block[GROUP_LOG_COUNT] ?? 0;
+  }
+
+  /** A peer is told what this group is told. */
+  join(member: PeerOutput): void {
+    this.members.push(member);
+    this.#block[GROUP_MEMBERS] = this.members.length;
+  }
+
+  /** A member goes. */
+  leave(member: PeerOutput): void {
+    this.members.splice(this.members.indexOf(member), 1);
+    this.#block[GROUP_MEMBERS] = this.members.length;
   }
 
   /** Makes room for prefix ids up to `capacity`. */
   grow(capacity: number): void {
-    this.#out = grownInt32(this.#out, capacity);
-    this.#position = grownInt32(this.#position, capacity);
+    const { core } = this.#tables;
+    this.#out = core.moved(this.#out, core.int32(capacity));
+    this.#position = core.moved(this.#position, core.int32(capacity));
+    this.#publish();
     for (const member of this.members) member.sent = grownInt32(member.sent, (capacity + 31) >>> 5);
   }
 
   /** Prefix ids `from..to-1` come into use. */
   open(from: number, to: number): void {
-    this.#out.fill(UNKNOWN, from, to);
-  }
-
-  /** The best paths of the first `count` of these prefixes changed; the old ones came from `oldPeers`. */
-  onBest(prefixes: Int32Array, oldPeers: Uint16Array, count: number): void {
-    const { bestAttribute, bestPeer, heldBack } = this.#rib;
-    // Neighbours mostly have the same attributes, and then the same form, where neither prefix nor FIB has a say.
-    const onlyByPath = heldBack === undefined && !this.exporter.looksAtPrefixes;
-    let latestAttribute = -1;
-    let latestPeer = -1;
-    let form = NOT_EXPORTED;
-    for (let i = 0; i < count; i++) {
-      const prefix = prefixes[i] ?? -1;
-      const attribute = bestAttribute[prefix] ?? -1;
-      const peer = bestPeer[prefix] ?? 0;
-      if (!onlyByPath || attribute !== latestAttribute || peer !== latestPeer) {
-        form = this.#export(prefix);
-        latestAttribute = attribute;
-        latestPeer = peer;
-      }
-      if (this.#become(prefix, form)) continue;
-      const oldPeer = oldPeers[i] ?? 0;
-      if ((this.#out[prefix] ?? UNKNOWN) < 0 || oldPeer === peer) continue;
-      // Same announcement, but nobody gets back what he sent: only the two senders see a difference.
-      this.#forgetShared(prefix);
-      for (const member of this.members) {
-        if (member.peer === oldPeer || member.peer === peer) this.#changePresence(member, prefix);
-      }
-    }
+    this.#out.fill(UNKNOWN_FORM, from, to);
   }
 
   /** What is exported of a prefix may be something else; whether it is. */
   reconsider(prefix: number): boolean {
-    return this.#become(prefix, this.#export(prefix));
-  }
-
-  /** This form is what is exported of a prefix from now on; whether it was not before. */
-  #become(prefix: number, form: number): boolean {
-    const old = this.#out[prefix] ?? UNKNOWN;
-    if (form === old) return false;
-    this.#out[prefix] = form;
-    if (old !== UNKNOWN || form !== NOT_EXPORTED) this.#append(prefix);
-    return true;
+    return this.#tables.core.calls.groupBecome(this.address, prefix, this.#export(prefix)) !== 0;
   }
 
   /** A prefix id goes back to the table. */
   onFree(prefix: number): void {
-    this.#out[prefix] = UNKNOWN;
+    this.#out[prefix] = UNKNOWN_FORM;
   }
 
   /** What a member is to be told of a prefix: an attribute id, or NOT_EXPORTED. */
@@ -127,12 +137,16 @@ export class UpdateGroup {
   dispose(): void {
     this.exporter.dispose();
     this.#withoutThirdParties?.dispose();
+    const { core } = this.#tables;
+    for (const { byteOffset, byteLength } of [this.#out, this.#position, this.#log])
+      core.release(byteOffset, byteLength);
+    core.releaseBlock(this.#block);
   }
 
   /** As `desired`, but that the form may have the member's own address as next hop. */
   formFor(member: PeerOutput, prefix: number): number {
-    let out = this.#out[prefix] ?? UNKNOWN;
-    if (out === UNKNOWN) {
+    let out = this.#out[prefix] ?? UNKNOWN_FORM;
+    if (out === UNKNOWN_FORM) {
       out = this.#export(prefix);
       this.#out[prefix] = out;
     }
@@ -146,24 +160,26 @@ export class UpdateGroup {
 
   /** Whether a prefix is exported, be it to others than a member. */
   isExported(prefix: number): boolean {
-    return (this.#out[prefix] ?? UNKNOWN) >= 0;
+    return (this.#out[prefix] ?? UNKNOWN_FORM) >= 0;
   }
 
   /** Whether a log entry is the newest one of its prefix. */
   isCurrent(position: number): boolean {
-    return this.#position[this.log[position] ?? 0] === position;
+    return this.#position[this.#log[position] ?? 0] === position;
   }
 
   /** A member has read the log up to its cursor. Empties the log once all have. */
   onRead(member: PeerOutput): void {
-    if (member.cursor > this.#furthest) this.#furthest = member.cursor;
-    if (this.logCount === 0) return;
-    for (const other of this.members) if (other.cursor < this.logCount) return;
+    const block = this.#block;
+    if (member.cursor > (block[GROUP_FURTHEST] ?? 0)) block[GROUP_FURTHEST] = member.cursor;
+    const count = this.logCount;
+    if (count === 0) return;
+    for (const other of this.members) if (other.cursor < count) return;
     for (const other of this.members) other.cursor = 0;
     this.shared.forget();
-    this.logCount = 0;
-    this.#furthest = 0;
-    if (this.log.length > LARGE_LOG) this.log = new Int32Array(SMALLEST_LOG);
+    block[GROUP_LOG_COUNT] = 0;
+    block[GROUP_FURTHEST] = 0;
+    if (this.#log.length > LARGE_LOG) this.#replaceLog(SMALLEST_LOG, 0);
   }
 
   #export(prefix: number, exporter = this.exporter): number {
@@ -185,25 +201,17 @@ export class UpdateGroup {
     member.walkAt = 0;
   }
 
-  #append(prefix: number): void {
-    if (this.members.length === 0) return;
-    this.#forgetShared(prefix);
-    const last = this.#position[prefix] ?? 0;
-    if (last >= this.#furthest && last < this.logCount && this.log[last] === prefix) return;
-    if (this.logCount === this.log.length) this.#makeRoom();
-    this.#position[prefix] = this.logCount;
-    this.log[this.logCount++] = prefix;
-  }
-
-  /** What is kept for other members is out of date if it tells of this prefix. */
-  #forgetShared(prefix: number): void {
-    const position = this.#position[prefix] ?? 0;
-    if (this.shared.covers(position) && this.log[position] === prefix) this.shared.forget();
+  /** The same is announced, but by another peer: the two see a difference. */
+  #onSender(prefix: number, oldPeer: number, peer: number): void {
+    for (const member of this.members) {
+      if (member.peer === oldPeer || member.peer === peer) this.#changePresence(member, prefix);
+    }
   }
 
   #makeRoom(): void {
     if (this.logCount > 2 * this.#rib.prefixes.size + SMALLEST_LOG) this.#compact();
-    if (2 * this.logCount > this.log.length) this.log = grownInt32(this.log, grownCapacity(this.log.length));
+    const { logCount } = this;
+    if (2 * logCount > this.#log.length) this.#replaceLog(grownCapacity(this.#log.length), logCount);
   }
 
   /** Leaves out the entries that a newer one of the same prefix supersedes. */
@@ -212,16 +220,35 @@ export class UpdateGroup {
     const byCursor = [...this.members].sort((a, b) => a.cursor - b.cursor);
     let moved = 0;
     let kept = 0;
-    for (let position = byCursor[0]?.cursor ?? 0; position <= this.logCount; position++) {
+    const { logCount } = this;
+    for (let position = byCursor[0]?.cursor ?? 0; position <= logCount; position++) {
       for (let member = byCursor[moved]; member?.cursor === position; member = byCursor[++moved]) {
         member.cursor = kept;
       }
-      if (position === this.logCount || !this.isCurrent(position)) continue;
-      const prefix = this.log[position] ?? 0;
+      if (position === logCount || !this.isCurrent(position)) continue;
+      const prefix = this.#log[position] ?? 0;
       this.#position[prefix] = kept;
-      this.log[kept++] = prefix;
+      this.#log[kept++] = prefix;
     }
-    this.logCount = kept;
-    this.#furthest = Math.max(0, ...this.members.map((member) => member.cursor));
+    this.#block[GROUP_LOG_COUNT] = kept;
+    this.#block[GROUP_FURTHEST] = Math.max(0, ...this.members.map((member) => member.cursor));
+  }
+
+  /** Gives the log another length, of which the first `kept` entries stay. */
+  #replaceLog(length: number, kept: number): void {
+    const { core } = this.#tables;
+    const old = this.#log;
+    this.#log = core.int32(length);
+    this.#log.set(old.subarray(0, kept));
+    core.release(old.byteOffset, old.byteLength);
+    this.#publish();
+  }
+
+  /** Tells the inner loops where the columns are. */
+  #publish(): void {
+    this.#block[GROUP_OUT] = this.#out.byteOffset;
+    this.#block[GROUP_POSITION] = this.#position.byteOffset;
+    this.#block[GROUP_LOG] = this.#log.byteOffset;
+    this.#block[GROUP_LOG_ROOM] = this.#log.length;
   }
 }

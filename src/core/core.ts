@@ -65,6 +65,8 @@ export interface CoreCalls {
   pathMoveToFront(paths: number, prefix: number, record: number): void;
   pathRemove(paths: number, record: number): number;
   pathNextOf(paths: number, peer: number, walked: number): number;
+  groupOnBest(group: number, prefixes: number, oldPeers: number, count: number): void;
+  groupBecome(group: number, prefix: number, form: number): number;
 }
 
 /** What the inner loops ask of the owner of a block (src/core/assembly/host.ts); he answers those questions that concern it. */
@@ -75,6 +77,9 @@ export interface BlockOwner {
   narrowAttributes?(key: number, octets: number): number;
   growRecords?(): void;
   addPathIds?(): void;
+  growLog?(): void;
+  exportForm?(prefix: number): number;
+  senderChanged?(prefix: number, oldPeer: number, peer: number): void;
 }
 
 let compiled: WebAssembly.Module | undefined;
@@ -200,6 +205,10 @@ export class Core {
         this.#owner(packer).narrowAttributes?.(key >>> 0, octets),
       growRecords: (paths: number) => void this.#owner(paths).growRecords?.(),
       addPathIds: (paths: number) => void this.#owner(paths).addPathIds?.(),
+      growLog: (group: number) => void this.#owner(group).growLog?.(),
+      exportForm: (group: number, prefix: number) => this.#owner(group).exportForm?.(prefix),
+      senderChanged: (group: number, prefix: number, oldPeer: number, peer: number) =>
+        void this.#owner(group).senderChanged?.(prefix, oldPeer, peer),
     };
     return new WebAssembly.Instance<CoreCalls>(compiled, { env: { memory: this.#memory }, host }).exports;
   }

@@ -14,6 +14,7 @@ export declare function growDirty(family: usize, count: i32): void;
 
 /** The first prefix of a family waits for a decision. */
 export declare function dirtied(family: usize): void;
+
 /** Puts the attributes of a key, all but the next hop, where a packer keeps those with two-octet AS numbers; returns how many octets they have. */
 export declare function narrowAttributes(packer: usize, key: usize, octets: i32): i32;
 
@@ -22,3 +23,11 @@ export declare function growRecords(paths: usize): void;
 
 /** A table of paths needs its column of path identifiers. */
 export declare function addPathIds(paths: usize): void;
+/** The log of an update group is full: makes room. */
+export declare function growLog(group: usize): void;
+
+/** The form in which the best path of a prefix is exported, or NOT_EXPORTED. */
+export declare function exportForm(group: usize, prefix: i32): i32;
+
+/** What is exported of a prefix is the same as before, but its best path came from `oldPeer` and now comes from `peer`. */
+export declare function senderChanged(group: usize, prefix: i32, oldPeer: i32, peer: i32): void;

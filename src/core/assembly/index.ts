@@ -1,6 +1,6 @@
 /** What the inner loops offer to the rest, which calls them through `CoreCalls` (src/core/core.ts). */
 export { familyMarkDirty, familyMarkNew } from './family';
-
+export { groupBecome, groupOnBest } from './groups';
 export { packBeginReach, packBeginWithdraw, packFinish, packWords } from './packer';
 export {
   pathAdd,

@@ -97,6 +97,7 @@ export const PEERS_CLIENT = 2;
 /** position in the order of the peers' addresses */
 export const PEERS_ADDRESS_RANK = 3;
 export const PEERS_FIELDS = 4;
+
 /** A packer of UPDATEs (bgp/wire/packer.ts). */
 /** octets of an address of the family: 4 or 16 */
 export const PACK_ADDRESS_OCTETS = 0;
@@ -207,3 +208,28 @@ export const PATHS_FREE_PAGES = 13;
 export const PATHS_PEERS = 14;
 export const PATHS_PEERS_ROOM = 15;
 export const PATHS_FIELDS = 16;
+/** An update group (bgp/rib/update-group.ts). */
+/** the block of its family */
+export const GROUP_FAMILY = 0;
+/** by prefix id: attributes as exported, NOT_EXPORTED or UNKNOWN_FORM */
+export const GROUP_OUT = 1;
+/** by prefix id: position of its newest entry in the log */
+export const GROUP_POSITION = 2;
+/** prefixes whose export changed: where they stand, how many, how many have room */
+export const GROUP_LOG = 3;
+export const GROUP_LOG_COUNT = 4;
+export const GROUP_LOG_ROOM = 5;
+/** no member has read at or beyond this position */
+export const GROUP_FURTHEST = 6;
+export const GROUP_MEMBERS = 7;
+/** positions of the log that are kept for other members, from and before; -1: none */
+export const GROUP_SHARED_FROM = 8;
+export const GROUP_SHARED_TO = 9;
+/** 1: what is exported of a path depends on its attributes and its peer alone */
+export const GROUP_ONLY_BY_PATH = 10;
+export const GROUP_FIELDS = 11;
+
+/** in place of attributes: the path is not announced */
+export const NOT_EXPORTED = -1;
+/** not computed yet: some peer's initial walk will ask */
+export const UNKNOWN_FORM = -2;

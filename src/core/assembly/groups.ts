@@ -1,0 +1,91 @@
+/**
+ * What changes in an update group when best paths do (bgp/rib/update-group.ts): the form in which each prefix is exported, and the log that the
+ * members read.
+ */
+import { at, get, pointer, put, set } from './fields';
+import { exportForm, growLog, senderChanged } from './host';
+import {
+  FAMILY_BEST_ATTRIBUTE,
+  FAMILY_BEST_PEER,
+  FAMILY_HELD_BACK,
+  GROUP_FAMILY,
+  GROUP_FURTHEST,
+  GROUP_LOG,
+  GROUP_LOG_COUNT,
+  GROUP_LOG_ROOM,
+  GROUP_MEMBERS,
+  GROUP_ONLY_BY_PATH,
+  GROUP_OUT,
+  GROUP_POSITION,
+  GROUP_SHARED_FROM,
+  GROUP_SHARED_TO,
+  NOT_EXPORTED,
+  UNKNOWN_FORM,
+} from './layout';
+
+const NONE = -1;
+
+/**
+ * The best paths of the first `count` of these prefixes changed; the old ones came from `oldPeers` (16 bits each). Both are addresses.
+ */
+export function groupOnBest(group: usize, prefixes: usize, oldPeers: usize, count: i32): void {
+  const family = pointer(group, GROUP_FAMILY);
+  const bestAttribute = pointer(family, FAMILY_BEST_ATTRIBUTE);
+  const bestPeer = pointer(family, FAMILY_BEST_PEER);
+  // Neighbours mostly have the same attributes, and then the same form, where neither prefix nor FIB has a say.
+  const onlyByPath = get(family, FAMILY_HELD_BACK) === 0 && get(group, GROUP_ONLY_BY_PATH) === 1;
+  let latestAttribute = -1;
+  let latestPeer = -1;
+  let form = NOT_EXPORTED;
+  for (let i = 0; i < count; i++) {
+    const prefix = at(prefixes, i);
+    const attribute = at(bestAttribute, prefix);
+    const peer = <i32>load<u16>(bestPeer + ((<usize>prefix) << 1));
+    if (!onlyByPath || attribute !== latestAttribute || peer !== latestPeer) {
+      form = exportForm(group, prefix);
+      latestAttribute = attribute;
+      latestPeer = peer;
+    }
+    if (groupBecome(group, prefix, form) !== 0) continue;
+    const oldPeer = <i32>load<u16>(oldPeers + ((<usize>i) << 1));
+    if (form < 0 || oldPeer === peer) continue;
+    // Same announcement, but nobody gets back what he sent: only the two senders see a difference.
+    forgetShared(group, prefix);
+    senderChanged(group, prefix, oldPeer, peer);
+  }
+}
+
+/** This form is what is exported of a prefix from now on. 1: it was not before. */
+export function groupBecome(group: usize, prefix: i32, form: i32): i32 {
+  const out = pointer(group, GROUP_OUT);
+  const old = at(out, prefix);
+  if (form === old) return 0;
+  put(out, prefix, form);
+  if (old !== UNKNOWN_FORM || form !== NOT_EXPORTED) append(group, prefix);
+  return 1;
+}
+
+function append(group: usize, prefix: i32): void {
+  if (get(group, GROUP_MEMBERS) === 0) return;
+  forgetShared(group, prefix);
+  const last = at(pointer(group, GROUP_POSITION), prefix);
+  const isListed =
+    last >= get(group, GROUP_FURTHEST) &&
+    last < get(group, GROUP_LOG_COUNT) &&
+    at(pointer(group, GROUP_LOG), last) === prefix;
+  if (isListed) return;
+  if (get(group, GROUP_LOG_COUNT) === get(group, GROUP_LOG_ROOM)) growLog(group);
+  const count = get(group, GROUP_LOG_COUNT);
+  put(pointer(group, GROUP_POSITION), prefix, count);
+  put(pointer(group, GROUP_LOG), count, prefix);
+  set(group, GROUP_LOG_COUNT, count + 1);
+}
+
+/** What is kept for other members is out of date if it tells of this prefix. */
+function forgetShared(group: usize, prefix: i32): void {
+  const position = at(pointer(group, GROUP_POSITION), prefix);
+  if (position < get(group, GROUP_SHARED_FROM) || position >= get(group, GROUP_SHARED_TO)) return;
+  if (at(pointer(group, GROUP_LOG), position) !== prefix) return;
+  set(group, GROUP_SHARED_FROM, NONE);
+  set(group, GROUP_SHARED_TO, NONE);
+}
