@@ -5,6 +5,7 @@
 import { type Address, FAMILIES, type Family } from '../../src/net/address.ts';
 import type { NextHopState, PeerConfig } from '../types.ts';
 import { NlriWalker } from '../wire/nlri.ts';
+import type { PlainReader } from '../wire/plain-update.ts';
 import type { AttributeKey, DecodedUpdate, NlriRange } from '../wire/types.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
 import { CONFLICT, ImportGroup, type ImportRules, importFingerprint } from './import-group.ts';
@@ -106,6 +107,13 @@ export class RibInput {
     const tick = this.tickAt(now);
     for (const range of update.withdrawn) this.#withdrawn(peer, update.body, range);
     for (const run of update.reach) this.#reached(peer, update.body, run.nlri, run.attributes, tick);
+  }
+
+  /** As `receive`, of the plain UPDATE that was just read in the core. */
+  receivePlain(peer: RibPeer, { withdrawn, reach, attributes }: PlainReader, now: number): void {
+    const { octets } = this.#tables.core;
+    if (withdrawn !== undefined) this.#withdrawn(peer, octets, withdrawn);
+    if (reach !== undefined) this.#reached(peer, octets, reach, attributes, this.tickAt(now));
   }
 
   /** Ticks of the arrival column for a time in epoch milliseconds; without one, the latest tick so far. */

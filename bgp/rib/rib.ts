@@ -14,6 +14,7 @@ import { FamilyRib, type RibTables } from './family-rib.ts';
 import { NextHopSets } from './next-hop-sets.ts';
 import { type NextHopInterestListener, NextHopTable } from './next-hops.ts';
 import { freshInput, LOCAL_PEER, PeerColumns, type PeerSession, type RibPeer } from './peers.ts';
+import { PlainInput, type TakenMessages } from './plain-input.ts';
 import { RibInput } from './rib-input.ts';
 import { RibInspector } from './rib-inspect.ts';
 import { RibOutput } from './rib-output.ts';
@@ -31,6 +32,7 @@ export class Rib {
   readonly #freePeerIds: number[] = [];
   #nextPeerId = LOCAL_PEER + 1;
   readonly #input: RibInput;
+  readonly #plainInput: PlainInput;
   readonly #output: RibOutput;
   readonly #inspector: RibInspector;
   readonly #listeners: LocRibListener[] = [];
@@ -61,6 +63,7 @@ export class Rib {
       onWork,
       onGone: (peer) => this.#forgetPeer(peer),
     });
+    this.#plainInput = new PlainInput(core, this.#input);
     this.#output = new RibOutput(this.#tables, this.#families, {
       localAs: options.localAs,
       clusterId: options.clusterId ?? options.routerId,
@@ -150,6 +153,21 @@ export class Rib {
   /** Takes in a decoded update. `now` in epoch milliseconds. */
   receive(id: number, update: DecodedUpdate, now: number): void {
     this.#input.receive(this.#peer(id), update, now);
+  }
+
+  /**
+   * Takes in messages as they came, the plain UPDATEs that `octets[start..end)` begins with: those that begin before `start + most`. All others are for
+   * `receive`. Not for a peer that is down.
+   */
+  receivePlain(
+    id: number,
+    octets: Uint8Array,
+    start: number,
+    end: number,
+    most: number,
+    now: number,
+  ): TakenMessages {
+    return this.#plainInput.receive(this.#peer(id), octets, start, end, most, now);
   }
 
   /** The peer has sent its whole table: what it did not send again is removed (RFC 4724 4.2). */

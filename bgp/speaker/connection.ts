@@ -47,6 +47,7 @@ export class PeerConnection {
         if (this.#handshake.length < HANDSHAKE_MESSAGES) this.#keep('received', octets.subarray(start, end));
         handlers.onMessage(type, octets, start, bodyStart, end);
       },
+      takePlain: handlers.takePlain,
       onFrameError: (...error) => handlers.onFrameError(...error),
       onClose: (reason) => handlers.onClose(reason),
       mayRead: () => handlers.mayRead(),

@@ -3,6 +3,7 @@
  * and how they end.
  */
 import type { NotificationRecord } from '../peer-status.ts';
+import { NO_MESSAGES, type TakenMessages } from '../rib/plain-input.ts';
 import { eventOf } from '../session/classify.ts';
 import type { Action, ConnectionId, ConnectionTimer, SessionEvent } from '../session/events.ts';
 import type { Negotiated } from '../session/negotiate.ts';
@@ -29,6 +30,15 @@ export interface ConnectionsPeer {
   dispatch(event: SessionEvent, delivery?: Delivery): void;
   /** As `dispatch` of an UpdateMsg in state Established, at less cost; false, and nothing was done, where that is not so. */
   deliverUpdate(connection: PeerConnection, holdTimeSec: number, update: DecodedUpdate): boolean;
+  /** The same of the plain UPDATEs that `octets[start..end)` begins with, those that begin before `start + most`. */
+  takePlain(
+    connection: PeerConnection,
+    holdTimeSec: number,
+    octets: Uint8Array,
+    start: number,
+    end: number,
+    most: number,
+  ): TakenMessages;
 }
 
 export class PeerConnections {
@@ -171,6 +181,7 @@ export class PeerConnections {
       clock,
       {
         onMessage: (type, octets, start, body, end) => this.#onMessage(id, type, octets, start, body, end),
+        takePlain: (octets, start, end, most) => this.#takePlain(id, octets, start, end, most),
         onFrameError: (error, reason, octets) => {
           this.#problems.tellReset(reason, octets);
           this.#peer.dispatch({ type: 'BGPHeaderErr', connection: id, error, reason });
@@ -213,7 +224,15 @@ export class PeerConnections {
     this.#peer.dispatch(eventOf(id, message), deliveryOf(message));
   }
 
-  /** Nearly all messages are these, so a good one takes the short way. */
+  /** Nearly all messages are these, and they are taken in some at a time. */
+  #takePlain(id: ConnectionId, octets: Uint8Array, start: number, end: number, most: number): TakenMessages {
+    const state = connectionById(this.#peer.session, id);
+    const connection = this.#open.get(id);
+    if (state?.state !== 'Established' || connection === undefined) return NO_MESSAGES;
+    return this.#peer.takePlain(connection, state.negotiated.holdTimeSec, octets, start, end, most);
+  }
+
+  /** What is left of them; a good one takes a short way too. */
   #onUpdate(
     id: ConnectionId,
     { context, holdTimeSec }: Negotiated,

@@ -3,6 +3,7 @@
  * may be. One for each peer, over all its sessions.
  */
 import { FAMILIES, type Family } from '../../src/net/address.ts';
+import type { TakenMessages } from '../rib/plain-input.ts';
 import type { SessionEvent } from '../session/events.ts';
 import type { Negotiated } from '../session/negotiate.ts';
 import { RestartableTimer } from '../transport/clock.ts';
@@ -93,6 +94,16 @@ export class PeerInput {
       this.#earlyEndOfRib.add(family);
       this.#earlyTimer.start(earlyForMs);
     } else this.#endOfRibCame(family);
+  }
+
+  /** As `deliver`, of the plain UPDATEs that `octets[start..end)` begins with; `at`: when they came, in epoch milliseconds. */
+  takePlain(octets: Uint8Array, start: number, end: number, most: number, at: number): TakenMessages {
+    const { ribId, config } = this.#peer;
+    // A limit is looked at after each message.
+    const atOnce = config.maxPrefixes === undefined ? most : 1;
+    const taken = this.#around.rib.receivePlain(ribId, octets, start, end, atOnce, at);
+    if (taken.messages > 0) this.#checkLimits();
+    return taken;
   }
 
   /** Whether an End-of-RIB now would take out routes that are in use, while the peer has not told a single one yet. */

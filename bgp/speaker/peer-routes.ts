@@ -3,6 +3,7 @@
  * its sessions.
  */
 import { FAMILIES, type Family } from '../../src/net/address.ts';
+import type { TakenMessages } from '../rib/plain-input.ts';
 import type { SessionEvent } from '../session/events.ts';
 import type { Negotiated } from '../session/negotiate.ts';
 import type { PeerConfig } from '../types.ts';
@@ -76,6 +77,11 @@ export class PeerRoutes {
   /** Takes in a message that the session machine let through. */
   deliver(delivery: Delivery): void {
     this.#input.deliver(delivery);
+  }
+
+  /** The same of the plain UPDATEs that `octets[start..end)` begins with, those that begin before `start + most`. */
+  takePlain(octets: Uint8Array, start: number, end: number, most: number, at: number): TakenMessages {
+    return this.#input.takePlain(octets, start, end, most, at);
   }
 
   /** Writes one buffer of UPDATEs if there are any and the peer keeps up. */

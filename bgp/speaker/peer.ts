@@ -3,6 +3,7 @@
  * actions on connections, timers and routes.
  */
 import type { Family } from '../../src/net/address.ts';
+import { NO_MESSAGES, type TakenMessages } from '../rib/plain-input.ts';
 import type { Action, PeerTimer, SessionEvent } from '../session/events.ts';
 import { reconfigure, step, withoutFailures } from '../session/machine.ts';
 import type { Negotiated } from '../session/negotiate.ts';
@@ -296,6 +297,25 @@ export class Peer {
       this.#runQueue();
     }
     return true;
+  }
+
+  takePlain(
+    connection: PeerConnection,
+    holdTimeSec: number,
+    octets: Uint8Array,
+    start: number,
+    end: number,
+    most: number,
+  ): TakenMessages {
+    if (this.#running || this.#removed) return NO_MESSAGES;
+    this.#running = true;
+    try {
+      const taken = this.#routes.takePlain(octets, start, end, most, connection.arrivedAt());
+      if (taken.messages > 0 && holdTimeSec > 0) connection.startTimer('hold', holdTimeSec * 1000);
+      return taken;
+    } finally {
+      this.#runQueue();
+    }
   }
 
   #runQueue(): void {

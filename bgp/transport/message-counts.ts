@@ -8,9 +8,9 @@ const TYPES = 6;
 export class MessageCounts {
   readonly #byType = new Float64Array(TYPES);
 
-  /** One more of a type, 1..5. */
-  add(type: number): void {
-    this.#byType[type] = (this.#byType[type] ?? 0) + 1;
+  /** One more of a type, 1..5, or `count` more. */
+  add(type: number, count = 1): void {
+    this.#byType[type] = (this.#byType[type] ?? 0) + count;
   }
 
   /** All that another has counted. */

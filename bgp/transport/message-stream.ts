@@ -23,6 +23,18 @@ const SPARE_MAX = 16;
 export interface MessageHandlers {
   /** `octets[start..end)` is one whole message, its body from `bodyStart`; valid during the call */
   onMessage(type: number, octets: Uint8Array, start: number, bodyStart: number, end: number): void;
+  /**
+   * asked before `onMessage`: takes in the UPDATEs at the start of `octets[start..end)` that need no looking at one by one, those that begin before
+   * `start + most`, and returns how many octets and messages these were
+   */
+  readonly takePlain?:
+    | ((
+        octets: Uint8Array,
+        start: number,
+        end: number,
+        most: number,
+      ) => { readonly octets: number; readonly messages: number })
+    | undefined;
   /** the stream cannot be understood from here on; nothing more is read */
   onFrameError(error: NotificationError, reason: string, octets: Uint8Array): void;
   /** the peer is gone */
@@ -249,6 +261,13 @@ export class MessageStream {
         pieceEnd = at + this.#granted;
         this.piece = ++this.#pieces;
       }
+      const plain = this.#takePlain(octets, at, end, pieceEnd - at);
+      if (plain > 0) {
+        at += plain;
+        if (this.#closed) return at;
+        if ((at >= pieceEnd || at >= end) && !this.#mayGoOn()) return at;
+        continue;
+      }
       const frame = nextFrame(octets, at, end, this.#extendedMessage);
       if (frame.kind === 'error') {
         this.tap?.('received', octets.subarray(at, end));
@@ -269,6 +288,15 @@ export class MessageStream {
       if ((at >= pieceEnd || at >= end) && !this.#mayGoOn()) return at;
     }
     return at;
+  }
+
+  /** Octets of messages that were taken in as they are. Whoever watches wants to see each of them. */
+  #takePlain(octets: Uint8Array, start: number, end: number, most: number): number {
+    if (this.tap !== undefined || octets === this.#partial) return 0;
+    const taken = this.#handlers.takePlain?.(octets, start, end, most);
+    if (taken === undefined || taken.octets === 0) return 0;
+    this.counts.received.add(MESSAGE_TYPE.update, taken.messages);
+    return taken.octets;
   }
 
   #countSent(buffer: Uint8Array, octets: number): void {

@@ -18,6 +18,7 @@ import {
   READ_KEY_MOST,
   READ_KEY_OCTETS,
   READ_KEY_ROOM,
+  READ_MESSAGE_MOST,
   READ_NO_SETS,
   READ_REACH_ADD_PATH,
   READ_REACH_END,
@@ -31,6 +32,7 @@ import {
 } from '../../src/core/assembly/layout.ts';
 import type { Core } from '../../src/core/core.ts';
 import { expectedFirstAs } from './attribute-checks.ts';
+import { MAX_EXTENDED_MESSAGE_OCTETS, MAX_MESSAGE_OCTETS } from './registry.ts';
 import type { AttributeKey, DecodeContext, NlriRange } from './types.ts';
 
 /** One for each RIB. */
@@ -55,6 +57,14 @@ export class PlainReader {
     this.#context = context;
     this.#block[READ_TERMS] = termsOf(context);
     this.#block[READ_FIRST_AS] = expectedFirstAs(context);
+    this.#block[READ_MESSAGE_MOST] = context.extendedMessage
+      ? MAX_EXTENDED_MESSAGE_OCTETS
+      : MAX_MESSAGE_OCTETS;
+  }
+
+  /** Octets of the longest message that may come. */
+  get longestMessage(): number {
+    return this.#block[READ_MESSAGE_MOST] ?? 0;
   }
 
   /**
@@ -63,6 +73,11 @@ export class PlainReader {
    */
   read(start: number, end: number): boolean {
     return this.#core.calls.readPlainUpdate(this.address, start, end) !== 0;
+  }
+
+  /** As `read`, of the whole message that begins at `start`. Returns its octets; 0: it is no plain UPDATE, or it does not end before `end`. */
+  readMessage(start: number, end: number): number {
+    return this.#core.calls.readPlainMessage(this.address, start, end);
   }
 
   get withdrawn(): NlriRange | undefined {

@@ -24,6 +24,8 @@ export interface CoreCalls {
   prefixIntern(table: number, length: number, w0: number, w1: number, w2: number, w3: number): number;
   prefixDelete(table: number, id: number): void;
   prefixDispose(table: number): void;
+  /** octets of the message; 0: it is no plain UPDATE */
+  readPlainMessage(reader: number, start: number, end: number): number;
   /** 1: it is plain */
   readPlainUpdate(reader: number, start: number, end: number): number;
   familyMarkDirty(family: number, prefix: number): void;

@@ -12,4 +12,4 @@ export {
   pathRemove,
 } from './paths';
 export { prefixDelete, prefixDispose, prefixFind, prefixIntern } from './prefix-table';
-export { readPlainUpdate } from './read-update';
+export { readPlainMessage, readPlainUpdate } from './read-update';

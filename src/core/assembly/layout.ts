@@ -157,7 +157,9 @@ export const READ_REACH_START = 10;
 export const READ_REACH_END = 11;
 export const READ_REACH_IPV6 = 12;
 export const READ_REACH_ADD_PATH = 13;
-export const READ_FIELDS = 14;
+/** octets of the longest message that may come */
+export const READ_MESSAGE_MOST = 14;
+export const READ_FIELDS = 15;
 /** a next hop, and a message of 65,535 octets whose AS_PATH grows to twice as much */
 export const READ_KEY_MOST = 1 << 18;
 export const READ_ATTRIBUTES_MOST = 64;

@@ -12,6 +12,7 @@ import {
   READ_IPV6,
   READ_KEY_OCTETS,
   READ_KEY_ROOM,
+  READ_MESSAGE_MOST,
   READ_REACH_ADD_PATH,
   READ_REACH_END,
   READ_REACH_IPV6,
@@ -36,8 +37,22 @@ import {
   writeAttributes,
 } from './read-attributes';
 
+/** octets of marker, length and type (RFC 4271 4.1) */
+const HEADER_OCTETS: usize = 19;
+/** a header and the two lengths in an UPDATE */
+const LEAST_OCTETS: usize = 23;
 /** the longest message, without its header (RFC 8654 3) */
-const MOST_OCTETS: usize = 65535 - 19;
+const MOST_OCTETS: usize = 65535 - HEADER_OCTETS;
+const UPDATE: u32 = 2;
+
+/** Reads the message at the start of `[start, end)`. Its octets; 0: it is no plain UPDATE, or not whole. */
+export function readPlainMessage(reader: usize, start: usize, end: usize): usize {
+  if (end - start < LEAST_OCTETS || load<u64>(start) !== -1 || load<u64>(start, 8) !== -1) return 0;
+  const octets: usize = uint16At(start + 16);
+  if (<u32>load<u8>(start, 18) !== UPDATE || octets < LEAST_OCTETS) return 0;
+  if (octets > pointer(reader, READ_MESSAGE_MOST) || octets > end - start) return 0;
+  return readPlainUpdate(reader, start + HEADER_OCTETS, start + octets) ? octets : 0;
+}
 
 /**
  * Reads the body in `[start, end)`. True: it is plain, and the fields READ_WITHDRAWN_*, READ_REACH_* and READ_KEY_OCTETS say what it holds; the
