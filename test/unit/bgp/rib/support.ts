@@ -140,39 +140,47 @@ function addPrefix(value: Prefix, pathId: number): void {
   assert.ok(packer.add(value.length, word(0), word(1), word(2), word(3), pathId), 'fits into a message');
 }
 
-function decoded(octets: Uint8Array, length: number, context: DecodeContext): DecodedUpdate {
-  const update = decodeUpdate(octets.slice(19, length), context);
+function decoded(message: Uint8Array, context: DecodeContext): DecodedUpdate {
+  const update = decodeUpdate(message.slice(19), context);
   assert.equal(update.verdict.kind, 'ok', JSON.stringify(update.verdict));
   return update;
 }
 
 /** An UPDATE as the peer of `context` would send it. Prefixes of one family. */
-export function announcement(
+export function announcement(...what: Parameters<typeof announcementMessage>): DecodedUpdate {
+  return decoded(announcementMessage(...what), what[0]);
+}
+
+export function withdrawal(...what: Parameters<typeof withdrawalMessage>): DecodedUpdate {
+  return decoded(withdrawalMessage(...what), what[0]);
+}
+
+function announcementMessage(
   context: DecodeContext,
   prefixes: readonly string[],
   carried: PathAttributes,
   pathId?: number,
-): DecodedUpdate {
+): Uint8Array {
   const buffer = new Uint8Array(4096);
   const values = prefixes.map(prefix);
   const family = values[0]?.family ?? 'ipv4';
   const options = { ...PACKING, addPath: pathId !== undefined, extendedNextHop: context.extendedNextHop };
   assert.equal(packer.beginReach(buffer, 0, family, encodeAttributes(carried), options), 'begun');
   for (const value of values) addPrefix(value, pathId ?? 0);
-  return decoded(buffer, packer.finish(), context);
+  return buffer.subarray(0, packer.finish());
 }
 
-export function withdrawal(
-  context: DecodeContext,
+function withdrawalMessage(
+  _context: DecodeContext,
   prefixes: readonly string[],
   pathId?: number,
-): DecodedUpdate {
+): Uint8Array {
   const buffer = new Uint8Array(4096);
   const values = prefixes.map(prefix);
   const family = values[0]?.family ?? 'ipv4';
   packer.beginWithdraw(buffer, 0, family, { ...PACKING, addPath: pathId !== undefined });
   for (const value of values) addPrefix(value, pathId ?? 0);
-  return decoded(buffer, packer.finish(), context);
+  return buffer.subarray(0, packer.finish());
 }
 
 /** What a peer has made of the messages that `fill` wrote for it. */
@@ -273,6 +281,7 @@ export class TestPeer {
   receiver: Receiver;
   context: DecodeContext;
   #now = 1_000_000;
+  #sent = 0;
 
   constructor(rib: Rib, changes: PeerChanges, session: Partial<PeerSession> = {}) {
     this.rib = rib;
@@ -285,12 +294,21 @@ export class TestPeer {
 
   announce(prefixes: readonly string[], carried: PathAttributes, now = this.#now, pathId?: number): this {
     this.#now = now;
-    this.rib.receive(this.id, announcement(this.context, prefixes, carried, pathId), now);
-    return this;
+    return this.#send(announcementMessage(this.context, prefixes, carried, pathId));
   }
 
   withdraw(prefixes: readonly string[], pathId?: number): this {
-    this.rib.receive(this.id, withdrawal(this.context, prefixes, pathId), this.#now);
+    return this.#send(withdrawalMessage(this.context, prefixes, pathId));
+  }
+
+  /** Every other message goes the short way that plain UPDATEs can go. */
+  #send(message: Uint8Array): this {
+    this.#sent++;
+    const { length } = message;
+    const taken =
+      this.#sent % 2 === 0 ? this.rib.receivePlain(this.id, message, 0, length, 1, this.#now).octets : 0;
+    if (taken === 0) this.rib.receive(this.id, decoded(message, this.context), this.#now);
+    else assert.equal(taken, length);
     return this;
   }
 

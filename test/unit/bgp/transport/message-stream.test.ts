@@ -97,6 +97,58 @@ describe('message stream: reading', () => {
     );
   });
 
+  it('hands over some at a time to whoever can take them so, in their order', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.constantFrom(...lengths), { minLength: 1, maxLength: 30 }),
+        fc.array(fc.integer({ min: 1, max: 20_000 }), { minLength: 1, maxLength: 20 }),
+        fc.constantFrom(1, 1024, 8192),
+        fc.boolean(),
+        (sizes, cuts, granted, watched) => {
+          const sent = sizes.map((length, i) => update(length, i));
+          const all = new Uint8Array(Buffer.concat(sent));
+          const channel = new TestChannel();
+          const messages: string[] = [];
+          let together = 0;
+          const stream = new MessageStream(channel, {
+            onMessage: (_type, octets, start, _body, end) =>
+              messages.push(hexOf(octets.subarray(start, end))),
+            // Those of 100 octets it does not want.
+            takePlain: (octets, start, end, most) => {
+              let at = start;
+              let count = 0;
+              while (at < start + most && at + 18 <= end) {
+                const length = ((octets[at + 16] ?? 0) << 8) | (octets[at + 17] ?? 0);
+                if (length === 100 || at + length > end) break;
+                messages.push(hexOf(octets.subarray(at, at + length)));
+                at += length;
+                count++;
+              }
+              together += count;
+              return { octets: at - start, messages: count };
+            },
+            onFrameError: () => assert.fail('no frame is wrong'),
+            onClose: () => {},
+            onWritable: () => {},
+            mayRead: () => granted,
+          });
+          let seen = 0;
+          if (watched) stream.tap = () => seen++;
+          stream.start();
+          for (let at = 0, i = 0; at < all.length; i++) {
+            const piece = all.subarray(at, at + (cuts[i % cuts.length] ?? 1));
+            channel.handlers?.onData(piece);
+            at += piece.length;
+          }
+          assert.deepEqual(messages, sent.map(hexOf));
+          assert.equal(stream.counts.received.byType.update, sent.length);
+          assert.equal(seen, watched ? sent.length : 0);
+          if (watched) assert.equal(together, 0);
+        },
+      ),
+    );
+  });
+
   it('octet by octet', () => {
     const sent = [encodeKeepalive(), update(300, 1), encodeKeepalive()];
     const channel = new TestChannel();
