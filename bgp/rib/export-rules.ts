@@ -2,7 +2,18 @@
  * What a path looks like to the peers of an update group, or that they do not get it at all: RFC 1997 well-known communities, RFC 4271
  * 9.2 (no iBGP to iBGP) and 5.1 (attributes), RFC 8212, then export policy. The exported form is made once per attribute id.
  */
-import { NOT_EXPORTED } from '../../src/core/assembly/layout.ts';
+import {
+  DEFAULT_LOCAL_PREF,
+  HAS_LOCAL_PREF,
+  HAS_MED,
+  HAS_ORIGINATOR,
+  HAS_OTC,
+  LLGR_STALE,
+  NO_ADVERTISE,
+  NO_EXPORT,
+  NO_EXPORT_SUBCONFED,
+  NOT_EXPORTED,
+} from '../../src/core/assembly/layout.ts';
 import { type Address, addressesEqual, addressFromBytes, type Family } from '../../src/net/address.ts';
 import { type Prefix, prefixContainsAddress } from '../../src/net/prefix.ts';
 import {
@@ -27,17 +38,6 @@ import type { AttributeKey } from '../wire/types.ts';
 import type { AttributeStore } from './attribute-store.ts';
 import { grownInt32 } from './columns.ts';
 import type { FamilyRib } from './family-rib.ts';
-import {
-  DEFAULT_LOCAL_PREF,
-  HAS_LOCAL_PREF,
-  HAS_MED,
-  HAS_ORIGINATOR,
-  HAS_OTC,
-  LLGR_STALE,
-  NO_ADVERTISE,
-  NO_EXPORT,
-  NO_EXPORT_SUBCONFED,
-} from './key-summary.ts';
 import { scopeIn } from './next-hops.ts';
 import type { PeerColumns } from './peers.ts';
 

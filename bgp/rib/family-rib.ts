@@ -27,16 +27,19 @@ import {
   FAMILY_REPLACED,
   FAMILY_REPORTS_CHANGES,
   FAMILY_SELECTED,
+  HAS_ORIGINATOR,
+  LLGR_STALE,
+  LOCAL_AHEAD,
+  NO_BANDWIDTH,
   PREFIX_CHANGED,
   PREFIX_DIRTY,
 } from '../../src/core/assembly/layout.ts';
 import type { Core } from '../../src/core/core.ts';
 import type { Family } from '../../src/net/address.ts';
 import { grownCapacity, PrefixTable } from '../../src/net/prefix-table.ts';
-import { NO_BANDWIDTH, shareUnequally } from '../policy/link-bandwidth.ts';
+import { shareUnequally } from '../policy/link-bandwidth.ts';
 import type { AttributeStore } from './attribute-store.ts';
 import { type CandidateView, type DecisionOptions, DecisionProcess } from './decision.ts';
-import { HAS_ORIGINATOR, LLGR_STALE, LOCAL_AHEAD } from './key-summary.ts';
 import { LOCAL_PATH, type NextHopSets, NO_PATH } from './next-hop-sets.ts';
 import type { NextHopTable } from './next-hops.ts';
 import { PathTable } from './path-table.ts';
@@ -114,7 +117,7 @@ export class FamilyRib {
     this.#onBest = listeners.onBest;
     this.#onFree = listeners.onFree;
     this.prefixes = new PrefixTable(family, 1024, tables.core);
-    this.paths = new PathTable(this.prefixes, tables.attributes, tables.nextHops);
+    this.paths = new PathTable(this.prefixes, tables.attributes);
     this.decision = new DecisionProcess(candidateView(tables, this.paths), options);
     this.#hops = new Int32Array(Math.max(1, options.maxPaths));
     this.#bandwidths = new Float32Array(Math.max(1, options.maxPaths));

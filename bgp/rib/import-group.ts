@@ -2,6 +2,7 @@
  * What becomes of a received path on its way into the decision: loop checks (RFC 4271 9.1.2, RFC 4456 8), then import policy (RFC 8212).
  * Peers that would treat a path alike share one group and so its answers per attribute id.
  */
+import { GRACEFUL_SHUTDOWN, HAS_ORIGINATOR, HAS_OTC, NO_LLGR } from '../../src/core/assembly/layout.ts';
 import type { Family } from '../../src/net/address.ts';
 import { OWN_BLOCK_RULE } from '../policy/builtin.ts';
 import { CompiledChain, chainFingerprint } from '../policy/compiled-chain.ts';
@@ -15,7 +16,6 @@ import { ATTRIBUTE, COMMUNITY } from '../wire/registry.ts';
 import type { AttributeKey } from '../wire/types.ts';
 import type { AttributeStore } from './attribute-store.ts';
 import { DerivedAttributes } from './derived-attributes.ts';
-import { GRACEFUL_SHUTDOWN, HAS_ORIGINATOR, HAS_OTC, NO_LLGR } from './key-summary.ts';
 
 /** Values of the `effective` column for paths that take no part in the decision. */
 export const AS_PATH_LOOP = -1;

@@ -3,10 +3,20 @@
  * our own addresses (RFC 4271 5.1.3: a route whose next hop is the receiver is not usable).
  */
 
+import {
+  NEXT_HOP_FIELDS,
+  NEXT_HOP_INTEREST,
+  NEXT_HOP_METRIC,
+  NEXT_HOP_RECENT,
+  NEXT_HOP_RECENT_ENTRIES,
+  NEXT_HOP_RECENT_OCTETS,
+  NEXT_HOP_REFERENCES,
+  NEXT_HOP_USABLE,
+} from '../../src/core/assembly/layout.ts';
+import { Core } from '../../src/core/core.ts';
 import { type Address, addressFromBytes, formatAddress } from '../../src/net/address.ts';
 import type { NextHopState } from '../types.ts';
 import { octetsEqual } from '../wire/bytes.ts';
-import type { AttributeKey } from '../wire/types.ts';
 
 /** Told when the first received route with a next hop comes (`wanted`) and when the last one is gone. */
 export type NextHopInterestListener = (address: Address, wanted: boolean) => void;
@@ -16,10 +26,6 @@ interface NextHopEntry {
   readonly address: Address;
   /** of the octets in keys */
   readonly hash: number;
-  /** attribute ids with this next hop */
-  references: number;
-  /** of those, the ones that routes carry; the others are forms that we announce */
-  interest: number;
   state: NextHopState;
   /** sessions whose local address this is */
   ownBy: number;
@@ -28,14 +34,18 @@ interface NextHopEntry {
 const UNKNOWN: NextHopState = { reachable: false, why: 'not resolved yet' };
 const ASSUMED: NextHopState = { reachable: true, metric: 0 };
 
-/** Recently interned next hops, by the last octet. */
-const RECENT = 16;
-
-/** Owner of next-hop ids. There are few next hops, so each is an object; what the decision reads stands in columns. */
+/**
+ * Owner of next-hop ids. There are few next hops, so each is an object; what the decision reads and what is counted for each set of attributes
+ * stands in columns, which are replaced when they grow. The counting is done in src/core/assembly/next-hops.ts.
+ */
 export class NextHopTable {
   /** 1: a route over this next hop may be used */
-  usable = new Uint8Array(64);
-  metric = new Uint32Array(64);
+  usable: Uint8Array<SharedArrayBuffer>;
+  metric: Uint32Array<SharedArrayBuffer>;
+  /** where its block stands for the inner loops */
+  readonly address: number;
+  /** what belongs to the RIB lives there */
+  readonly core: Core;
 
   /** a next hop that is reached by another interface makes a difference to routes: some export rule asks for it */
   reportsInterfaces = false;
@@ -49,15 +59,28 @@ export class NextHopTable {
   /** interfaces that link-local next hops belong to; the index is the number that stands in a key's next hop */
   readonly #scopes: string[] = [''];
   #interest: NextHopInterestListener | undefined;
-  /** by last octet modulo RECENT: octets and id; undefined once it is released */
-  readonly #recent: (
-    | { readonly octets: Uint8Array; readonly id: number; readonly entry: NextHopEntry }
-    | undefined
-  )[] = new Array(RECENT).fill(undefined);
+  readonly #block: Int32Array<SharedArrayBuffer>;
+  /** attribute ids with a next hop, and sets of next hops */
+  #references: Int32Array<SharedArrayBuffer>;
+  /** of these attribute ids, the ones that routes carry; the others are forms that we announce */
+  #interestOf: Int32Array<SharedArrayBuffer>;
 
-  /** Without tracking every next hop counts as reachable with metric 0. */
-  constructor(tracked: boolean) {
+  /** Without tracking every next hop counts as reachable with metric 0. `core`: where it is to live; default: in memory of its own. */
+  constructor(tracked: boolean, core = new Core()) {
     this.#tracked = tracked;
+    this.core = core;
+    this.usable = core.uint8(64);
+    this.metric = core.uint32(64);
+    this.#references = core.int32(64);
+    this.#interestOf = core.int32(64);
+    this.#block = core.block(NEXT_HOP_FIELDS, {
+      internNextHop: (address, octets) => this.#intern(core.octets.slice(address, address + octets)),
+      freeNextHop: (id) => this.#free(id),
+      nextHopWanted: (id, wanted) => this.#wanted(id, wanted),
+    });
+    this.address = this.#block.byteOffset;
+    this.#block[NEXT_HOP_RECENT] = core.allocate(NEXT_HOP_RECENT_ENTRIES * NEXT_HOP_RECENT_OCTETS);
+    this.#publish();
   }
 
   get size(): number {
@@ -67,36 +90,18 @@ export class NextHopTable {
   /** At most one listener; it is told at once about the next hops that are in use already. */
   onInterest(listener: NextHopInterestListener): void {
     this.#interest = listener;
-    for (const entry of this.#entries) {
-      if (entry !== undefined && entry.interest > 0) listener(entry.address, true);
+    for (const [id, entry] of this.#entries.entries()) {
+      if (entry !== undefined && (this.#interestOf[id] ?? 0) > 0) listener(entry.address, true);
     }
   }
 
-  /** The id of a key's next hop with one reference taken, or -1 when it has none. Of a global and link-local pair the global one. */
-  internFromKey(key: AttributeKey): number {
-    const length = key[0] ?? 0;
-    if (length === 0) return -1;
-    const end = Math.min(16, length);
-    const recent = this.#recent[(key[end] ?? 0) & (RECENT - 1)];
-    if (recent !== undefined && startsWith(key, recent.octets, end)) {
-      recent.entry.references++;
-      return recent.id;
-    }
-    return this.#internOctets(key.subarray(1, 1 + end));
-  }
-
-  /** Apart from the short way, which would pay for the closure here with an object a call. */
-  #internOctets(octets: Uint8Array): number {
+  /** The id of a next hop as it stands in keys, with one reference taken. The octets are kept. */
+  #intern(octets: Uint8Array): number {
     const hash = cheapHash(octets);
     const bucket = this.#byOctets.get(hash);
     const found = bucket?.find((candidate) => octetsEqual(candidate.octets, octets));
     if (found !== undefined) {
-      const entry = this.#entries[found.id];
-      if (entry !== undefined) {
-        entry.references++;
-        const place = (octets[octets.length - 1] ?? 0) & (RECENT - 1);
-        this.#recent[place] = { octets: found.octets, id: found.id, entry };
-      }
+      this.retain(found.id);
       return found.id;
     }
     const address = this.#scopedAddress(octets);
@@ -106,24 +111,17 @@ export class NextHopTable {
       text,
       address,
       hash,
-      references: 1,
-      interest: 0,
       state: this.#tracked ? UNKNOWN : ASSUMED,
       ownBy: this.#own.get(text) ?? 0,
     };
     this.#entries[id] = entry;
     this.#ids.set(text, id);
-    const slot = { octets: octets.slice(), id };
+    const slot = { octets, id };
     if (bucket === undefined) this.#byOctets.set(hash, [slot]);
     else bucket.push(slot);
-    if (id >= this.usable.length) {
-      const usable = new Uint8Array(this.usable.length * 2);
-      usable.set(this.usable);
-      this.usable = usable;
-      const metric = new Uint32Array(usable.length);
-      metric.set(this.metric);
-      this.metric = metric;
-    }
+    if (id >= this.usable.length) this.#grow();
+    this.#references[id] = 1;
+    this.#interestOf[id] = 0;
     this.#project(id, entry);
     return id;
   }
@@ -158,48 +156,37 @@ export class NextHopTable {
 
   /** Takes a further reference. */
   retain(id: number): void {
-    const entry = this.#entries[id];
-    if (entry !== undefined) entry.references++;
+    this.#references[id] = (this.#references[id] ?? 0) + 1;
   }
 
   /** Gives a reference back; the last one frees the id. */
   release(id: number): void {
+    this.core.calls.nextHopRelease(this.address, id);
+  }
+
+  /** The last reference is gone. */
+  #free(id: number): void {
     const entry = this.#entries[id];
     if (entry === undefined) return;
-    entry.references--;
-    if (entry.references > 0) return;
     this.#entries[id] = undefined;
-    for (const [index, recent] of this.#recent.entries()) {
-      if (recent?.entry === entry) this.#recent[index] = undefined;
-    }
     this.#ids.delete(entry.text);
-    const hash = entry.hash;
+    const { hash } = entry;
     const rest = this.#byOctets.get(hash)?.filter((slot) => slot.id !== id) ?? [];
     if (rest.length === 0) this.#byOctets.delete(hash);
     else this.#byOctets.set(hash, rest);
     this.#freeIds.push(id);
   }
 
-  /** A set of attributes with this next hop is on a route now. -1 is ignored. */
-  addInterest(id: number): void {
+  /** The first set of attributes with a next hop is on a route now, or the last one on none any more. */
+  #wanted(id: number, wanted: boolean): void {
     const entry = this.#entries[id];
     if (entry === undefined) return;
-    entry.interest++;
-    if (entry.interest === 1) this.#interest?.(entry.address, true);
-  }
-
-  /** The last route with a set of attributes is gone. */
-  removeInterest(id: number): void {
-    const entry = this.#entries[id];
-    if (entry === undefined) return;
-    entry.interest--;
-    if (entry.interest > 0) return;
-    if (this.#tracked) {
+    if (!wanted && this.#tracked) {
       // Nobody follows it from now on, so what was known of it is worth nothing when it comes back.
       entry.state = UNKNOWN;
       this.#project(id, entry);
     }
-    this.#interest?.(entry.address, false);
+    this.#interest?.(entry.address, wanted);
   }
 
   addressOf(id: number): Address | undefined {
@@ -220,7 +207,7 @@ export class NextHopTable {
     const id = this.#ids.get(formatAddress(address));
     const entry = id === undefined ? undefined : this.#entries[id];
     // An answer that comes after the last route went is not kept: the next interest asks anew.
-    if (!this.#tracked || id === undefined || entry === undefined || entry.interest === 0) return -1;
+    if (!this.#tracked || id === undefined || entry === undefined || this.#interestOf[id] === 0) return -1;
     const before = interfaceOf(entry);
     entry.state = state;
     const moved = this.reportsInterfaces && interfaceOf(entry) !== before;
@@ -246,6 +233,24 @@ export class NextHopTable {
     return this.#project(id, entry) ? id : -1;
   }
 
+  #grow(): void {
+    const { core } = this;
+    const capacity = 2 * this.usable.length;
+    this.usable = core.moved(this.usable, core.uint8(capacity));
+    this.metric = core.moved(this.metric, core.uint32(capacity));
+    this.#references = core.moved(this.#references, core.int32(capacity));
+    this.#interestOf = core.moved(this.#interestOf, core.int32(capacity));
+    this.#publish();
+  }
+
+  /** Tells the inner loops where the columns are. */
+  #publish(): void {
+    this.#block[NEXT_HOP_USABLE] = this.usable.byteOffset;
+    this.#block[NEXT_HOP_METRIC] = this.metric.byteOffset;
+    this.#block[NEXT_HOP_REFERENCES] = this.#references.byteOffset;
+    this.#block[NEXT_HOP_INTEREST] = this.#interestOf.byteOffset;
+  }
+
   /** Brings the columns in step with an entry; whether they changed. */
   #project(id: number, entry: NextHopEntry): boolean {
     const usable = entry.state.reachable && entry.ownBy === 0 ? 1 : 0;
@@ -265,13 +270,6 @@ function interfaceOf({ state, address }: NextHopEntry): string | undefined {
 export function scopeIn(octets: Uint8Array): number {
   if (octets.length !== 16 || octets[0] !== 0xfe || ((octets[1] ?? 0) & 0xc0) !== 0x80) return 0;
   return ((octets[2] ?? 0) << 8) | (octets[3] ?? 0);
-}
-
-/** Whether a key's next hop, of which `octets` octets count, is this one. */
-function startsWith(key: AttributeKey, nextHop: Uint8Array, octets: number): boolean {
-  if (nextHop.length !== octets) return false;
-  for (let i = 0; i < octets; i++) if (key[1 + i] !== nextHop[i]) return false;
-  return true;
 }
 
 function cheapHash(octets: Uint8Array): number {

@@ -24,8 +24,6 @@ import {
 import type { Core, CoreCalls } from '../../src/core/core.ts';
 import { grownCapacity, type PrefixTable } from '../../src/net/prefix-table.ts';
 import type { AttributeStore } from './attribute-store.ts';
-import { grownInt32 } from './columns.ts';
-import type { NextHopTable } from './next-hops.ts';
 
 const FEWEST_RECORDS = 4 << PATH_PAGE_BITS;
 const NONE = -1;
@@ -52,8 +50,6 @@ export class PathTable {
   generation: Uint8Array<SharedArrayBuffer>;
   /** by record; made when the first path identifier other than 0 arrives (RFC 7911) */
   #pathId: Uint32Array<SharedArrayBuffer> | undefined;
-  /** by attribute id: records that were received with it */
-  #uses: Int32Array<ArrayBuffer> = new Int32Array(256);
   /** by page: the peer that owns it */
   #pagePeer: Uint16Array<SharedArrayBuffer>;
   #nextPage: Int32Array<SharedArrayBuffer>;
@@ -61,14 +57,12 @@ export class PathTable {
   readonly #calls: CoreCalls;
   readonly #block: Int32Array<SharedArrayBuffer>;
   readonly #attributes: AttributeStore;
-  readonly #nextHops: NextHopTable;
 
-  constructor(prefixes: PrefixTable, attributes: AttributeStore, nextHops: NextHopTable) {
+  constructor(prefixes: PrefixTable, attributes: AttributeStore) {
     const { core } = attributes;
     this.#core = core;
     this.#calls = core.calls;
     this.#attributes = attributes;
-    this.#nextHops = nextHops;
     this.head = core.int32(prefixes.capacity);
     this.#peerBits = core.uint16(prefixes.capacity);
     this.next = core.int32(FEWEST_RECORDS);
@@ -159,12 +153,12 @@ export class PathTable {
     this.attribute[record] = attribute;
     this.effective[record] = effective;
     this.tick[record] = tick;
-    this.#letGo(old);
+    this.#attributes.letGo(old);
   }
 
   /** Frees a record and its reference on the attributes. */
   remove(record: number): void {
-    this.#letGo(this.#calls.pathRemove(this.address, record));
+    this.#attributes.letGo(this.#calls.pathRemove(this.address, record));
   }
 
   /**
@@ -182,19 +176,7 @@ export class PathTable {
 
   /** Takes references on attributes for `count` records that were added with them. */
   hold(attribute: number, count: number): void {
-    if (count === 0) return;
-    if (attribute >= this.#uses.length) this.#uses = grownInt32(this.#uses, this.#attributes.capacity);
-    const uses = this.#uses[attribute] ?? 0;
-    if (uses === 0) this.#nextHops.addInterest(this.#attributes.nextHop[attribute] ?? NONE);
-    this.#uses[attribute] = uses + count;
-    this.#attributes.retain(attribute, count);
-  }
-
-  #letGo(attribute: number): void {
-    const uses = (this.#uses[attribute] ?? 0) - 1;
-    this.#uses[attribute] = uses;
-    if (uses === 0) this.#nextHops.removeInterest(this.#attributes.nextHop[attribute] ?? NONE);
-    this.#attributes.release(attribute);
+    this.#attributes.hold(attribute, count);
   }
 
   #grow(): void {

@@ -46,10 +46,10 @@ export class Rib {
     }
     this.#options = options;
     const core = new Core();
-    const nextHops = new NextHopTable(options.trackNextHops);
+    const nextHops = new NextHopTable(options.trackNextHops, core);
     this.#tables = {
       core,
-      attributes: new AttributeStore(nextHops, core),
+      attributes: new AttributeStore(nextHops),
       nextHops,
       sets: new NextHopSets(nextHops),
       peers: new PeerColumns(core),

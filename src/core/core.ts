@@ -20,6 +20,15 @@ const FIRST_BLOCK = PAGE_OCTETS;
 
 /** The inner loops, as src/core/assembly/index.ts offers them: addresses and numbers are 32-bit, signed or not. */
 export interface CoreCalls {
+  attributeIntern(attributes: number, key: number, octets: number): number;
+  attributeInternForm(attributes: number, key: number, octets: number): number;
+  attributeRetain(attributes: number, id: number, count: number): void;
+  attributeRelease(attributes: number, id: number): void;
+  attributeHold(attributes: number, id: number, count: number): void;
+  attributeLetGo(attributes: number, id: number): void;
+  attributeOccurrences(attributes: number, id: number, as: number): number;
+  attributeSamePath(attributes: number, a: number, b: number): number;
+  nextHopRelease(nextHops: number, id: number): void;
   prefixFind(table: number, length: number, w0: number, w1: number, w2: number, w3: number): number;
   prefixIntern(table: number, length: number, w0: number, w1: number, w2: number, w3: number): number;
   prefixDelete(table: number, id: number): void;
@@ -73,6 +82,12 @@ export interface CoreCalls {
 
 /** What the inner loops ask of the owner of a block (src/core/assembly/host.ts); he answers those questions that concern it. */
 export interface BlockOwner {
+  growAttributes?(): void;
+  attributeFreed?(id: number): void;
+  attributeOverReleased?(id: number): void;
+  internNextHop?(address: number, octets: number): number;
+  freeNextHop?(id: number): void;
+  nextHopWanted?(id: number, wanted: boolean): void;
   openPrefixes?(): void;
   growDirty?(count: number): void;
   dirtied?(): void;
@@ -200,6 +215,15 @@ export class Core {
     const host = {
       allocate: (octets: number) => this.allocate(octets >>> 0),
       release: (address: number, octets: number) => void this.release(address, octets >>> 0),
+      growAttributes: (attributes: number) => void this.#owner(attributes).growAttributes?.(),
+      attributeFreed: (attributes: number, id: number) => void this.#owner(attributes).attributeFreed?.(id),
+      attributeOverReleased: (attributes: number, id: number) =>
+        void this.#owner(attributes).attributeOverReleased?.(id),
+      internNextHop: (nextHops: number, address: number, octets: number) =>
+        this.#owner(nextHops).internNextHop?.(address >>> 0, octets),
+      freeNextHop: (nextHops: number, id: number) => void this.#owner(nextHops).freeNextHop?.(id),
+      nextHopWanted: (nextHops: number, id: number, wanted: number) =>
+        void this.#owner(nextHops).nextHopWanted?.(id, wanted !== 0),
       openPrefixes: (table: number) => void this.#owner(table).openPrefixes?.(),
       growDirty: (family: number, count: number) => void this.#owner(family).growDirty?.(count),
       dirtied: (family: number) => void this.#owner(family).dirtied?.(),

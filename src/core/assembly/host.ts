@@ -23,6 +23,7 @@ export declare function growRecords(paths: usize): void;
 
 /** A table of paths needs its column of path identifiers. */
 export declare function addPathIds(paths: usize): void;
+
 /** The log of an update group is full: makes room. */
 export declare function growLog(group: usize): void;
 
@@ -31,3 +32,21 @@ export declare function exportForm(group: usize, prefix: i32): i32;
 
 /** What is exported of a prefix is the same as before, but its best path came from `oldPeer` and now comes from `peer`. */
 export declare function senderChanged(group: usize, prefix: i32, oldPeer: i32, peer: i32): void;
+
+/** The columns of a store of attributes are full: makes them longer. */
+export declare function growAttributes(attributes: usize): void;
+
+/** An attribute id goes away; its octets can still be read. */
+export declare function attributeFreed(attributes: usize, id: i32): void;
+
+/** An attribute id was released more often than taken: throws. */
+export declare function attributeOverReleased(attributes: usize, id: i32): void;
+
+/** The id of the next hop whose octets stand at an address, with a reference taken. */
+export declare function internNextHop(nextHops: usize, address: usize, octets: i32): i32;
+
+/** The last reference on a next hop is gone. */
+export declare function freeNextHop(nextHops: usize, id: i32): void;
+
+/** The first route with a next hop has come (1), or the last one is gone (0). */
+export declare function nextHopWanted(nextHops: usize, id: i32, wanted: i32): void;

@@ -1,6 +1,17 @@
 /** What the inner loops offer to the rest, which calls them through `CoreCalls` (src/core/core.ts). */
+export {
+  attributeHold,
+  attributeIntern,
+  attributeInternForm,
+  attributeLetGo,
+  attributeOccurrences,
+  attributeRelease,
+  attributeRetain,
+  attributeSamePath,
+} from './attributes';
 export { familyMarkDirty, familyMarkNew } from './family';
 export { groupBecome, groupOnBest } from './groups';
+export { nextHopRelease } from './next-hops';
 export { packBeginReach, packBeginWithdraw, packFinish, packWords } from './packer';
 export {
   pathAdd,

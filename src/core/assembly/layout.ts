@@ -235,3 +235,88 @@ export const GROUP_FIELDS = 11;
 export const NOT_EXPORTED = -1;
 /** not computed yet: some peer's initial walk will ask */
 export const UNKNOWN_FORM = -2;
+
+/** The store of path attributes (bgp/rib/attribute-store.ts). */
+/** by attribute id: four words, where its key stands (for a free id the next one), octets of the key, hash, references */
+export const ATTRIBUTE_ENTRIES = 0;
+/** two words a slot: hash, and id + 1 or 0 */
+export const ATTRIBUTE_SLOTS = 1;
+/** slots - 1 */
+export const ATTRIBUTE_SLOT_MASK = 2;
+/** makes the slots unknown to a peer that would choose its attributes so that they collide */
+export const ATTRIBUTE_SEED = 3;
+/** ids that there is room for */
+export const ATTRIBUTE_CAPACITY = 4;
+/** one more than the highest id given out */
+export const ATTRIBUTE_USED = 5;
+export const ATTRIBUTE_FIRST_FREE = 6;
+export const ATTRIBUTE_SIZE = 7;
+/** where the next key goes, and how many octets are left there */
+export const ATTRIBUTE_ARENA = 8;
+export const ATTRIBUTE_ARENA_LEFT = 9;
+/** by octets of a key / 16, rounded up: chain of pieces of memory that are free again */
+export const ATTRIBUTE_FREE_ROOM = 10;
+/** of the ids whose columns have been read, those with a MED */
+export const ATTRIBUTE_WITH_MED = 11;
+/** the block of the table of next hops */
+export const ATTRIBUTE_NEXT_HOPS = 12;
+/** by attribute id: paths that were received with it */
+export const ATTRIBUTE_USES = 13;
+/** by attribute id: id of its next hop, or -1 */
+export const ATTRIBUTE_NEXT_HOP = 14;
+/** by attribute id, read from its key: 64-bit floating point; below 0: nothing has been read yet */
+export const ATTRIBUTE_RANK = 15;
+export const ATTRIBUTE_LOCAL_PREF = 16;
+export const ATTRIBUTE_MED = 17;
+export const ATTRIBUTE_NEIGHBOUR_AS = 18;
+export const ATTRIBUTE_ORIGINATOR_ID = 19;
+export const ATTRIBUTE_PATH_HASH = 20;
+/** 32-bit floating point */
+export const ATTRIBUTE_LINK_BANDWIDTH = 21;
+/** 16 bits */
+export const ATTRIBUTE_PATH_LENGTH = 22;
+/** 16 bits */
+export const ATTRIBUTE_CLUSTER_LENGTH = 23;
+/** 16 bits: HAS_LOCAL_PREF and so on */
+export const ATTRIBUTE_FLAGS = 24;
+/** octets */
+export const ATTRIBUTE_ORIGIN = 25;
+export const ATTRIBUTE_FIELDS = 26;
+
+/** Bits of the flags of attributes. */
+export const HAS_LOCAL_PREF = 1;
+export const HAS_MED = 2;
+export const HAS_ORIGINATOR = 4;
+export const NO_EXPORT = 8;
+export const NO_ADVERTISE = 16;
+export const NO_EXPORT_SUBCONFED = 32;
+/** RFC 8326 */
+export const GRACEFUL_SHUTDOWN = 64;
+/** RFC 9494 */
+export const LLGR_STALE = 128;
+export const NO_LLGR = 256;
+/** RFC 9234 */
+export const HAS_OTC = 512;
+
+/** LOCAL_PREF of a route that carries none (RFC 4271 leaves it to us; 100 is what everybody uses). */
+export const DEFAULT_LOCAL_PREF = 100;
+/** What a local path is ahead by: more than any rank, which has 51 bits. */
+export const LOCAL_AHEAD = 0x8_0000_0000_0000;
+/** Link bandwidth (RFC 10005) of a path that carries no usable community. */
+export const NO_BANDWIDTH = -1;
+
+/** The table of next hops (bgp/rib/next-hops.ts). */
+/** by next-hop id: attribute ids, and sets of next hops, that have it */
+export const NEXT_HOP_REFERENCES = 0;
+/** by next-hop id: attribute ids with it that routes carry */
+export const NEXT_HOP_INTEREST = 1;
+/** by next-hop id: 1 where routes over it may be used (octets) */
+export const NEXT_HOP_USABLE = 2;
+/** by next-hop id: cost of the way there */
+export const NEXT_HOP_METRIC = 3;
+/** those that were asked for lately, by a hash of their octets */
+export const NEXT_HOP_RECENT = 4;
+export const NEXT_HOP_FIELDS = 5;
+/** entries there, a power of two, and octets of one */
+export const NEXT_HOP_RECENT_ENTRIES = 64;
+export const NEXT_HOP_RECENT_OCTETS = 32;

@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict';
-import { linkBandwidth, NO_BANDWIDTH, shareUnequally } from '../../../../bgp/policy/link-bandwidth.ts';
+import { shareUnequally } from '../../../../bgp/policy/link-bandwidth.ts';
+import { AttributeStore } from '../../../../bgp/rib/attribute-store.ts';
+import { NextHopTable } from '../../../../bgp/rib/next-hops.ts';
+import { encodeAttributes, writeAttribute } from '../../../../bgp/wire/attribute-key.ts';
+import { ATTRIBUTE } from '../../../../bgp/wire/registry.ts';
+import { NO_BANDWIDTH } from '../../../../src/core/assembly/layout.ts';
 
 /** One community: type, sub-type, AS 65001, and a float. */
 function community(type: number, subtype: number, octetsPerSec: number): number[] {
@@ -13,9 +18,14 @@ function community(type: number, subtype: number, octetsPerSec: number): number[
 
 describe('bgp/policy/link-bandwidth', () => {
   it('reads octets per second, of several communities the lowest (RFC 10005)', () => {
+    const store = new AttributeStore(new NextHopTable(false));
     const read = (...communities: number[][]): number => {
-      const bytes = Uint8Array.from([1, 2, 3, ...communities.flat(), 9]);
-      return linkBandwidth(bytes, 3, bytes.length - 1);
+      const key = new Uint8Array(100);
+      const front = encodeAttributes({ origin: 'igp', asPath: [] });
+      key.set(front);
+      const value = Uint8Array.from(communities.flat());
+      const end = writeAttribute(key, front.length, 0xc0, ATTRIBUTE.extendedCommunities, value);
+      return store.linkBandwidth[store.intern(key.subarray(0, end))] ?? Number.NaN;
     };
     assert.equal(read(), NO_BANDWIDTH);
     assert.equal(read(community(0x40, 4, 1.25e9)), 1.25e9);

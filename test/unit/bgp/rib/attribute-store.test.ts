@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { AttributeStore } from '../../../../bgp/rib/attribute-store.ts';
-import { HAS_LOCAL_PREF, HAS_MED, HAS_ORIGINATOR, NO_EXPORT } from '../../../../bgp/rib/key-summary.ts';
 import { NextHopTable } from '../../../../bgp/rib/next-hops.ts';
 import { decodeAttributes, encodeAttributes } from '../../../../bgp/wire/attribute-key.ts';
+import { HAS_LOCAL_PREF, HAS_MED, HAS_ORIGINATOR, NO_EXPORT } from '../../../../src/core/assembly/layout.ts';
 import { address, attributes, path } from './support.ts';
 
 function store(): { store: AttributeStore; nextHops: NextHopTable } {

@@ -7,8 +7,8 @@ import {
   type DecisionOptions,
   DecisionProcess,
 } from '../../../../bgp/rib/decision.ts';
-import { LLGR_STALE, LOCAL_AHEAD, rankOf } from '../../../../bgp/rib/key-summary.ts';
 import type { DecisionReason } from '../../../../bgp/types.ts';
+import { LOCAL_AHEAD } from '../../../../src/core/assembly/layout.ts';
 
 interface Candidate {
   readonly local: boolean;
@@ -58,10 +58,9 @@ function viewOf(all: readonly Candidate[]): CandidateView {
   return {
     rank: (record) => {
       const { local, longLivedStale, localPref, pathLength, origin } = at(record);
-      return (
-        rankOf({ flags: longLivedStale ? LLGR_STALE : 0, localPref, pathLength, origin }) -
-        (local ? LOCAL_AHEAD : 0)
-      );
+      const stale = longLivedStale ? 2 ** 50 : 0;
+      const rank = stale + (0xffff_ffff - localPref) * 2 ** 18 + pathLength * 4 + origin;
+      return local ? rank - LOCAL_AHEAD : rank;
     },
     isLocal: (record) => at(record).local,
     isLongLivedStale: (record) => at(record).longLivedStale,
