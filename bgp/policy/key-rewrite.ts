@@ -1,9 +1,33 @@
 /**
  * Changes to an attribute key in one pass over its octets, without decoding it: what filters' operations and the export rules of
- * RFC 4271 5.1 need. Form of a key: `AttributeKey` in bgp/wire/types.ts.
+ * RFC 4271 5.1 need. The pass itself is an inner loop of the core (src/core/assembly/rewrite.ts). Form of a key: `AttributeKey` in
+ * bgp/wire/types.ts.
  */
+import {
+  REWRITE_ADDS_COMMUNITY,
+  REWRITE_ADDS_LARGE,
+  REWRITE_CHANGES,
+  REWRITE_COMMUNITY,
+  REWRITE_FIELDS,
+  REWRITE_KEY_MOST,
+  REWRITE_LARGE,
+  REWRITE_LEAVES_AS,
+  REWRITE_LOCAL_PREF,
+  REWRITE_MED,
+  REWRITE_NEXT_HOP,
+  REWRITE_NEXT_HOP_OCTETS,
+  REWRITE_PREPEND,
+  REWRITE_PREPEND_COUNT,
+  REWRITE_PREPEND_MOST,
+  REWRITE_REMOVES_LOCAL_PREF,
+  REWRITE_REMOVES_MED,
+  REWRITE_SETS_LOCAL_PREF,
+  REWRITE_SETS_MED,
+  REWRITE_SETS_NEXT_HOP,
+} from '../../src/core/assembly/layout.ts';
+import { Core } from '../../src/core/core.ts';
 import { attributeSlice } from '../wire/attribute-key.ts';
-import { copyOctets, uint32, Views } from '../wire/bytes.ts';
+import { uint32, Views } from '../wire/bytes.ts';
 import { ATTRIBUTE } from '../wire/registry.ts';
 import type { AttributeKey, LargeCommunity } from '../wire/types.ts';
 
@@ -24,177 +48,71 @@ export interface KeyEdits {
   readonly leaveAs?: boolean;
 }
 
-const OPTIONAL = 0x80;
-const TRANSITIVE = 0x40;
-const EXTENDED_LENGTH = 0x10;
 const AS_SEQUENCE = 2;
-const LARGEST_KEY = 1 << 17;
+/** edits add less than 2 KiB */
+const LARGEST_CHANGED = REWRITE_KEY_MOST + 2048;
 
-let target = new Uint8Array(4096);
-let fill = 0;
-let views = new Views(target, 0);
+let rewriter: Rewriter | undefined;
 
 /** The changed key, in a buffer that the next call overwrites: intern or copy it. */
 export function rewriteKey(key: AttributeKey, edits: KeyEdits): AttributeKey {
-  reserve(key);
-  fill = 0;
-  const nextHopOctets = key[0] ?? 0;
-  if (edits.nextHop === undefined) {
-    copy(key, 0, 1 + nextHopOctets);
-  } else {
-    target[fill++] = edits.nextHop.length;
-    copy(edits.nextHop, 0, edits.nextHop.length);
+  rewriter ??= new Rewriter();
+  return rewriter.rewrite(key, edits);
+}
+
+/** Puts changes into a block of REWRITE_FIELDS fields, for the inner loop that makes them. */
+export function writeEdits(block: Int32Array<SharedArrayBuffer>, edits: KeyEdits): void {
+  const { nextHop, prepend = [], med, localPref, community, largeCommunity } = edits;
+  if (prepend.length > REWRITE_PREPEND_MOST) throw new RangeError(`${prepend.length} AS numbers to prepend`);
+  let changes = edits.leaveAs === true ? REWRITE_LEAVES_AS : 0;
+  if (nextHop !== undefined) {
+    changes |= REWRITE_SETS_NEXT_HOP;
+    block[REWRITE_NEXT_HOP_OCTETS] = nextHop.length;
+    new Uint8Array(block.buffer, block.byteOffset + 4 * REWRITE_NEXT_HOP, 32).set(nextHop);
   }
-  // of INSERTABLE: the first that has not been passed
-  let next = 0;
-  let at = 1 + nextHopOctets;
-  while (at + 3 <= key.length) {
-    const flags = key[at] ?? 0;
-    const code = key[at + 1] ?? 0;
-    const extended = (flags & EXTENDED_LENGTH) !== 0;
-    const length = extended ? ((key[at + 2] ?? 0) << 8) | (key[at + 3] ?? 0) : (key[at + 2] ?? 0);
-    const value = at + (extended ? 4 : 3);
-    while ((INSERTABLE[next] ?? 256) < code) insertAttribute(edits, INSERTABLE[next++] ?? 0);
-    if (INSERTABLE[next] === code) next++;
-    const end = value + length;
-    if (!replaceAttribute(key, edits, flags, code, value, end)) copy(key, at, end);
-    at = end;
+  block[REWRITE_PREPEND_COUNT] = prepend.length;
+  for (const [index, as] of prepend.entries()) block[REWRITE_PREPEND + index] = as;
+  if (med === 'remove') {
+    changes |= REWRITE_REMOVES_MED;
+  } else if (med !== undefined) {
+    changes |= REWRITE_SETS_MED;
+    block[REWRITE_MED] = med;
   }
-  while (next < INSERTABLE.length) insertAttribute(edits, INSERTABLE[next++] ?? 0);
-  return views.of(fill);
-}
-
-/** Grows the buffer when a key might not fit; edits add less than 2 KiB. */
-function reserve(key: AttributeKey): void {
-  if (key.length > LARGEST_KEY) throw new RangeError(`attributes of ${key.length} octets`);
-  const needed = key.length + 2048;
-  if (needed <= target.length) return;
-  target = new Uint8Array(2 * needed);
-  views = new Views(target, 0);
-}
-
-function copy(source: Uint8Array, start: number, end: number): void {
-  fill = copyOctets(source, start, end, target, fill);
-}
-
-function put32(value: number): void {
-  target[fill++] = value >>> 24;
-  target[fill++] = value >>> 16;
-  target[fill++] = value >>> 8;
-  target[fill++] = value;
-}
-
-function putHeader(flags: number, code: number, length: number): void {
-  const extended = length > 255;
-  target[fill++] = (flags & ~EXTENDED_LENGTH) | (extended ? EXTENDED_LENGTH : 0);
-  target[fill++] = code;
-  if (extended) target[fill++] = length >>> 8;
-  target[fill++] = length;
-}
-
-/** Codes that an edit can add to a key that lacks them, in order. */
-const INSERTABLE: readonly number[] = [2, 4, 5, 8, 32];
-
-function insertAttribute(edits: KeyEdits, code: number): void {
-  if (code === 2 && edits.prepend !== undefined && edits.prepend.length > 0) {
-    putHeader(TRANSITIVE, 2, 2 + 4 * edits.prepend.length);
-    target[fill++] = AS_SEQUENCE;
-    target[fill++] = edits.prepend.length;
-    for (const as of edits.prepend) put32(as);
-  } else if (code === 4 && typeof edits.med === 'number') {
-    putHeader(OPTIONAL, 4, 4);
-    put32(edits.med);
-  } else if (code === 5 && typeof edits.localPref === 'number') {
-    putHeader(TRANSITIVE, 5, 4);
-    put32(edits.localPref);
-  } else if (code === 8 && edits.community !== undefined) {
-    putHeader(OPTIONAL | TRANSITIVE, 8, 4);
-    put32(edits.community);
-  } else if (code === 32 && edits.largeCommunity !== undefined) {
-    putHeader(OPTIONAL | TRANSITIVE, 32, 12);
-    putLarge(edits.largeCommunity);
+  if (localPref === 'remove') {
+    changes |= REWRITE_REMOVES_LOCAL_PREF;
+  } else if (localPref !== undefined) {
+    changes |= REWRITE_SETS_LOCAL_PREF;
+    block[REWRITE_LOCAL_PREF] = localPref;
   }
-}
-
-function putLarge(community: LargeCommunity): void {
-  put32(community.global);
-  put32(community.local1);
-  put32(community.local2);
-}
-
-/** Writes an attribute's changed form. False: it stays as it is. */
-function replaceAttribute(
-  key: AttributeKey,
-  edits: KeyEdits,
-  flags: number,
-  code: number,
-  value: number,
-  end: number,
-): boolean {
-  switch (code) {
-    case 2:
-      if (edits.prepend === undefined || edits.prepend.length === 0) return false;
-      prependPath(key, value, end, edits.prepend);
-      return true;
-    case 4:
-      if (edits.med === undefined) return false;
-      if (edits.med !== 'remove') insertAttribute(edits, 4);
-      return true;
-    case 5:
-      if (edits.localPref === undefined) return false;
-      if (edits.localPref !== 'remove') insertAttribute(edits, 5);
-      return true;
-    case 8:
-      if (edits.community === undefined || holds(key, value, end, [edits.community])) return false;
-      putHeader(flags, 8, end - value + 4);
-      copy(key, value, end);
-      put32(edits.community);
-      return true;
-    case 16:
-    case 25:
-      if (edits.leaveAs !== true) return false;
-      keepTransitiveCommunities(key, flags, code, value, end);
-      return true;
-    case 32: {
-      const large = edits.largeCommunity;
-      if (large === undefined || holds(key, value, end, [large.global, large.local1, large.local2]))
-        return false;
-      putHeader(flags, 32, end - value + 12);
-      copy(key, value, end);
-      putLarge(large);
-      return true;
-    }
-    default:
-      return edits.leaveAs === true && (flags & (OPTIONAL | TRANSITIVE)) === OPTIONAL;
+  if (community !== undefined) {
+    changes |= REWRITE_ADDS_COMMUNITY;
+    block[REWRITE_COMMUNITY] = community;
   }
+  if (largeCommunity !== undefined) {
+    changes |= REWRITE_ADDS_LARGE;
+    block[REWRITE_LARGE] = largeCommunity.global;
+    block[REWRITE_LARGE + 1] = largeCommunity.local1;
+    block[REWRITE_LARGE + 2] = largeCommunity.local2;
+  }
+  block[REWRITE_CHANGES] = changes;
 }
 
-/** RFC 4271 5.1.2 b: in front of a leading sequence if there is room (255 members), else as a segment of its own. */
-function prependPath(key: AttributeKey, value: number, end: number, prepend: readonly number[]): void {
-  const leading = end - value >= 2 && key[value] === AS_SEQUENCE ? (key[value + 1] ?? 0) : 0;
-  const joins = leading > 0 && leading + prepend.length <= 255;
-  putHeader(TRANSITIVE, 2, end - value + 4 * prepend.length + (joins ? 0 : 2));
-  target[fill++] = AS_SEQUENCE;
-  target[fill++] = prepend.length + (joins ? leading : 0);
-  for (const as of prepend) put32(as);
-  copy(key, joins ? value + 2 : value, end);
-}
+/** The inner loop (src/core/assembly/rewrite.ts) with memory of its own, for keys that stand elsewhere. */
+class Rewriter {
+  readonly #core = new Core();
+  readonly #edits = this.#core.block(REWRITE_FIELDS, {});
+  readonly #key = this.#core.uint8(REWRITE_KEY_MOST);
+  readonly #changed = this.#core.uint8(LARGEST_CHANGED);
+  readonly #views = new Views(this.#changed, 0);
 
-/** Bit 0x40 of an extended community's type says that it stays within the AS (RFC 4360 2; RFC 5701 for those with IPv6 addresses). */
-function keepTransitiveCommunities(
-  key: AttributeKey,
-  flags: number,
-  code: number,
-  value: number,
-  end: number,
-): void {
-  const size = code === ATTRIBUTE.extendedCommunities ? 8 : 20;
-  let kept = 0;
-  for (let at = value; at + size <= end; at += size) if (((key[at] ?? 0) & 0x40) === 0) kept++;
-  if (kept === 0) return;
-  putHeader(flags, code, size * kept);
-  for (let at = value; at + size <= end; at += size) {
-    if (((key[at] ?? 0) & 0x40) === 0) copy(key, at, at + size);
+  /** The changed key, until the next call. */
+  rewrite(key: AttributeKey, edits: KeyEdits): AttributeKey {
+    if (key.length > REWRITE_KEY_MOST) throw new RangeError(`attributes of ${key.length} octets`);
+    writeEdits(this.#edits, edits);
+    this.#key.set(key);
+    const { keyRewrite } = this.#core.calls;
+    const { byteOffset: from } = this.#key;
+    return this.#views.of(keyRewrite(this.#edits.byteOffset, from, key.length, this.#changed.byteOffset));
   }
 }
 

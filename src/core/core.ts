@@ -77,6 +77,7 @@ export interface CoreCalls {
   pathRemove(paths: number, record: number): number;
   pathNextOf(paths: number, peer: number, walked: number): number;
   groupOnBest(group: number, prefixes: number, oldPeers: number, count: number): void;
+  keyRewrite(edits: number, key: number, octets: number, to: number): number;
   groupBecome(group: number, prefix: number, form: number): number;
 }
 

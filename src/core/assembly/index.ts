@@ -24,3 +24,4 @@ export {
 } from './paths';
 export { prefixDelete, prefixDispose, prefixFind, prefixIntern } from './prefix-table';
 export { readPlainMessage, readPlainUpdate } from './read-update';
+export { keyRewrite } from './rewrite';

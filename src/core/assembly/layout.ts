@@ -320,3 +320,30 @@ export const NEXT_HOP_FIELDS = 5;
 /** entries there, a power of two, and octets of one */
 export const NEXT_HOP_RECENT_ENTRIES = 64;
 export const NEXT_HOP_RECENT_OCTETS = 32;
+/** Changes to an attribute key (bgp/policy/key-rewrite.ts). */
+/** sum of what is to be done: REWRITE_SETS_NEXT_HOP to REWRITE_LEAVES_AS */
+export const REWRITE_CHANGES = 0;
+/** octets of the next hop, and these: 8 fields */
+export const REWRITE_NEXT_HOP_OCTETS = 1;
+export const REWRITE_NEXT_HOP = 2;
+export const REWRITE_MED = 10;
+export const REWRITE_LOCAL_PREF = 11;
+export const REWRITE_COMMUNITY = 12;
+/** 3 fields */
+export const REWRITE_LARGE = 13;
+/** AS numbers to stand in front of the AS_PATH, and how many */
+export const REWRITE_PREPEND_COUNT = 16;
+export const REWRITE_PREPEND = 17;
+export const REWRITE_PREPEND_MOST = 255;
+export const REWRITE_FIELDS = 272;
+export const REWRITE_SETS_NEXT_HOP = 1;
+export const REWRITE_SETS_MED = 2;
+export const REWRITE_REMOVES_MED = 4;
+export const REWRITE_SETS_LOCAL_PREF = 8;
+export const REWRITE_REMOVES_LOCAL_PREF = 16;
+export const REWRITE_ADDS_COMMUNITY = 32;
+export const REWRITE_ADDS_LARGE = 64;
+/** leaves out optional non-transitive attributes but MED, and extended communities that stay within an AS (RFC 4360 6) */
+export const REWRITE_LEAVES_AS = 128;
+/** room for the longest changed key */
+export const REWRITE_KEY_MOST = 1 << 17;
