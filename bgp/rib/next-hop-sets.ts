@@ -2,11 +2,6 @@
 import { type Address, compareAddresses } from '../../src/net/address.ts';
 import type { NextHopTable } from './next-hops.ts';
 
-/** Set id of a prefix that has no path. */
-export const NO_PATH = -1;
-/** Set id of a prefix that this speaker originates. */
-export const LOCAL_PATH = -2;
-
 interface NextHopSet {
   readonly id: number;
   readonly key: string;
@@ -84,12 +79,12 @@ export class NextHopSets {
     return id;
   }
 
-  /** Gives a reference back; LOCAL_PATH and NO_PATH have none. */
-  release(id: number): void {
+  /** Gives `count` references back; LOCAL_PATH and NO_PATH have none. */
+  release(id: number, count = 1): void {
     if (id < 0) return;
     const set = this.#find(id);
     if (set === undefined) return;
-    set.references--;
+    set.references -= count;
     this.#latest = set;
     if (set.references > 0) return;
     this.#latest = undefined;

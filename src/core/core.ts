@@ -79,6 +79,11 @@ export interface CoreCalls {
   groupOnBest(group: number, prefixes: number, oldPeers: number, count: number): void;
   keyRewrite(edits: number, key: number, octets: number, to: number): number;
   groupBecome(group: number, prefix: number, form: number): number;
+  familyPathAdded(family: number, prefix: number, record: number): void;
+  familyPathLeaves(family: number, prefix: number, record: number): void;
+  familyDecide(family: number, limit: number): number;
+  familyFreeIfUnused(family: number, prefix: number): void;
+  isCandidate(family: number, record: number): number;
 }
 
 /** What the inner loops ask of the owner of a block (src/core/assembly/host.ts); he answers those questions that concern it. */
@@ -98,6 +103,16 @@ export interface BlockOwner {
   growLog?(): void;
   exportForm?(prefix: number): number;
   senderChanged?(prefix: number, oldPeer: number, peer: number): void;
+  growChanged?(): void;
+  shrinkLists?(): void;
+  decideSteps?(prefix: number): number;
+  beatenByTie?(best: number, record: number): boolean;
+  selectSet?(best: number, bySteps: boolean): number;
+  retainSet?(set: number, count: number): void;
+  releaseSet?(set: number, count: number): void;
+  bestMoved?(count: number): void;
+  decided?(from: number, to: number): void;
+  freePrefix?(prefix: number): void;
 }
 
 let compiled: WebAssembly.Module | undefined;
@@ -191,6 +206,20 @@ export class Core {
     return new Float64Array(this.#buffer, address, length);
   }
 
+  /** A view of 32-bit words that stand at an address. */
+  words(address: number, count: number): Int32Array<SharedArrayBuffer> {
+    return new Int32Array(this.#buffer, address >>> 0, count);
+  }
+
+  /** The address of a copy of so many octets with room for more, all zero; the old room is given back. */
+  grown(address: number, octets: number, room: number): number {
+    const from = address >>> 0;
+    const to = this.allocate(room);
+    this.octets.copyWithin(to, from, from + octets);
+    this.release(from, octets);
+    return to;
+  }
+
   /** Puts a column's content at the start of a longer one, and gives the old one back. Returns the longer one. */
   moved<Column extends Int32Array | Uint32Array | Uint16Array | Uint8Array | Float32Array | Float64Array>(
     old: Column,
@@ -236,6 +265,20 @@ export class Core {
       exportForm: (group: number, prefix: number) => this.#owner(group).exportForm?.(prefix),
       senderChanged: (group: number, prefix: number, oldPeer: number, peer: number) =>
         void this.#owner(group).senderChanged?.(prefix, oldPeer, peer),
+      growChanged: (family: number) => void this.#owner(family).growChanged?.(),
+      shrinkLists: (family: number) => void this.#owner(family).shrinkLists?.(),
+      decideSteps: (family: number, prefix: number) => this.#owner(family).decideSteps?.(prefix),
+      beatenByTie: (family: number, best: number, record: number) =>
+        this.#owner(family).beatenByTie?.(best, record) === true ? 1 : 0,
+      selectSet: (family: number, best: number, bySteps: number) =>
+        this.#owner(family).selectSet?.(best, bySteps === 1),
+      retainSet: (family: number, set: number, count: number) =>
+        void this.#owner(family).retainSet?.(set, count),
+      releaseSet: (family: number, set: number, count: number) =>
+        void this.#owner(family).releaseSet?.(set, count),
+      bestMoved: (family: number, count: number) => void this.#owner(family).bestMoved?.(count),
+      decided: (family: number, from: number, to: number) => void this.#owner(family).decided?.(from, to),
+      freePrefix: (family: number, prefix: number) => void this.#owner(family).freePrefix?.(prefix),
     };
     return new WebAssembly.Instance<CoreCalls>(compiled, { env: { memory: this.#memory }, host }).exports;
   }

@@ -50,3 +50,32 @@ export declare function freeNextHop(nextHops: usize, id: i32): void;
 
 /** The first route with a next hop has come (1), or the last one is gone (0). */
 export declare function nextHopWanted(nextHops: usize, id: i32, wanted: i32): void;
+/** The list of changed prefixes of a family is full. */
+export declare function growChanged(family: usize): void;
+
+/** The lists of prefixes of a family are empty and larger than they need be. */
+export declare function shrinkLists(family: usize): void;
+
+/** The record of the best path to a prefix by all steps of the decision, or -1. */
+export declare function decideSteps(family: usize, prefix: i32): i32;
+
+/** Whether a new path of the best path's rank loses to it by all steps of the decision. */
+export declare function beatenByTie(family: usize, best: i32, record: i32): i32;
+
+/** The set of next hops of the best path, or NO_PATH or LOCAL_PATH, with a reference taken. `bySteps`: `decideSteps` just gave the path, and perhaps others. */
+export declare function selectSet(family: usize, best: i32, bySteps: i32): i32;
+
+/** Takes further references on a set of next hops. */
+export declare function retainSet(family: usize, nextHops: i32, count: i32): void;
+
+/** Gives references on a set of next hops back. */
+export declare function releaseSet(family: usize, nextHops: i32, count: i32): void;
+
+/** The first `count` prefixes of FAMILY_MOVED have other best paths. */
+export declare function bestMoved(family: usize, count: i32): void;
+
+/** The prefixes of the list that is worked off were decided, from `from` to before `to`. */
+export declare function decided(family: usize, from: i32, to: i32): void;
+
+/** A prefix id is about to be freed. */
+export declare function freePrefix(family: usize, prefix: i32): void;

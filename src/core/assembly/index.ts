@@ -9,7 +9,15 @@ export {
   attributeRetain,
   attributeSamePath,
 } from './attributes';
-export { familyMarkDirty, familyMarkNew } from './family';
+export { isCandidate } from './decision';
+export {
+  familyDecide,
+  familyFreeIfUnused,
+  familyMarkDirty,
+  familyMarkNew,
+  familyPathAdded,
+  familyPathLeaves,
+} from './family';
 export { groupBecome, groupOnBest } from './groups';
 export { nextHopRelease } from './next-hops';
 export { packBeginReach, packBeginWithdraw, packFinish, packWords } from './packer';

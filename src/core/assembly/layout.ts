@@ -80,7 +80,28 @@ export const FAMILY_LOOKS_AT_ALL = 20;
 export const FAMILY_MOVED = 21;
 export const FAMILY_MOVED_FROM = 22;
 export const FAMILY_REPLACED = 23;
-export const FAMILY_FIELDS = 24;
+/** the blocks of the RIB's next hops and of its peers */
+export const FAMILY_NEXT_HOPS = 24;
+export const FAMILY_PEERS = 25;
+/** 1: several paths may be used together */
+export const FAMILY_TAKES_SEVERAL = 26;
+/** 1: the older of two external paths is not preferred */
+export const FAMILY_COMPARES_ROUTER_ID = 27;
+/** how many prefixes the list that is worked off has room for */
+export const FAMILY_CURRENT_ROOM = 28;
+/** 1: somebody hears of every decision */
+export const FAMILY_TELLS_DECIDED = 29;
+export const FAMILY_FIELDS = 30;
+
+/** a list of prefixes that grew beyond this is made small again once it is empty */
+export const LARGE_LIST = 1 << 20;
+
+/** in place of a set of next hops: there is no path, or it was originated here */
+export const NO_PATH = -1;
+export const LOCAL_PATH = -2;
+
+/** the peer whose paths are the locally originated ones */
+export const LOCAL_PEER = 0;
 
 /** the prefix waits for a decision */
 export const PREFIX_DIRTY = 1;

@@ -50,6 +50,12 @@ export function pathCount(paths: usize, peer: i32): i32 {
   return peer < get(paths, PATHS_PEERS_ROOM) ? get(peerAt(paths, peer), PEER_COUNT) : 0;
 }
 
+/** The path identifier of a record. */
+export function pathIdOf(paths: usize, record: i32): i32 {
+  const pathIds = pointer(paths, PATHS_PATH_ID);
+  return pathIds === 0 ? 0 : at(pathIds, record);
+}
+
 /** The record of a peer's path to a prefix, or -1. */
 export function pathFind(paths: usize, prefix: i32, peer: i32, pathId: i32): i32 {
   let record = at(pointer(paths, PATHS_HEAD), prefix);

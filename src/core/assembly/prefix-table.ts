@@ -85,6 +85,15 @@ export function prefixIntern(table: usize, length: i32, w0: i32, w1: i32, w2: i3
   return id;
 }
 
+/** Whether an id stands for a prefix at present. */
+export function prefixIsUsed(table: usize, id: i32): bool {
+  return (
+    id >= 0 &&
+    id < get(table, PREFIX_USED) &&
+    load<u8>(pointer(table, PREFIX_LENGTHS) + <usize>id) !== FREE_LENGTH
+  );
+}
+
 /** Removes an id that is in use; it may be given out again. */
 export function prefixDelete(table: usize, id: i32): void {
   const bucket = bucketOf(table, firstWord(table, id));
