@@ -1,23 +1,39 @@
 /**
  * A batch of prefixes on its way into messages for one peer: withdrawals first, then announcements, those with the same attributes together
- * wherever they stood in the batch. What a peer has been sent is noted when it is written, not before.
+ * wherever they stood in the batch. What a peer has been sent is noted when it is written, not before. All that is done by the inner loops
+ * (src/core/assembly/output-batch.ts, output.ts).
  */
+import {
+  BATCH_ATTRIBUTES,
+  BATCH_CAPACITY,
+  BATCH_COUNT,
+  BATCH_FIELDS,
+  BATCH_HAS_UNSENDABLE,
+  BATCH_LEFT,
+  BATCH_LEFT_COUNT,
+  BATCH_NEXT,
+  BATCH_NLRI_OCTETS,
+  BATCH_PACKER,
+  BATCH_PREFIXES,
+  BATCH_RECORDS,
+  BATCH_ROOM,
+  BATCH_SETS,
+  BATCH_SLOT_MASK,
+  BATCH_SLOTS,
+  BATCH_WITHDRAWN,
+  BATCH_WITHDRAWN_COUNT,
+} from '../../src/core/assembly/layout.ts';
 import type { Family } from '../../src/net/address.ts';
 import { encodeRouteRefresh } from '../wire/messages.ts';
-import { encodeEndOfRib, type PackOptions, UpdatePacker } from '../wire/packer.ts';
+import { encodeEndOfRib, type UpdatePacker } from '../wire/packer.ts';
 import { AFI, SAFI_UNICAST } from '../wire/registry.ts';
-import type { AttributeStore } from './attribute-store.ts';
-import { grownInt32 } from './columns.ts';
-import type { FamilyRib } from './family-rib.ts';
-import { markAnnounced, markWithdrawn, type PeerOutput, wasSent } from './peer-output.ts';
+import type { FamilyRib, RibTables } from './family-rib.ts';
+import type { PeerOutput } from './peer-output.ts';
 import type { PeerSession } from './peers.ts';
+import type { SharedOutput } from './shared-output.ts';
 
 const ENTRIES = 4096;
 const NONE = -1;
-/** the only path identifier that we give: one path a prefix is announced (RFC 7911 3) */
-const PATH_ID = 1;
-/** header, lengths and MP attribute around the attributes of a message, at most */
-const MESSAGE_OVERHEAD = 72;
 
 /** Scratch space for one batch at a time; shared by all peers. */
 export class OutputBatch {
@@ -25,95 +41,69 @@ export class OutputBatch {
   ranOut = false;
   /** it ran out, or some attributes fit into no message for this peer */
   isPartial = false;
-  readonly #attributes: AttributeStore;
-  readonly #packer = new UpdatePacker();
-  readonly #prefixes = new Int32Array(ENTRIES);
-  readonly #next = new Int32Array(ENTRIES);
-  #count = 0;
-  readonly #withdrawn = new Int32Array(ENTRIES);
-  #withdrawnCount = 0;
-  /** by attribute id: newest entry of the batch with it; -1 outside of a batch */
-  #head = new Int32Array(256).fill(NONE);
-  /** attribute ids of the batch in order of appearance, and their first entries */
-  readonly #distinct = new Int32Array(ENTRIES);
-  readonly #first = new Int32Array(ENTRIES);
-  #distinctCount = 0;
-  #rib: FamilyRib | undefined;
-  #target: Uint8Array = new Uint8Array(0);
-  #at = 0;
-  /** octets left by a careful estimate */
-  #room = 0;
-  #prefixOctets = 0;
-  #options: PackOptions = { as4: true, extendedNextHop: false, addPath: false, maxLength: 4096 };
+  readonly #tables: RibTables;
+  readonly #packer: UpdatePacker;
+  readonly #block: Int32Array<SharedArrayBuffer>;
+  readonly #address: number;
 
-  constructor(attributes: AttributeStore) {
-    this.#attributes = attributes;
+  constructor(tables: RibTables, packer: UpdatePacker) {
+    this.#tables = tables;
+    this.#packer = packer;
+    this.#block = batchBlock(tables, packer, ENTRIES);
+    this.#address = this.#block.byteOffset;
   }
 
-  /** Starts a batch of a family that is to be written into `target` from `at`. */
-  open(rib: FamilyRib, session: PeerSession, target: Uint8Array, at: number): void {
-    this.#rib = rib;
-    this.#target = target;
-    this.#at = at;
-    this.#count = 0;
-    this.#withdrawnCount = 0;
-    this.#distinctCount = 0;
-    this.#room = target.length - at;
+  /** Starts a batch of a family that is to be written where there is room for so many octets. */
+  open(rib: FamilyRib, session: PeerSession, octets: number): void {
+    const { context, maxMessage: maxLength } = session;
+    const { as4, extendedNextHop } = context;
+    const room = this.#packer.open(rib.family, { as4, extendedNextHop, addPath: false, maxLength }, octets);
+    this.#tables.core.calls.batchClear(this.#address);
+    this.#block[BATCH_ROOM] = room;
+    this.#block[BATCH_NLRI_OCTETS] = rib.family === 'ipv4' ? 4 : 9;
     this.ranOut = false;
     this.isPartial = false;
-    const addPath = session.addPathSend[rib.family];
-    this.#prefixOctets = (rib.family === 'ipv4' ? 4 : 9) + (addPath ? 4 : 0);
-    const { as4, extendedNextHop } = session.context;
-    this.#options = { as4, extendedNextHop, addPath, maxLength: session.maxMessage };
   }
 
   /** No more entries should be put in. */
   get isFull(): boolean {
-    return this.#count === ENTRIES || this.#withdrawnCount === ENTRIES || this.#room <= 0;
+    const block = this.#block;
+    return (
+      (block[BATCH_ROOM] ?? 0) <= 0 ||
+      block[BATCH_COUNT] === ENTRIES ||
+      block[BATCH_WITHDRAWN_COUNT] === ENTRIES
+    );
   }
 
   get isEmpty(): boolean {
-    return this.#count === 0 && this.#withdrawnCount === 0;
+    return this.#block[BATCH_COUNT] === 0 && this.#block[BATCH_WITHDRAWN_COUNT] === 0;
   }
 
   announce(prefix: number, attribute: number): void {
-    if (attribute >= this.#head.length) {
-      this.#head = grownInt32(this.#head, this.#attributes.capacity, NONE);
-    }
-    const entry = this.#count++;
-    this.#prefixes[entry] = prefix;
-    this.#next[entry] = NONE;
-    const last = this.#head[attribute] ?? NONE;
-    this.#head[attribute] = entry;
-    this.#room -= this.#prefixOctets;
-    if (last !== NONE) {
-      this.#next[last] = entry;
-      return;
-    }
-    this.#room -= MESSAGE_OVERHEAD + this.#attributes.keyLength(attribute);
-    this.#distinct[this.#distinctCount] = attribute;
-    this.#first[this.#distinctCount++] = entry;
+    this.#tables.core.calls.batchAnnounce(this.#address, prefix, NONE, attribute);
   }
 
   withdraw(prefix: number): void {
-    this.#room -= this.#prefixOctets;
-    this.#withdrawn[this.#withdrawnCount++] = prefix;
+    this.#tables.core.calls.batchWithdraw(this.#address, prefix);
   }
 
-  /** Writes the batch for a peer; returns the offset after its last message. */
-  write(output: PeerOutput): number {
-    const rib = this.#rib;
-    if (rib === undefined) return this.#at;
-    this.#writeWithdrawals(rib, output);
-    this.#withdrawnCount = 0;
-    for (let i = 0; i < this.#distinctCount; i++) {
-      const attribute = this.#distinct[i] ?? NONE;
-      this.#head[attribute] = NONE;
-      this.#writeAnnouncements(rib, output, attribute, this.#first[i] ?? NONE);
+  /** Puts in what a peer has not read of its group's log, as long as there is room, but no more than `limit` entries; returns how many those were. */
+  takeLog(output: PeerOutput, limit: number, shared: SharedOutput | undefined): number {
+    return this.#tables.core.calls.outputTakeLog(output.address, this.#address, limit, shared?.address ?? 0);
+  }
+
+  /** Writes the batch for a peer into `target` from `at`; returns the offset after its last message. */
+  write(output: PeerOutput, target: Uint8Array, at: number): number {
+    const block = this.#block;
+    this.#tables.core.calls.batchWrite(this.#address, output.address);
+    const left = block[BATCH_LEFT_COUNT] ?? 0;
+    this.ranOut = left > 0;
+    this.isPartial = this.ranOut || block[BATCH_HAS_UNSENDABLE] === 1;
+    if (left > 0) {
+      const ids = this.#tables.core.int32At(block[BATCH_LEFT] ?? 0, left);
+      for (const id of ids) output.retry.push(id);
     }
-    // Attributes that fit into no message: the peer must not keep what it had (RFC 8654 5).
-    if (this.#withdrawnCount > 0) this.#writeWithdrawals(rib, output);
-    return this.#at;
+    return at + this.#packer.copyTo(target, at);
   }
 
   /** Writes an End-of-RIB marker at `at`; returns the offset after it, or -1 when there is no room. */
@@ -131,74 +121,26 @@ export class OutputBatch {
     target.set(message, at);
     return at + message.length;
   }
+}
 
-  #writeWithdrawals(rib: FamilyRib, output: PeerOutput): void {
-    let from = 0;
-    while (from < this.#withdrawnCount) {
-      const start = this.#packer.beginWithdraw(this.#target, this.#at, rib.family, this.#options);
-      if (start !== 'begun') break;
-      let to = from;
-      while (to < this.#withdrawnCount && this.#addWithdrawal(rib, output, this.#withdrawn[to] ?? NONE)) to++;
-      if (to === from) break;
-      this.#at += this.#packer.finish();
-      from = to;
-    }
-    for (; from < this.#withdrawnCount; from++) this.#postpone(output, this.#withdrawn[from] ?? NONE);
-  }
-
-  #writeAnnouncements(rib: FamilyRib, output: PeerOutput, attribute: number, first: number): void {
-    // One view for all messages: the packer renders the attributes of the same key object only once.
-    const key = this.#attributes.key(attribute);
-    let entry = first;
-    while (entry !== NONE) {
-      const start = this.#packer.beginReach(this.#target, this.#at, rib.family, key, this.#options);
-      if (start === 'unsendable') {
-        this.isPartial = true;
-        for (; entry !== NONE; entry = this.#next[entry] ?? NONE) {
-          const prefix = this.#prefixes[entry] ?? NONE;
-          if (wasSent(output, prefix)) this.#withdrawn[this.#withdrawnCount++] = prefix;
-        }
-        return;
-      }
-      if (start === 'no-room') break;
-      const before = entry;
-      while (entry !== NONE && this.#add(rib, this.#prefixes[entry] ?? NONE)) {
-        markAnnounced(rib, output, this.#prefixes[entry] ?? NONE);
-        entry = this.#next[entry] ?? NONE;
-      }
-      if (entry === before) break;
-      this.#at += this.#packer.finish();
-    }
-    for (; entry !== NONE; entry = this.#next[entry] ?? NONE) {
-      this.#postpone(output, this.#prefixes[entry] ?? NONE);
-    }
-  }
-
-  /** Adds a withdrawal and notes it at once, since a prefix may stand in the list twice. False: the message is full. */
-  #addWithdrawal(rib: FamilyRib, output: PeerOutput, prefix: number): boolean {
-    if (!wasSent(output, prefix)) return true;
-    if (!this.#add(rib, prefix)) return false;
-    markWithdrawn(rib, output, prefix);
-    return true;
-  }
-
-  #postpone(output: PeerOutput, prefix: number): void {
-    this.ranOut = true;
-    this.isPartial = true;
-    output.retry.push(prefix);
-  }
-
-  #add(rib: FamilyRib, prefix: number): boolean {
-    const { prefixes } = rib;
-    const length = prefixes.lengthOf(prefix);
-    if (rib.family === 'ipv4') return this.#packer.add(length, prefixes.wordOf(prefix, 0), 0, 0, 0, PATH_ID);
-    return this.#packer.add(
-      length,
-      prefixes.wordOf(prefix, 0),
-      prefixes.wordOf(prefix, 1),
-      prefixes.wordOf(prefix, 2),
-      prefixes.wordOf(prefix, 3),
-      PATH_ID,
-    );
-  }
+/** The block of a batch with room for so many entries (a power of two); those that a caller puts in beyond make it longer. */
+export function batchBlock(
+  tables: RibTables,
+  packer: UpdatePacker,
+  entries: number,
+): Int32Array<SharedArrayBuffer> {
+  const { core, attributes } = tables;
+  const block = core.block(BATCH_FIELDS, {});
+  block[BATCH_PACKER] = packer.address;
+  block[BATCH_ATTRIBUTES] = attributes.address;
+  block[BATCH_CAPACITY] = entries;
+  block[BATCH_PREFIXES] = core.allocate(4 * entries);
+  block[BATCH_RECORDS] = core.allocate(4 * entries);
+  block[BATCH_NEXT] = core.allocate(4 * entries);
+  block[BATCH_WITHDRAWN] = core.allocate(4 * entries);
+  block[BATCH_LEFT] = core.allocate(8 * entries);
+  block[BATCH_SETS] = core.allocate(16 * entries);
+  block[BATCH_SLOTS] = core.allocate(16 * entries);
+  block[BATCH_SLOT_MASK] = 4 * entries - 1;
+  return block;
 }

@@ -2,19 +2,19 @@
  * Fills a peer's send buffer with what it is to be told next: of its update group's log, of what concerns it alone, and of the walk over the whole
  * table after a start or refresh.
  */
-import { NOT_EXPORTED } from '../../src/core/assembly/layout.ts';
+import { SHARED_ROOM } from '../../src/core/assembly/layout.ts';
 import { FAMILIES, type Family } from '../../src/net/address.ts';
 import { UpdatePacker } from '../wire/packer.ts';
 import { REFRESH_SUBTYPE } from '../wire/registry.ts';
 import type { AddPathOutput } from './add-path-output.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
 import { OutputBatch } from './output-batch.ts';
-import { type PeerOutput, wasSent } from './peer-output.ts';
+import type { PeerOutput } from './peer-output.ts';
 import type { PeerSession, RibPeer } from './peers.ts';
 import type { SharedOutput } from './shared-output.ts';
 
 /** Entries looked at in one `fill` before it gives the event loop back: two batches, one to two milliseconds. */
-const SCAN_LIMIT = 1 << 13;
+const SCAN_LIMIT = SHARED_ROOM;
 /** The same where each has several paths to be looked at. */
 const PATHS_SCAN_LIMIT = 1 << 10;
 
@@ -27,21 +27,20 @@ export interface FillerOptions {
 
 /** One for all peers: what it keeps lasts for one `fill`. */
 export class PeerFiller {
-  readonly #tables: RibTables;
   readonly #families: Readonly<Record<Family, FamilyRib>>;
   readonly #isComplete: (family: Family) => boolean;
   readonly #onWork: () => void;
   readonly #batch: OutputBatch;
-  readonly #packer = new UpdatePacker();
+  readonly #packer: UpdatePacker;
   /** the present batch is filled by the walk over the table */
   #walking = false;
 
   constructor(tables: RibTables, families: Readonly<Record<Family, FamilyRib>>, options: FillerOptions) {
-    this.#tables = tables;
+    this.#packer = new UpdatePacker(tables.core);
     this.#families = families;
     this.#isComplete = options.isComplete;
     this.#onWork = options.onWork;
-    this.#batch = new OutputBatch(tables.attributes);
+    this.#batch = new OutputBatch(tables, this.#packer);
   }
 
   /** Whether `fill` would find something to look at. */
@@ -124,7 +123,7 @@ export class PeerFiller {
     const { group } = output;
     const rib = this.#families[family];
     const shared = group.members.length > 1 && hasLogOnly(output) ? group.shared : undefined;
-    const copied = shared?.copyTo(rib, output, session, target, offset) ?? -1;
+    const copied = shared?.copyTo(output, session, target, offset) ?? -1;
     if (copied >= 0) {
       group.onRead(output);
       return copied;
@@ -134,7 +133,7 @@ export class PeerFiller {
     let at = offset;
     let scanned = 0;
     do {
-      batch.open(rib, session, target, at);
+      batch.open(rib, session, target.length - at);
       if (batch.isFull) break;
       this.#walking = false;
       for (;;) {
@@ -144,7 +143,7 @@ export class PeerFiller {
         shared?.cancel();
         scanned++;
       }
-      at = batch.write(output);
+      at = batch.write(output, target, at);
       if (batch.isPartial) shared?.cancel();
     } while (!batch.ranOut && scanned < SCAN_LIMIT && hasRoutesUnread(output));
     shared?.keep(target.subarray(offset, at), output.cursor, session);
@@ -183,42 +182,10 @@ export class PeerFiller {
     return after;
   }
 
-  /**
-   * Takes what a peer has not read of its group's log, while the batch has room, nothing else comes first and not more than `limit`. `shared` takes notes
-   * for the other members.
-   */
+  /** Takes what a peer has not read of its group's log, while the batch has room, nothing else comes first and not more than `limit`. */
   #takeLog(output: PeerOutput, limit: number, shared: SharedOutput | undefined): number {
     if (output.retry.count > 0 || output.presence.count > 0) return 0;
-    const { group } = output;
-    const from = output.cursor;
-    const end = Math.min(group.logCount, from + limit);
-    const batch = this.#batch;
-    // Neighbours in the log mostly have the same attributes.
-    let latest = NOT_EXPORTED;
-    let mayHave = false;
-    let position = from;
-    for (; position < end && !batch.isFull; position++) {
-      if (!group.isCurrent(position)) continue;
-      const prefix = group.log[position] ?? -1;
-      const form = group.formFor(output, prefix);
-      if (form !== latest) {
-        latest = form;
-        mayHave = form >= 0 && !output.ownAddress.isNextHopOf(form);
-        if (mayHave) shared?.noteNextHop(this.#tables.attributes.nextHop[form] ?? -1);
-      }
-      if (mayHave) {
-        batch.announce(prefix, form);
-        shared?.noteAnnounced(prefix, group.senderOf(prefix));
-        continue;
-      }
-      if (form >= 0) this.#take(output, prefix, true);
-      const wasTold = wasSent(output, prefix);
-      if (form < 0 && wasTold) batch.withdraw(prefix);
-      if (group.isExported(prefix)) shared?.cancel();
-      else shared?.noteGone(prefix, wasTold);
-    }
-    output.cursor = position;
-    return position - from;
+    return this.#batch.takeLog(output, limit, shared);
   }
 
   /** Takes one prefix that a peer has not been told of into the batch, other than from the log; false when there is none. */
@@ -252,8 +219,8 @@ export class PeerFiller {
   #take(output: PeerOutput, prefix: number, forced: boolean): void {
     const desired = output.group.desired(output, prefix);
     if (desired >= 0) {
-      if (forced || !wasSent(output, prefix)) this.#batch.announce(prefix, desired);
-    } else if (wasSent(output, prefix)) {
+      if (forced || !output.wasSent(prefix)) this.#batch.announce(prefix, desired);
+    } else if (output.wasSent(prefix)) {
       this.#batch.withdraw(prefix);
     }
   }

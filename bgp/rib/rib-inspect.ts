@@ -7,7 +7,6 @@ import { decodeAttributes } from '../wire/attribute-key.ts';
 import type { PathAttributes } from '../wire/types.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
 import { CONFLICT, unusableReason } from './import-group.ts';
-import { wasSent } from './peer-output.ts';
 import { LOCAL_PEER, type RibPeer } from './peers.ts';
 import type { RouteConflict, RouteQuery } from './rib-types.ts';
 
@@ -62,7 +61,7 @@ export class RibInspector {
       // The session may end, and another begin, while somebody reads.
       const output = peer.output[family];
       if (output === undefined) return;
-      if (!wasSent(output, id)) continue;
+      if (!output.wasSent(id)) continue;
       const form = output.group.desired(output, id);
       if (form < 0) continue;
       const source = rib.bestPeer[id] ?? LOCAL_PEER;
@@ -87,7 +86,7 @@ export class RibInspector {
     return [...this.#peers.values()]
       .filter(({ output, addPath }) => {
         const one = output[family];
-        return one === undefined ? (addPath[family]?.hasSent(id) ?? false) : wasSent(one, id);
+        return one === undefined ? (addPath[family]?.hasSent(id) ?? false) : one.wasSent(id);
       })
       .map(({ config }) => config.name);
   }

@@ -7,9 +7,8 @@ import type { PeerConfig } from '../types.ts';
 import { AddPathOutput } from './add-path-output.ts';
 import { type ExportRules, exportFingerprint } from './export-rules.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
-import { OwnAddress } from './own-address.ts';
 import { PeerFiller } from './peer-filler.ts';
-import { IdList, type PeerOutput, unreadCount } from './peer-output.ts';
+import { PeerOutput } from './peer-output.ts';
 import type { PeerSession, RibPeer } from './peers.ts';
 import { exportRules } from './session-export.ts';
 import { UpdateGroup } from './update-group.ts';
@@ -101,20 +100,12 @@ export class RibOutput {
         continue;
       }
       const group = this.#groupFor(family, peer.config, session);
-      const output: PeerOutput = {
-        peer: peer.id,
-        ownAddress: new OwnAddress(peer.config.address, this.#tables),
+      const output = new PeerOutput(
+        { id: peer.id, address: peer.config.address },
+        this.#families[family],
         group,
-        cursor: group.logCount,
-        sent: new Int32Array((this.#families[family].prefixes.capacity + 31) >>> 5),
-        sentCount: 0,
-        walkAt: 0,
-        walkForced: false,
-        retry: new IdList(),
-        presence: new IdList(),
-        endOfRibSent: false,
-        refresh: undefined,
-      };
+        this.#tables,
+      );
       group.join(output);
       peer.output[family] = output;
     }
@@ -135,7 +126,7 @@ export class RibOutput {
       if (output === undefined) continue;
       peer.output[family] = undefined;
       this.#leave(family, output);
-      this.#releaseSent(this.#families[family], output);
+      output.dispose();
     }
   }
 
@@ -156,7 +147,6 @@ export class RibOutput {
       const group = this.#groupFor(family, peer.config, session);
       this.#leave(family, output);
       output.group = group;
-      output.cursor = group.logCount;
       group.join(output);
       output.walkAt = 0;
       output.walkForced = true;
@@ -194,7 +184,7 @@ export class RibOutput {
   /** Prefixes of which a peer is still to be told, at most. */
   pendingOf(peer: RibPeer, family: Family): number {
     const output = peer.output[family];
-    if (output !== undefined) return unreadCount(output, this.#families[family].prefixes.idLimit);
+    if (output !== undefined) return output.unreadCount(this.#families[family].prefixes.idLimit);
     return peer.addPath[family]?.unreadCount ?? 0;
   }
 
@@ -241,18 +231,6 @@ export class RibOutput {
     groups.splice(groups.indexOf(group), 1);
     this.#listen(family);
     group.dispose();
-  }
-
-  #releaseSent(rib: FamilyRib, output: PeerOutput): void {
-    for (const [index, word] of output.sent.entries()) {
-      if (word === 0) continue;
-      for (let bit = 0; bit < 32; bit++) {
-        if ((word & (1 << bit)) === 0) continue;
-        const prefix = 32 * index + bit;
-        rib.holders[prefix] = (rib.holders[prefix] ?? 0) - 1;
-        rib.freeIfUnused(prefix);
-      }
-    }
   }
 }
 

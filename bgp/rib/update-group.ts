@@ -18,7 +18,6 @@ import {
   UNKNOWN_FORM,
 } from '../../src/core/assembly/layout.ts';
 import { grownCapacity } from '../../src/net/prefix-table.ts';
-import { grownInt32 } from './columns.ts';
 import { Exporter, type ExportRules, exportFingerprint } from './export-rules.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
 import type { PeerOutput } from './peer-output.ts';
@@ -69,7 +68,7 @@ export class UpdateGroup {
     this.address = this.#block.byteOffset;
     this.#block[GROUP_FAMILY] = rib.address;
     this.#block[GROUP_ONLY_BY_PATH] = this.exporter.looksAtPrefixes ? 0 : 1;
-    this.shared = new SharedOutput(this.#block);
+    this.shared = new SharedOutput(this.#block, core);
     this.#publish();
   }
 
@@ -100,7 +99,7 @@ export class UpdateGroup {
     this.#out = core.moved(this.#out, core.int32(capacity));
     this.#position = core.moved(this.#position, core.int32(capacity));
     this.#publish();
-    for (const member of this.members) member.sent = grownInt32(member.sent, (capacity + 31) >>> 5);
+    for (const member of this.members) member.grow(capacity);
   }
 
   /** Prefix ids `from..to-1` come into use. */
@@ -120,8 +119,8 @@ export class UpdateGroup {
 
   /** What a member is to be told of a prefix: an attribute id, or NOT_EXPORTED. */
   desired(member: PeerOutput, prefix: number): number {
-    const form = this.formFor(member, prefix);
-    if (form < 0 || !member.ownAddress.isNextHopOf(form)) return form;
+    const form = this.#formFor(member, prefix);
+    if (form < 0 || !member.isNextHopOf(form)) return form;
     if (!this.exporter.mayNameThirdParties) return NOT_EXPORTED;
     // The third party is this member: it gets our own address.
     this.#withoutThirdParties ??= new Exporter(
@@ -130,13 +129,14 @@ export class UpdateGroup {
       routeInterfaces(this.#rib, this.#tables),
     );
     const own = this.#export(prefix, this.#withoutThirdParties);
-    return own >= 0 && member.ownAddress.isNextHopOf(own) ? NOT_EXPORTED : own;
+    return own >= 0 && member.isNextHopOf(own) ? NOT_EXPORTED : own;
   }
 
   /** Lets go of all attributes. */
   dispose(): void {
     this.exporter.dispose();
     this.#withoutThirdParties?.dispose();
+    this.shared.dispose();
     const { core } = this.#tables;
     for (const { byteOffset, byteLength } of [this.#out, this.#position, this.#log])
       core.release(byteOffset, byteLength);
@@ -144,27 +144,13 @@ export class UpdateGroup {
   }
 
   /** As `desired`, but that the form may have the member's own address as next hop. */
-  formFor(member: PeerOutput, prefix: number): number {
-    let out = this.#out[prefix] ?? UNKNOWN_FORM;
-    if (out === UNKNOWN_FORM) {
-      out = this.#export(prefix);
-      this.#out[prefix] = out;
-    }
+  #formFor(member: PeerOutput, prefix: number): number {
+    const out = this.#tables.core.calls.groupForm(this.address, prefix);
     return out < 0 || member.peer === this.#rib.bestPeer[prefix] ? NOT_EXPORTED : out;
   }
 
-  /** Who sent the best path of a prefix. */
-  senderOf(prefix: number): number {
-    return this.#rib.bestPeer[prefix] ?? 0;
-  }
-
-  /** Whether a prefix is exported, be it to others than a member. */
-  isExported(prefix: number): boolean {
-    return (this.#out[prefix] ?? UNKNOWN_FORM) >= 0;
-  }
-
   /** Whether a log entry is the newest one of its prefix. */
-  isCurrent(position: number): boolean {
+  #isCurrent(position: number): boolean {
     return this.#position[this.#log[position] ?? 0] === position;
   }
 
@@ -225,7 +211,7 @@ export class UpdateGroup {
       for (let member = byCursor[moved]; member?.cursor === position; member = byCursor[++moved]) {
         member.cursor = kept;
       }
-      if (position === logCount || !this.isCurrent(position)) continue;
+      if (position === logCount || !this.#isCurrent(position)) continue;
       const prefix = this.#log[position] ?? 0;
       this.#position[prefix] = kept;
       this.#log[kept++] = prefix;

@@ -73,6 +73,8 @@ const NARROW_OCTETS = 4 * MAX_EXTENDED_MESSAGE_OCTETS + 64;
  * unless the peer wants narrow AS numbers.
  */
 export class UpdatePacker {
+  /** where its block stands for the inner loops */
+  readonly address: number;
   readonly #core: Core;
   readonly #block: Int32Array<SharedArrayBuffer>;
   /** where messages are made */
@@ -84,6 +86,7 @@ export class UpdatePacker {
   constructor(core = new Core()) {
     this.#core = core;
     this.#block = core.block(PACK_FIELDS, { narrowAttributes: (key, octets) => this.#narrow(key, octets) });
+    this.address = this.#block.byteOffset;
     this.#room = core.allocate(ROOM_OCTETS + SPARE_OCTETS);
     this.#block[PACK_NARROW] = core.allocate(NARROW_OCTETS);
   }
@@ -100,15 +103,15 @@ export class UpdatePacker {
   ): PackStart {
     const core = this.#core;
     if (key.length > CORE_SCRATCH_OCTETS) return 'unsendable';
-    this.#open(target, offset, family, options);
+    this.#begin(target, offset, family, options);
     core.octets.set(key, core.scratch);
-    return STARTS[core.calls.packBeginReach(this.#block.byteOffset, core.scratch, key.length)] ?? 'no-room';
+    return STARTS[core.calls.packBeginReach(this.address, core.scratch, key.length)] ?? 'no-room';
   }
 
   /** Starts an UPDATE that withdraws routes of `family`: IPv4 in the body, IPv6 in MP_UNREACH_NLRI. Never 'unsendable'. */
   beginWithdraw(target: Uint8Array, offset: number, family: Family, options: PackOptions): PackStart {
-    this.#open(target, offset, family, options);
-    return STARTS[this.#core.calls.packBeginWithdraw(this.#block.byteOffset)] ?? 'no-room';
+    this.#begin(target, offset, family, options);
+    return STARTS[this.#core.calls.packBeginWithdraw(this.address)] ?? 'no-room';
   }
 
   /**
@@ -116,21 +119,20 @@ export class UpdatePacker {
    * this prefix is not in it.
    */
   add(length: number, w0: number, w1: number, w2: number, w3: number, pathId: number): boolean {
-    return this.#core.calls.packWords(this.#block.byteOffset, length, w0, w1, w2, w3, pathId) !== 0;
+    return this.#core.calls.packWords(this.address, length, w0, w1, w2, w3, pathId) !== 0;
   }
 
   /** Completes the message and returns its length in octets; 0 when no prefix was added, and then nothing is to be sent. */
   finish(): number {
-    const core = this.#core;
-    const octets = core.calls.packFinish(this.#block.byteOffset);
-    if (octets > 0) this.#target.set(core.octets.subarray(this.#room, this.#room + octets), this.#offset);
+    const octets = this.#core.calls.packFinish(this.address);
+    this.copyTo(this.#target, this.#offset);
     return octets;
   }
 
-  #open(target: Uint8Array, offset: number, family: Family, options: PackOptions): void {
+  /** From now on messages of a family are made, one after the other, that take so many octets together. Returns how many there is room for. */
+  open(family: Family, options: PackOptions, octets: number): number {
+    const room = Math.min(ROOM_OCTETS, octets);
     const block = this.#block;
-    this.#target = target;
-    this.#offset = offset;
     block[PACK_ADDRESS_OCTETS] = addressOctets(family);
     block[PACK_OPTIONS] =
       (options.as4 ? PACK_AS4 : 0) +
@@ -138,8 +140,22 @@ export class UpdatePacker {
       (options.addPath ? PACK_ADD_PATH : 0);
     block[PACK_LONGEST] = options.maxLength;
     block[PACK_START] = this.#room;
-    block[PACK_END] = this.#room + Math.min(ROOM_OCTETS, target.length - offset);
+    block[PACK_END] = this.#room + room;
     block[PACK_NARROW_KEY] = 0;
+    return room;
+  }
+
+  /** Copies the messages that were made since `open` to `target` from `at`; returns their octets. */
+  copyTo(target: Uint8Array, at: number): number {
+    const octets = ((this.#block[PACK_START] ?? 0) >>> 0) - this.#room;
+    if (octets > 0) target.set(this.#core.octets.subarray(this.#room, this.#room + octets), at);
+    return octets;
+  }
+
+  #begin(target: Uint8Array, offset: number, family: Family, options: PackOptions): void {
+    this.#target = target;
+    this.#offset = offset;
+    this.open(family, options, target.length - offset);
   }
 
   #narrow(key: number, octets: number): number {

@@ -51,6 +51,15 @@ export interface CoreCalls {
     pathId: number,
   ): number;
   packFinish(packer: number): number;
+  outputTakeLog(output: number, batch: number, limit: number, shared: number): number;
+  outputClear(output: number): void;
+  /** 1: it does */
+  sharedSuits(shared: number, output: number): number;
+  sharedTold(shared: number, output: number): void;
+  batchAnnounce(batch: number, prefix: number, record: number, attribute: number): void;
+  batchWithdraw(batch: number, prefix: number): void;
+  batchClear(batch: number): void;
+  batchWrite(batch: number, output: number): void;
   pathCount(paths: number, peer: number): number;
   pathFind(paths: number, prefix: number, peer: number, pathId: number): number;
   pathAdd(
@@ -84,6 +93,7 @@ export interface CoreCalls {
   familyDecide(family: number, limit: number): number;
   familyFreeIfUnused(family: number, prefix: number): void;
   isCandidate(family: number, record: number): number;
+  groupForm(group: number, prefix: number): number;
 }
 
 /** What the inner loops ask of the owner of a block (src/core/assembly/host.ts); he answers those questions that concern it. */
@@ -98,6 +108,8 @@ export interface BlockOwner {
   growDirty?(count: number): void;
   dirtied?(): void;
   narrowAttributes?(key: number, octets: number): number;
+  isOwnNextHop?(attribute: number): boolean;
+  desiredForm?(prefix: number): number;
   growRecords?(): void;
   addPathIds?(): void;
   growLog?(): void;
@@ -181,6 +193,11 @@ export class Core {
     return new Int32Array(this.#buffer, address, length);
   }
 
+  /** A view of `length` entries of a column that stands at an address, as a field of a block names it. */
+  int32At(address: number, length: number): Int32Array<SharedArrayBuffer> {
+    return new Int32Array(this.#buffer, address >>> 0, length);
+  }
+
   uint32(length: number): Uint32Array<SharedArrayBuffer> {
     const address = this.allocate(4 * length);
     return new Uint32Array(this.#buffer, address, length);
@@ -259,6 +276,9 @@ export class Core {
       dirtied: (family: number) => void this.#owner(family).dirtied?.(),
       narrowAttributes: (packer: number, key: number, octets: number) =>
         this.#owner(packer).narrowAttributes?.(key >>> 0, octets),
+      isOwnNextHop: (output: number, attribute: number) =>
+        this.#owner(output).isOwnNextHop?.(attribute) === true ? 1 : 0,
+      desiredForm: (output: number, prefix: number) => this.#owner(output).desiredForm?.(prefix),
       growRecords: (paths: number) => void this.#owner(paths).growRecords?.(),
       addPathIds: (paths: number) => void this.#owner(paths).addPathIds?.(),
       growLog: (group: number) => void this.#owner(group).growLog?.(),

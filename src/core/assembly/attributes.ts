@@ -158,6 +158,16 @@ export function attributeSamePath(attributes: usize, a: i32, b: i32): bool {
   return valueEnd(pathB) - startB === octets && sameOctets(startA, startB, octets);
 }
 
+/** Where the key of an id stands. */
+export function attributeKey(attributes: usize, id: i32): usize {
+  return load<usize>(entryOf(attributes, id), LOCATION);
+}
+
+/** Octets of its key. */
+export function attributeOctets(attributes: usize, id: i32): i32 {
+  return load<i32>(entryOf(attributes, id), LENGTH);
+}
+
 /** Where the AS_PATH of an id begins, or 0. */
 function findPath(attributes: usize, id: i32): usize {
   const entry = entryOf(attributes, id);

@@ -55,6 +55,15 @@ export function groupOnBest(group: usize, prefixes: usize, oldPeers: usize, coun
   }
 }
 
+/** The form in which a prefix is exported, or NOT_EXPORTED. */
+export function groupForm(group: usize, prefix: i32): i32 {
+  const known = at(pointer(group, GROUP_OUT), prefix);
+  if (known !== UNKNOWN_FORM) return known;
+  const form = exportForm(group, prefix);
+  put(pointer(group, GROUP_OUT), prefix, form);
+  return form;
+}
+
 /** This form is what is exported of a prefix from now on. 1: it was not before. */
 export function groupBecome(group: usize, prefix: i32, form: i32): i32 {
   const out = pointer(group, GROUP_OUT);

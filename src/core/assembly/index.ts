@@ -18,8 +18,10 @@ export {
   familyPathAdded,
   familyPathLeaves,
 } from './family';
-export { groupBecome, groupOnBest } from './groups';
+export { groupBecome, groupForm, groupOnBest } from './groups';
 export { nextHopRelease } from './next-hops';
+export { outputClear, outputTakeLog, sharedSuits, sharedTold } from './output';
+export { batchAnnounce, batchClear, batchWithdraw, batchWrite } from './output-batch';
 export { packBeginReach, packBeginWithdraw, packFinish, packWords } from './packer';
 export {
   pathAdd,

@@ -368,3 +368,65 @@ export const REWRITE_ADDS_LARGE = 64;
 export const REWRITE_LEAVES_AS = 128;
 /** room for the longest changed key */
 export const REWRITE_KEY_MOST = 1 << 17;
+/** A batch of routes on its way into messages (bgp/rib/output-batch.ts). */
+/** the blocks of the packer that writes it, and of the RIB's attributes */
+export const BATCH_PACKER = 0;
+export const BATCH_ATTRIBUTES = 1;
+/** by entry: prefix id; record of the path, where several are announced; the next entry with the same attributes, or -1 */
+export const BATCH_PREFIXES = 2;
+export const BATCH_RECORDS = 3;
+export const BATCH_NEXT = 4;
+export const BATCH_COUNT = 5;
+/** entries that there is room for */
+export const BATCH_CAPACITY = 6;
+/** by set of attributes in order of appearance, four words: attribute id, first and last entry, slot */
+export const BATCH_SETS = 7;
+export const BATCH_SET_COUNT = 8;
+/** by attribute id: place in BATCH_SETS + 1, or 0; open addressing */
+export const BATCH_SLOTS = 9;
+/** slots - 1 */
+export const BATCH_SLOT_MASK = 10;
+/** prefixes to be withdrawn */
+export const BATCH_WITHDRAWN = 11;
+export const BATCH_WITHDRAWN_COUNT = 12;
+/** octets left, by a careful estimate, and how many of them an NLRI takes at most */
+export const BATCH_ROOM = 13;
+export const BATCH_NLRI_OCTETS = 14;
+/** prefixes that were put in, but that there was no room for when it was written */
+export const BATCH_LEFT = 15;
+export const BATCH_LEFT_COUNT = 16;
+/** 1: some attributes fit into no message for this peer */
+export const BATCH_HAS_UNSENDABLE = 17;
+export const BATCH_FIELDS = 18;
+
+/** What a peer has been told of a family (bgp/rib/peer-output.ts). */
+export const OUTPUT_PEER = 0;
+/** the blocks of its family and of its update group */
+export const OUTPUT_FAMILY = 1;
+export const OUTPUT_GROUP = 2;
+/** position in the group's log */
+export const OUTPUT_CURSOR = 3;
+/** a bit for each prefix id: announced to the peer; how many words of them, how many bits are set */
+export const OUTPUT_SENT = 4;
+export const OUTPUT_SENT_WORDS = 5;
+export const OUTPUT_SENT_COUNT = 6;
+export const OUTPUT_FIELDS = 7;
+
+/** What a member of an update group was written, for the others (bgp/rib/shared-output.ts); lists, and how many stand in each. */
+/** prefixes announced, prefixes withdrawn, and those no longer exported that the writer had never been told of */
+export const SHARED_ANNOUNCED = 0;
+export const SHARED_ANNOUNCED_COUNT = 1;
+export const SHARED_WITHDRAWN = 2;
+export const SHARED_WITHDRAWN_COUNT = 3;
+export const SHARED_UNTOLD = 4;
+export const SHARED_UNTOLD_COUNT = 5;
+/** from whom the announced paths came, and ids of the next hops where they lead; one may stand there several times */
+export const SHARED_SENDERS = 6;
+export const SHARED_SENDER_COUNT = 7;
+export const SHARED_NEXT_HOPS = 8;
+export const SHARED_NEXT_HOP_COUNT = 9;
+/** 1: what is written is for that peer alone */
+export const SHARED_CANCELLED = 10;
+export const SHARED_FIELDS = 11;
+/** what each list has room for: entries of a log that are looked at in a row, at most */
+export const SHARED_ROOM = 1 << 13;

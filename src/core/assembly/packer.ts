@@ -2,6 +2,7 @@
  * Writing UPDATEs (bgp/wire/packer.ts says how it is used): NLRI that share attributes go into one message, straight to where it will be sent from.
  * Numbers are written four octets at a time, so there must be some octets of room beyond the end.
  */
+import { valueEnd } from './attribute-summary';
 import { get, pointer, set, setPointer } from './fields';
 import { narrowAttributes } from './host';
 import {
@@ -50,7 +51,6 @@ const MP_REACH_NLRI: u8 = 14;
 const MP_UNREACH_NLRI: u8 = 15;
 const TRANSITIVE: u8 = 0x40;
 const OPTIONAL_EXTENDED_LENGTH: u8 = 0x90;
-const EXTENDED_LENGTH: u8 = 0x10;
 const SAFI_UNICAST: u8 = 1;
 
 /** Starts an UPDATE that announces routes with the attributes of a key in export form, its next hop set. */
@@ -230,19 +230,13 @@ function putAttributesWithNextHop(packer: usize, key: usize, at: usize): usize {
   const attributes = pointer(packer, PACK_ATTRIBUTES);
   const end = pointer(packer, PACK_ATTRIBUTES_END);
   let after = attributes;
-  while (after < end && load<u8>(after, 1) < NEXT_HOP) after = attributeEnd(after);
+  while (after < end && load<u8>(after, 1) < NEXT_HOP) after = valueEnd(after);
   const nextHop = copy(attributes, after, at);
   store<u8>(nextHop, TRANSITIVE);
   store<u8>(nextHop, NEXT_HOP, 1);
   store<u8>(nextHop, 4, 2);
   store<u32>(nextHop + NEXT_HOP_HEAD, load<u32>(key, 1));
   return copy(after, end, nextHop + NEXT_HOP_OCTETS);
-}
-
-/** Where the attribute ends that begins at an address. */
-function attributeEnd(at: usize): usize {
-  if ((load<u8>(at) & EXTENDED_LENGTH) === 0) return at + 3 + <usize>load<u8>(at, 2);
-  return at + 4 + <usize>bswap(load<u16>(at, 2));
 }
 
 /** Flags, code, a length to be filled in, AFI and SAFI. Returns the address after them. */
