@@ -238,16 +238,6 @@ export class FamilyRib {
     this.#tables.core.calls.familyMarkNew(this.address, first, count);
   }
 
-  /** A path came to a prefix: it is decided anew, unless the best path is sure to stay. */
-  pathAdded(prefix: number, record: number): void {
-    this.#tables.core.calls.familyPathAdded(this.address, prefix, record);
-  }
-
-  /** A path is about to leave a prefix: it is decided anew, unless the best path is sure to stay. */
-  pathLeaves(prefix: number, record: number): void {
-    this.#tables.core.calls.familyPathLeaves(this.address, prefix, record);
-  }
-
   /** Decides up to `limit` dirty prefixes; returns how many it did. */
   decide(limit: number): number {
     return this.#tables.core.calls.familyDecide(this.address, limit);

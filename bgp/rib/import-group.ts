@@ -2,7 +2,13 @@
  * What becomes of a received path on its way into the decision: loop checks (RFC 4271 9.1.2, RFC 4456 8), then import policy (RFC 8212).
  * Peers that would treat a path alike share one group and so its answers per attribute id.
  */
-import { GRACEFUL_SHUTDOWN, HAS_ORIGINATOR, HAS_OTC, NO_LLGR } from '../../src/core/assembly/layout.ts';
+import {
+  EFFECTIVE_CONFLICT,
+  GRACEFUL_SHUTDOWN,
+  HAS_ORIGINATOR,
+  HAS_OTC,
+  NO_LLGR,
+} from '../../src/core/assembly/layout.ts';
 import type { Family } from '../../src/net/address.ts';
 import { OWN_BLOCK_RULE } from '../policy/builtin.ts';
 import { CompiledChain, chainFingerprint } from '../policy/compiled-chain.ts';
@@ -24,7 +30,7 @@ export const CLUSTER_LOOP = -3;
 export const REJECTED = -4;
 export const NO_POLICY = -5;
 /** rejected by policy since the prefix belongs to one of our own blocks */
-export const CONFLICT = -6;
+export const CONFLICT = EFFECTIVE_CONFLICT;
 /** RFC 9234 5: a route that should not have come this way */
 export const ROUTE_LEAK = -7;
 

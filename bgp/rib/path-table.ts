@@ -8,6 +8,7 @@ import {
   PATH_PAGE_BITS,
   PATHS_ATTRIBUTE,
   PATHS_CAPACITY,
+  PATHS_CONFLICTS,
   PATHS_EFFECTIVE,
   PATHS_FIELDS,
   PATHS_GENERATION,
@@ -96,6 +97,11 @@ export class PathTable {
     return this.#pathId?.[record] ?? 0;
   }
 
+  /** Paths that claim a block of our own. */
+  get conflicts(): number {
+    return this.#block[PATHS_CONFLICTS] ?? 0;
+  }
+
   /** Records of a peer. */
   countOf(peer: number): number {
     return this.#calls.pathCount(this.address, peer);
@@ -124,36 +130,9 @@ export class PathTable {
     return this.#calls.pathAdd(this.address, prefix, peer, pathId, attribute, effective, tick, generation);
   }
 
-  /**
-   * As `add` for `count` prefixes with ids in a row, to which there is no path yet, without path identifiers: what most of a table is at first. One
-   * loop over columns at hand in place of a call for each.
-   */
-  addFirst(
-    prefixes: number,
-    count: number,
-    peer: number,
-    attribute: number,
-    effective: number,
-    tick: number,
-    generation: number,
-  ): void {
-    this.#calls.pathAddFirst(this.address, prefixes, count, peer, attribute, effective, tick, generation);
-  }
-
   /** Makes a record the first of its prefix. */
   moveToFront(prefix: number, record: number): void {
     this.#calls.pathMoveToFront(this.address, prefix, record);
-  }
-
-  /** Gives a record other attributes. */
-  replace(record: number, attribute: number, effective: number, tick: number): void {
-    const old = this.attribute[record] ?? NONE;
-    // The new ones first, so that a next hop common to both is not given up and wanted again.
-    this.hold(attribute, 1);
-    this.attribute[record] = attribute;
-    this.effective[record] = effective;
-    this.tick[record] = tick;
-    this.#attributes.letGo(old);
   }
 
   /** Frees a record and its reference on the attributes. */

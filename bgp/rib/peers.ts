@@ -14,6 +14,7 @@ import type { DecodeContext, PerFamily } from '../wire/types.ts';
 import type { AddPathOutput } from './add-path-output.ts';
 import type { PathSource } from './export-rules.ts';
 import type { ImportGroup } from './import-group.ts';
+import type { PeerInput } from './peer-input.ts';
 import type { PeerOutput } from './peer-output.ts';
 
 /** Id of the pseudo peer whose paths are the locally originated ones. */
@@ -45,28 +46,6 @@ export interface PeerSession {
   readonly enhancedRefresh?: boolean;
 }
 
-/** What came from a peer in one family. */
-export interface PeerInput {
-  accepted: number;
-  stale: number;
-  /** of the session, modulo 256: records of another generation are stale */
-  generation: number;
-  /** records more generations old than this are to be removed; -1: nothing to remove */
-  purgeBeyond: number;
-  purgeCursor: number;
-  /** where the re-evaluation of import policy stands; -1: none under way */
-  reimportCursor: number;
-  endOfRibReceived: boolean;
-  /** RFC 7313: the peer is sending everything again */
-  refreshing: boolean;
-  /** RFC 9494: what is stale carries LLGR_STALE */
-  longLived: boolean;
-  /** no more paths than these are taken */
-  limit: number;
-  /** paths left out for it */
-  discarded: number;
-}
-
 /** A peer. Owned by the Rib. */
 export interface RibPeer {
   readonly id: number;
@@ -79,23 +58,6 @@ export interface RibPeer {
   readonly output: Record<Family, PeerOutput | undefined>;
   /** in place of `output` in a family in which the peer gets several paths to a prefix */
   readonly addPath: Record<Family, AddPathOutput | undefined>;
-}
-
-/** Fresh state of what comes from a peer. */
-export function freshInput(): PeerInput {
-  return {
-    accepted: 0,
-    stale: 0,
-    generation: 0,
-    purgeBeyond: -1,
-    purgeCursor: 0,
-    reimportCursor: -1,
-    endOfRibReceived: false,
-    refreshing: false,
-    longLived: false,
-    limit: Number.POSITIVE_INFINITY,
-    discarded: 0,
-  };
 }
 
 /** peers that there is room for at first */

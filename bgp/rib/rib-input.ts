@@ -2,14 +2,15 @@
  * The way into the RIB: received updates, sessions that end, routes kept over a peer's restart (RFC 4724), changes of import policy
  * and of next hops. What could touch many routes is a job, worked off in slices.
  */
+import { TAKE_EVALUATE } from '../../src/core/assembly/layout.ts';
 import { type Address, FAMILIES, type Family } from '../../src/net/address.ts';
 import type { NextHopState, PeerConfig } from '../types.ts';
-import { NlriWalker } from '../wire/nlri.ts';
 import type { PlainReader } from '../wire/plain-update.ts';
+import { MAX_EXTENDED_MESSAGE_OCTETS } from '../wire/registry.ts';
 import type { AttributeKey, DecodedUpdate, NlriRange } from '../wire/types.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
-import { CONFLICT, ImportGroup, type ImportRules, importFingerprint } from './import-group.ts';
-import { LOCAL_PEER, type PeerInput, peerKind, type RibPeer } from './peers.ts';
+import { ImportGroup, type ImportRules, importFingerprint } from './import-group.ts';
+import { LOCAL_PEER, peerKind, type RibPeer } from './peers.ts';
 import { Redecisions } from './redecisions.ts';
 import { scopedKey } from './scoped-key.ts';
 
@@ -30,14 +31,13 @@ export interface InputOptions {
 
 /** Owner of everything that changes Adj-RIB-In. */
 export class RibInput {
-  /** routes that claim an own block, both families */
-  conflicts = 0;
   readonly #tables: RibTables;
   readonly #families: Readonly<Record<Family, FamilyRib>>;
   readonly #options: InputOptions;
   readonly #onWork: () => void;
   readonly #onGone: (peer: RibPeer) => void;
-  readonly #walker = new NlriWalker();
+  /** where NLRI are put that the inner loops take in: as much as a message holds */
+  readonly #nlri: number;
   readonly #groups = new Map<string, ImportGroup>();
   /** groups that nobody uses any more, but whose results routes may still carry until they are evaluated anew */
   readonly #retiring: ImportGroup[] = [];
@@ -49,6 +49,7 @@ export class RibInput {
 
   constructor(tables: RibTables, families: Readonly<Record<Family, FamilyRib>>, options: InputOptions) {
     this.#tables = tables;
+    this.#nlri = tables.core.allocate(MAX_EXTENDED_MESSAGE_OCTETS);
     this.#families = families;
     this.#options = options;
     this.#onWork = options.onWork;
@@ -105,15 +106,16 @@ export class RibInput {
 
   receive(peer: RibPeer, update: DecodedUpdate, now: number): void {
     const tick = this.tickAt(now);
-    for (const range of update.withdrawn) this.#withdrawn(peer, update.body, range);
-    for (const run of update.reach) this.#reached(peer, update.body, run.nlri, run.attributes, tick);
+    const { body } = update;
+    for (const range of update.withdrawn) this.#withdrawn(peer, this.#inCore(body, range));
+    for (const { nlri, attributes } of update.reach)
+      this.#reached(peer, this.#inCore(body, nlri), attributes, tick);
   }
 
   /** As `receive`, of the plain UPDATE that was just read in the core. */
   receivePlain(peer: RibPeer, { withdrawn, reach, attributes }: PlainReader, now: number): void {
-    const { octets } = this.#tables.core;
-    if (withdrawn !== undefined) this.#withdrawn(peer, octets, withdrawn);
-    if (reach !== undefined) this.#reached(peer, octets, reach, attributes, this.tickAt(now));
+    if (withdrawn !== undefined) this.#withdrawn(peer, withdrawn);
+    if (reach !== undefined) this.#reached(peer, reach, attributes, this.tickAt(now));
   }
 
   /** Ticks of the arrival column for a time in epoch milliseconds; without one, the latest tick so far. */
@@ -146,7 +148,7 @@ export class RibInput {
       rib.paths.add(prefix, LOCAL_PEER, 0, attribute, attribute, this.tickAt(now), 0);
       rib.paths.hold(attribute, 1);
     } else if (rib.paths.attribute[record] !== attribute)
-      rib.paths.replace(record, attribute, attribute, this.tickAt(now));
+      this.#tables.core.calls.takeInstead(rib.address, record, attribute, attribute, this.tickAt(now));
     this.#tables.attributes.release(attribute);
     rib.markDirty(prefix);
   }
@@ -235,6 +237,11 @@ export class RibInput {
     return this.#busy.size > 0 || this.#retiring.length > 0 || this.#redecisions.isPending;
   }
 
+  /** Routes that claim an own block. */
+  get conflicts(): number {
+    return this.#families.ipv4.paths.conflicts + this.#families.ipv6.paths.conflicts;
+  }
+
   /** Does one bounded piece of the jobs; whether there was any. */
   runJobs(): boolean {
     if (!this.hasJobs) return false;
@@ -252,113 +259,36 @@ export class RibInput {
     return true;
   }
 
-  #withdrawn(peer: RibPeer, body: Uint8Array, range: NlriRange): void {
+  /** Paths to NLRI that stand in the core go. */
+  #withdrawn(peer: RibPeer, { family, start, end, addPath }: NlriRange): void {
     // By name, as `families[family]` is a look-up by string once both families have come.
-    const ofIpv4 = range.family === 'ipv4';
-    const rib = ofIpv4 ? this.#families.ipv4 : this.#families.ipv6;
-    const input = ofIpv4 ? peer.input.ipv4 : peer.input.ipv6;
-    const walker = this.#walker;
-    walker.reset(body, range);
-    while (walker.next()) {
-      const prefix = rib.prefixes.find(walker.length, walker.w0, walker.w1, walker.w2, walker.w3);
-      if (prefix < 0) continue;
-      const record = rib.paths.find(prefix, peer.id, walker.pathId);
-      if (record >= 0) this.#remove(input, rib, record);
-    }
-  }
-
-  #reached(peer: RibPeer, body: Uint8Array, range: NlriRange, received: AttributeKey, tick: number): void {
-    const key = scopedKey(received, peer.config.interface, this.#tables.nextHops);
-    const { family } = range;
     const ofIpv4 = family === 'ipv4';
     const rib = ofIpv4 ? this.#families.ipv4 : this.#families.ipv6;
     const input = ofIpv4 ? peer.input.ipv4 : peer.input.ipv6;
-    const { paths, prefixes } = rib;
+    this.#tables.core.calls.takeWithdrawn(rib.address, input.address, start, end, addPath ? 1 : 0);
+  }
+
+  /** Paths to NLRI that stand in the core come. */
+  #reached(peer: RibPeer, range: NlriRange, received: AttributeKey, tick: number): void {
+    const { core, attributes, nextHops } = this.#tables;
+    const { family, start, end, addPath } = range;
+    const ofIpv4 = family === 'ipv4';
+    const rib = ofIpv4 ? this.#families.ipv4 : this.#families.ipv6;
+    const input = ofIpv4 ? peer.input.ipv4 : peer.input.ipv6;
     const group = peer.importGroup;
-    const walker = this.#walker;
-    const attribute = this.#tables.attributes.intern(key);
+    const attribute = attributes.intern(scopedKey(received, peer.config.interface, nextHops));
     // One answer for the whole message where the prefixes make no difference.
-    const common = group.looksAtPrefixes ? undefined : group.evaluate(family, 0, 0, 0, 0, 0, attribute);
-    let added = 0;
-    // Prefixes that nobody had are taken together: `count` of them, with ids from `first` on.
-    let first = 0;
-    let count = 0;
-    walker.reset(body, range);
-    while (walker.next()) {
-      const { length, w0, w1, w2, w3, pathId } = walker;
-      const { idLimit } = prefixes;
-      const prefix = prefixes.intern(length, w0, w1, w2, w3);
-      if (prefix === idLimit && common !== undefined && pathId === 0) {
-        if (paths.countOf(peer.id) + count < input.limit) {
-          if (count++ === 0) first = prefix;
-          continue;
-        }
-      }
-      if (count > 0) {
-        this.#addFirst(peer, input, rib, first, count, attribute, common ?? 0, tick);
-        added += count;
-        count = 0;
-      }
-      const record = paths.find(prefix, peer.id, pathId);
-      if (record >= 0) {
-        let marked = false;
-        if (paths.generation[record] !== input.generation) {
-          paths.generation[record] = input.generation;
-          input.stale--;
-          marked = input.longLived;
-        }
-        if (paths.attribute[record] === attribute && !marked) continue;
-      } else if (paths.countOf(peer.id) >= input.limit) {
-        input.discarded++;
-        rib.freeIfUnused(prefix);
-        continue;
-      }
-      const effective = common ?? group.evaluate(family, length, w0, w1, w2, w3, attribute);
-      if (record < 0) {
-        const came = paths.add(prefix, peer.id, pathId, attribute, effective, tick, input.generation);
-        added++;
-        this.#count(input, effective, 1);
-        // A first path also when it is unusable: a decision is what lets go of the prefix id later.
-        rib.pathAdded(prefix, came);
-      } else {
-        this.#count(input, paths.effective[record] ?? -1, -1);
-        this.#count(input, effective, 1);
-        paths.replace(record, attribute, effective, tick);
-        rib.markDirty(prefix);
-      }
-    }
-    if (count > 0) this.#addFirst(peer, input, rib, first, count, attribute, common ?? 0, tick);
-    paths.hold(attribute, added + count);
-    this.#tables.attributes.release(attribute);
+    const effective = group.looksAtPrefixes
+      ? TAKE_EVALUATE
+      : group.evaluate(family, 0, 0, 0, 0, 0, attribute);
+    core.calls.takeReach(rib.address, input.address, start, end, addPath ? 1 : 0, attribute, effective, tick);
+    attributes.release(attribute);
   }
 
-  /** The first paths to `count` new prefixes with ids from `first` on. */
-  #addFirst(
-    peer: RibPeer,
-    input: PeerInput,
-    rib: FamilyRib,
-    first: number,
-    count: number,
-    attribute: number,
-    effective: number,
-    tick: number,
-  ): void {
-    rib.paths.addFirst(first, count, peer.id, attribute, effective, tick, input.generation);
-    this.#count(input, effective, count);
-    rib.markNew(first, count);
-  }
-
-  #remove(input: PeerInput, rib: FamilyRib, record: number): void {
-    const prefix = rib.paths.prefix[record] ?? -1;
-    this.#count(input, rib.paths.effective[record] ?? -1, -1);
-    if (rib.paths.generation[record] !== input.generation) input.stale--;
-    rib.pathLeaves(prefix, record);
-    rib.paths.remove(record);
-  }
-
-  #count(input: PeerInput, effective: number, by: number): void {
-    if (effective >= 0) input.accepted += by;
-    else if (effective === CONFLICT) this.conflicts += by;
+  /** Puts NLRI where the inner loops find them. */
+  #inCore(body: Uint8Array, { family, start, end, addPath }: NlriRange): NlriRange {
+    this.#tables.core.octets.set(body.subarray(start, end), this.#nlri);
+    return { family, start: this.#nlri, end: this.#nlri + end - start, addPath };
   }
 
   #purge(peer: RibPeer, family: Family, beyond: number): void {
@@ -394,6 +324,7 @@ export class RibInput {
   #purgeSlice(peer: RibPeer, family: Family): void {
     const rib = this.#families[family];
     const input = peer.input[family];
+    const { calls } = this.#tables.core;
     for (let done = 0; done < SLICE; done++) {
       const record = rib.paths.nextRecordOf(peer.id, input.purgeCursor);
       if (record < 0) {
@@ -402,7 +333,7 @@ export class RibInput {
       }
       input.purgeCursor = rib.paths.walked;
       const age = (input.generation - (rib.paths.generation[record] ?? 0)) & 0xff;
-      if (age > input.purgeBeyond) this.#remove(input, rib, record);
+      if (age > input.purgeBeyond) calls.takeAway(rib.address, input.address, record);
     }
   }
 
@@ -410,6 +341,7 @@ export class RibInput {
     const rib = this.#families[family];
     const { paths, prefixes } = rib;
     const input = peer.input[family];
+    const { calls } = this.#tables.core;
     const wide = family === 'ipv6';
     for (let done = 0; done < SLICE; done++) {
       const record = paths.nextRecordOf(peer.id, input.reimportCursor);
@@ -430,16 +362,8 @@ export class RibInput {
       );
       const isLongLived = input.longLived && paths.generation[record] !== input.generation;
       const effective = isLongLived ? peer.importGroup.longLived(evaluated) : evaluated;
-      if (effective === undefined) {
-        this.#remove(input, rib, record);
-        continue;
-      }
-      const old = paths.effective[record] ?? -1;
-      if (effective === old) continue;
-      this.#count(input, old, -1);
-      this.#count(input, effective, 1);
-      paths.effective[record] = effective;
-      rib.markDirty(prefix);
+      if (effective === undefined) calls.takeAway(rib.address, input.address, record);
+      else calls.takeAnew(rib.address, input.address, record, effective);
     }
   }
 }

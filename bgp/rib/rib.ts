@@ -13,7 +13,8 @@ import { AttributeStore } from './attribute-store.ts';
 import { FamilyRib, type RibTables } from './family-rib.ts';
 import { NextHopSets } from './next-hop-sets.ts';
 import { type NextHopInterestListener, NextHopTable } from './next-hops.ts';
-import { freshInput, LOCAL_PEER, PeerColumns, type PeerSession, type RibPeer } from './peers.ts';
+import { PeerInput } from './peer-input.ts';
+import { LOCAL_PEER, PeerColumns, type PeerSession, type RibPeer } from './peers.ts';
 import { PlainInput, type TakenMessages } from './plain-input.ts';
 import { RibInput } from './rib-input.ts';
 import { RibInspector } from './rib-inspect.ts';
@@ -79,13 +80,15 @@ export class Rib {
   addPeer(config: PeerConfig): number {
     const id = this.#freePeerIds.pop() ?? this.#nextPeerId++;
     if (id > 0xffff) throw new RangeError('more than 65535 peers');
+    const inputOf = (family: Family): PeerInput =>
+      new PeerInput(this.#tables.core, family, id, () => peer.importGroup);
     const peer: RibPeer = {
       id,
       config,
       importGroup: this.#input.groupFor(config),
       session: undefined,
       removed: false,
-      input: { ipv4: freshInput(), ipv6: freshInput() },
+      input: { ipv4: inputOf('ipv4'), ipv6: inputOf('ipv6') },
       output: { ipv4: undefined, ipv6: undefined },
       addPath: { ipv4: undefined, ipv6: undefined },
     };
@@ -473,6 +476,7 @@ export class Rib {
 
   #forgetPeer(peer: RibPeer): void {
     this.#input.leaveGroup(peer.importGroup);
+    for (const family of FAMILIES) peer.input[family].dispose();
     this.#peers.delete(peer.id);
     this.#freePeerIds.push(peer.id);
   }
@@ -488,6 +492,6 @@ export class Rib {
 function setLimits(peer: RibPeer): void {
   for (const family of FAMILIES) {
     const limit = peer.config.maxPrefixes?.[family];
-    peer.input[family].limit = limit?.action.kind === 'discard' ? limit.limit : Number.POSITIVE_INFINITY;
+    peer.input[family].limit = limit?.action.kind === 'discard' ? limit.limit : undefined;
   }
 }

@@ -88,12 +88,24 @@ export interface CoreCalls {
   groupOnBest(group: number, prefixes: number, oldPeers: number, count: number): void;
   keyRewrite(edits: number, key: number, octets: number, to: number): number;
   groupBecome(group: number, prefix: number, form: number): number;
-  familyPathAdded(family: number, prefix: number, record: number): void;
-  familyPathLeaves(family: number, prefix: number, record: number): void;
   familyDecide(family: number, limit: number): number;
   familyFreeIfUnused(family: number, prefix: number): void;
   isCandidate(family: number, record: number): number;
   groupForm(group: number, prefix: number): number;
+  takeReach(
+    family: number,
+    input: number,
+    start: number,
+    end: number,
+    addPath: number,
+    attribute: number,
+    effective: number,
+    tick: number,
+  ): void;
+  takeWithdrawn(family: number, input: number, start: number, end: number, addPath: number): void;
+  takeInstead(family: number, record: number, attribute: number, effective: number, tick: number): void;
+  takeAway(family: number, input: number, record: number): void;
+  takeAnew(family: number, input: number, record: number, effective: number): void;
 }
 
 /** What the inner loops ask of the owner of a block (src/core/assembly/host.ts); he answers those questions that concern it. */
@@ -125,6 +137,7 @@ export interface BlockOwner {
   bestMoved?(count: number): void;
   decided?(from: number, to: number): void;
   freePrefix?(prefix: number): void;
+  evaluateImport?(length: number, w0: number, w1: number, w2: number, w3: number, attribute: number): number;
 }
 
 let compiled: WebAssembly.Module | undefined;
@@ -299,6 +312,15 @@ export class Core {
       bestMoved: (family: number, count: number) => void this.#owner(family).bestMoved?.(count),
       decided: (family: number, from: number, to: number) => void this.#owner(family).decided?.(from, to),
       freePrefix: (family: number, prefix: number) => void this.#owner(family).freePrefix?.(prefix),
+      evaluateImport: (
+        input: number,
+        length: number,
+        w0: number,
+        w1: number,
+        w2: number,
+        w3: number,
+        attribute: number,
+      ) => this.#owner(input).evaluateImport?.(length, w0, w1, w2, w3, attribute),
     };
     return new WebAssembly.Instance<CoreCalls>(compiled, { env: { memory: this.#memory }, host }).exports;
   }

@@ -84,3 +84,14 @@ export declare function isOwnNextHop(output: usize, attribute: i32): i32;
 
 /** What a peer is to be told of a prefix where its update group exports one with its own address as next hop: a form, or NOT_EXPORTED. */
 export declare function desiredForm(output: usize, prefix: i32): i32;
+
+/** What import policy makes of a path to a prefix: attributes, or a negative code. Asked for each path, where the answer depends on the prefix. */
+export declare function evaluateImport(
+  input: usize,
+  length: i32,
+  w0: i32,
+  w1: i32,
+  w2: i32,
+  w3: i32,
+  attribute: i32,
+): i32;

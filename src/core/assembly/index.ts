@@ -15,8 +15,6 @@ export {
   familyFreeIfUnused,
   familyMarkDirty,
   familyMarkNew,
-  familyPathAdded,
-  familyPathLeaves,
 } from './family';
 export { groupBecome, groupForm, groupOnBest } from './groups';
 export { nextHopRelease } from './next-hops';
@@ -35,3 +33,4 @@ export {
 export { prefixDelete, prefixDispose, prefixFind, prefixIntern } from './prefix-table';
 export { readPlainMessage, readPlainUpdate } from './read-update';
 export { keyRewrite } from './rewrite';
+export { takeAnew, takeAway, takeInstead, takeReach, takeWithdrawn } from './take';

@@ -230,7 +230,12 @@ export const PATHS_FREE_PAGES = 13;
 /** by peer: what paths.ts knows of it; there is room for so many */
 export const PATHS_PEERS = 14;
 export const PATHS_PEERS_ROOM = 15;
-export const PATHS_FIELDS = 16;
+/** paths that claim a block of our own */
+export const PATHS_CONFLICTS = 16;
+export const PATHS_FIELDS = 17;
+/** an `effective` code: rejected by policy since the prefix belongs to one of our own blocks */
+export const EFFECTIVE_CONFLICT = -6;
+
 /** An update group (bgp/rib/update-group.ts). */
 /** the block of its family */
 export const GROUP_FAMILY = 0;
@@ -430,3 +435,21 @@ export const SHARED_CANCELLED = 10;
 export const SHARED_FIELDS = 11;
 /** what each list has room for: entries of a log that are looked at in a row, at most */
 export const SHARED_ROOM = 1 << 13;
+
+/** What came from a peer in a family (bgp/rib/peer-input.ts). */
+/** paths in use */
+export const INPUT_ACCEPTED = 0;
+/** paths of an older generation */
+export const INPUT_STALE = 1;
+/** of the session, modulo 256 */
+export const INPUT_GENERATION = 2;
+/** no more paths than these are taken; -1: there is no limit */
+export const INPUT_LIMIT = 3;
+/** paths left out for it */
+export const INPUT_DISCARDED = 4;
+/** 1: what is stale carries LLGR_STALE */
+export const INPUT_LONG_LIVED = 5;
+export const INPUT_PEER = 6;
+export const INPUT_FIELDS = 7;
+/** in place of an effective value: it depends on the prefix */
+export const TAKE_EVALUATE = 0x7fffffff;
