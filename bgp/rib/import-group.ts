@@ -3,10 +3,21 @@
  * Peers that would treat a path alike share one group and so its answers per attribute id.
  */
 import {
+  EFFECTIVE_AS_PATH_LOOP,
   EFFECTIVE_CONFLICT,
   GRACEFUL_SHUTDOWN,
   HAS_ORIGINATOR,
   HAS_OTC,
+  IMPORT_ALLOWED_OWN,
+  IMPORT_ASKS_ALWAYS,
+  IMPORT_ASKS_FLAGS,
+  IMPORT_BY_PREFIX,
+  IMPORT_FIELDS,
+  IMPORT_KIND,
+  IMPORT_LOCAL_AS,
+  IMPORT_RESULT,
+  IMPORT_SIMPLE,
+  IMPORT_SPEAKER_AS,
   NO_LLGR,
 } from '../../src/core/assembly/layout.ts';
 import type { Family } from '../../src/net/address.ts';
@@ -24,7 +35,7 @@ import type { AttributeStore } from './attribute-store.ts';
 import { DerivedAttributes } from './derived-attributes.ts';
 
 /** Values of the `effective` column for paths that take no part in the decision. */
-export const AS_PATH_LOOP = -1;
+export const AS_PATH_LOOP = EFFECTIVE_AS_PATH_LOOP;
 export const ORIGINATOR_LOOP = -2;
 export const CLUSTER_LOOP = -3;
 export const REJECTED = -4;
@@ -83,9 +94,12 @@ const PASSES_CHANGED = 2;
 /** Rules of import and the answers found so far. */
 export class ImportGroup {
   readonly fingerprint: string;
+  /** where its block stands for the inner loops (src/core/assembly/import.ts) */
+  readonly address: number;
   /** peers that use it */
   users = 0;
   readonly #rules: ImportRules;
+  readonly #block: Int32Array<SharedArrayBuffer>;
   readonly #attributes: AttributeStore;
   readonly #chain: CompiledChain | undefined;
   /** by attribute id: UNKNOWN, PASSES or a negative reason */
@@ -115,6 +129,9 @@ export class ImportGroup {
     this.#longLived = new DerivedAttributes(attributes, (key) =>
       rewriteKey(key, { community: COMMUNITY.llgrStale }),
     );
+    this.#block = attributes.core.block(IMPORT_FIELDS, {});
+    this.address = this.#block.byteOffset;
+    this.#publish();
     attributes.onFree(this.#forget);
   }
 
@@ -122,7 +139,36 @@ export class ImportGroup {
   dispose(): void {
     this.#attributes.offFree(this.#forget);
     this.#chain?.dispose();
+    this.#attributes.core.releaseBlock(this.#block);
     for (const derived of [this.#entering, this.#shutDown, this.#longLived]) derived.dispose();
+  }
+
+  /** Tells the inner loops what they can answer by themselves: as `evaluate` does, for nearly all attributes of nearly all peers. */
+  #publish(): void {
+    const { peerKind, localAs, speakerAs, allowOwnAs, prependLocalAs, role } = this.#rules;
+    const result = this.#plainResult();
+    const block = this.#block;
+    const asks = result === undefined || prependLocalAs || role !== undefined;
+    block[IMPORT_KIND] = this.looksAtPrefixes ? IMPORT_BY_PREFIX : asks ? IMPORT_ASKS_ALWAYS : IMPORT_SIMPLE;
+    block[IMPORT_LOCAL_AS] = localAs;
+    block[IMPORT_SPEAKER_AS] = speakerAs === localAs ? 0 : speakerAs;
+    block[IMPORT_ALLOWED_OWN] = allowOwnAs;
+    block[IMPORT_ASKS_FLAGS] = peerKind === 'ebgp' ? GRACEFUL_SHUTDOWN : HAS_ORIGINATOR;
+    block[IMPORT_RESULT] = result ?? 0;
+  }
+
+  /** What policy makes of every path: 0 for nothing, or a negative code; undefined: it depends, or changes attributes. */
+  #plainResult(): number | undefined {
+    const chain = this.#chain;
+    if (chain === undefined) return this.#rules.peerKind === 'ebgp' ? NO_POLICY : 0;
+    if (!chain.isConstant) return undefined;
+    const rule = chain.match('ipv4', 0, 0, 0, 0, 0, 0, false);
+    if (!chain.accepts(rule)) return this.#rejection(rule);
+    return chain.hasOperations(rule) ? undefined : 0;
+  }
+
+  #rejection(rule: number): number {
+    return this.#chain?.describe(rule).startsWith(OWN_BLOCK_RULE) === true ? CONFLICT : REJECTED;
   }
 
   /** Whether the answer depends on the prefix, and not on the attributes alone. */
@@ -147,7 +193,7 @@ export class ImportGroup {
     if (chain === undefined) return this.#afterPolicy(entered, entered);
     const rule = chain.match(family, length, w0, w1, w2, w3, entered, false);
     if (chain.accepts(rule)) return this.#afterPolicy(entered, chain.apply(rule, entered));
-    return chain.describe(rule).startsWith(OWN_BLOCK_RULE) ? CONFLICT : REJECTED;
+    return this.#rejection(rule);
   }
 
   /** RFC 8326 4.2: what an external peer is about to take away is the last choice, whatever policy made of it. */

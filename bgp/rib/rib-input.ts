@@ -5,7 +5,6 @@
 import { TAKE_EVALUATE } from '../../src/core/assembly/layout.ts';
 import { type Address, FAMILIES, type Family } from '../../src/net/address.ts';
 import type { NextHopState, PeerConfig } from '../types.ts';
-import type { PlainReader } from '../wire/plain-update.ts';
 import { MAX_EXTENDED_MESSAGE_OCTETS } from '../wire/registry.ts';
 import type { AttributeKey, DecodedUpdate, NlriRange } from '../wire/types.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
@@ -110,12 +109,6 @@ export class RibInput {
     for (const range of update.withdrawn) this.#withdrawn(peer, this.#inCore(body, range));
     for (const { nlri, attributes } of update.reach)
       this.#reached(peer, this.#inCore(body, nlri), attributes, tick);
-  }
-
-  /** As `receive`, of the plain UPDATE that was just read in the core. */
-  receivePlain(peer: RibPeer, { withdrawn, reach, attributes }: PlainReader, now: number): void {
-    if (withdrawn !== undefined) this.#withdrawn(peer, withdrawn);
-    if (reach !== undefined) this.#reached(peer, reach, attributes, this.tickAt(now));
   }
 
   /** Ticks of the arrival column for a time in epoch milliseconds; without one, the latest tick so far. */

@@ -64,7 +64,7 @@ export class Rib {
       onWork,
       onGone: (peer) => this.#forgetPeer(peer),
     });
-    this.#plainInput = new PlainInput(core, this.#input);
+    this.#plainInput = new PlainInput(this.#tables, this.#families);
     this.#output = new RibOutput(this.#tables, this.#families, {
       localAs: options.localAs,
       clusterId: options.clusterId ?? options.routerId,
@@ -170,7 +170,7 @@ export class Rib {
     most: number,
     now: number,
   ): TakenMessages {
-    return this.#plainInput.receive(this.#peer(id), octets, start, end, most, now);
+    return this.#plainInput.receive(this.#peer(id), octets, start, end, most, this.#input.tickAt(now));
   }
 
   /** The peer has sent its whole table: what it did not send again is removed (RFC 4724 4.2). */

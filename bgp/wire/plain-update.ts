@@ -20,94 +20,58 @@ import {
   READ_KEY_ROOM,
   READ_MESSAGE_MOST,
   READ_NO_SETS,
-  READ_REACH_ADD_PATH,
-  READ_REACH_END,
-  READ_REACH_IPV6,
-  READ_REACH_START,
   READ_TERMS,
-  READ_WITHDRAWN_ADD_PATH,
-  READ_WITHDRAWN_END,
-  READ_WITHDRAWN_IPV6,
-  READ_WITHDRAWN_START,
 } from '../../src/core/assembly/layout.ts';
-import type { Core } from '../../src/core/core.ts';
+import type { BlockOwner, Core } from '../../src/core/core.ts';
 import { expectedFirstAs } from './attribute-checks.ts';
 import { MAX_EXTENDED_MESSAGE_OCTETS, MAX_MESSAGE_OCTETS } from './registry.ts';
-import type { AttributeKey, DecodeContext, NlriRange } from './types.ts';
+import type { AttributeKey, DecodeContext } from './types.ts';
 
 /** One for each RIB. */
 export class PlainReader {
   /** where its block stands for the inner loops */
   readonly address: number;
+  readonly block: Int32Array<SharedArrayBuffer>;
   readonly #core: Core;
-  readonly #block: Int32Array;
   #context: DecodeContext | undefined;
 
-  constructor(core: Core) {
+  /** `owner` answers what the inner loops ask. */
+  constructor(core: Core, owner: BlockOwner = {}) {
     this.#core = core;
-    this.#block = core.block(READ_FIELDS, {});
-    this.address = this.#block.byteOffset;
-    this.#block[READ_KEY_ROOM] = core.allocate(READ_KEY_MOST);
-    this.#block[READ_ENTRIES] = core.allocate(16 * READ_ATTRIBUTES_MOST);
+    this.block = core.block(READ_FIELDS, owner);
+    this.address = this.block.byteOffset;
+    this.block[READ_KEY_ROOM] = core.allocate(READ_KEY_MOST);
+    this.block[READ_ENTRIES] = core.allocate(16 * READ_ATTRIBUTES_MOST);
   }
 
   /** Messages from now on are of a session with these terms. */
   use(context: DecodeContext): void {
     if (context === this.#context) return;
     this.#context = context;
-    this.#block[READ_TERMS] = termsOf(context);
-    this.#block[READ_FIRST_AS] = expectedFirstAs(context);
-    this.#block[READ_MESSAGE_MOST] = context.extendedMessage
+    this.block[READ_TERMS] = termsOf(context);
+    this.block[READ_FIRST_AS] = expectedFirstAs(context);
+    this.block[READ_MESSAGE_MOST] = context.extendedMessage
       ? MAX_EXTENDED_MESSAGE_OCTETS
       : MAX_MESSAGE_OCTETS;
   }
 
   /** Octets of the longest message that may come. */
   get longestMessage(): number {
-    return this.#block[READ_MESSAGE_MOST] ?? 0;
+    return this.block[READ_MESSAGE_MOST] ?? 0;
   }
 
   /**
-   * Reads the body of an UPDATE that stands at an address of the core. False: it is none of the plain ones. Otherwise the properties below say what it
-   * holds, until the next one is read; ranges are addresses.
+   * Reads the body of an UPDATE that stands at an address of the core. False: it is none of the plain ones. Otherwise the fields READ_WITHDRAWN_* and
+   * READ_REACH_* say what it holds, until the next one is read.
    */
   read(start: number, end: number): boolean {
     return this.#core.calls.readPlainUpdate(this.address, start, end) !== 0;
   }
 
-  /** As `read`, of the whole message that begins at `start`. Returns its octets; 0: it is no plain UPDATE, or it does not end before `end`. */
-  readMessage(start: number, end: number): number {
-    return this.#core.calls.readPlainMessage(this.address, start, end);
-  }
-
-  get withdrawn(): NlriRange | undefined {
-    const block = this.#block;
-    return this.#range(
-      (block[READ_WITHDRAWN_START] ?? 0) >>> 0,
-      (block[READ_WITHDRAWN_END] ?? 0) >>> 0,
-      block[READ_WITHDRAWN_IPV6] === 1,
-      block[READ_WITHDRAWN_ADD_PATH] === 1,
-    );
-  }
-
-  get reach(): NlriRange | undefined {
-    const block = this.#block;
-    return this.#range(
-      (block[READ_REACH_START] ?? 0) >>> 0,
-      (block[READ_REACH_END] ?? 0) >>> 0,
-      block[READ_REACH_IPV6] === 1,
-      block[READ_REACH_ADD_PATH] === 1,
-    );
-  }
-
   /** The attributes of what is announced: borrowed. */
   get attributes(): AttributeKey {
-    const start = (this.#block[READ_KEY_ROOM] ?? 0) >>> 0;
-    return this.#core.octets.subarray(start, start + (this.#block[READ_KEY_OCTETS] ?? 0));
-  }
-
-  #range(start: number, end: number, ipv6: boolean, addPath: boolean): NlriRange | undefined {
-    return start === 0 ? undefined : { family: ipv6 ? 'ipv6' : 'ipv4', start, end, addPath };
+    const start = (this.block[READ_KEY_ROOM] ?? 0) >>> 0;
+    return this.#core.octets.subarray(start, start + (this.block[READ_KEY_OCTETS] ?? 0));
   }
 }
 

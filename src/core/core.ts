@@ -33,8 +33,8 @@ export interface CoreCalls {
   prefixIntern(table: number, length: number, w0: number, w1: number, w2: number, w3: number): number;
   prefixDelete(table: number, id: number): void;
   prefixDispose(table: number): void;
-  /** octets of the message; 0: it is no plain UPDATE */
-  readPlainMessage(reader: number, start: number, end: number): number;
+  /** octets that were taken in */
+  receivePlain(reader: number, start: number, end: number, most: number): number;
   /** 1: it is plain */
   readPlainUpdate(reader: number, start: number, end: number): number;
   familyMarkDirty(family: number, prefix: number): void;
@@ -110,6 +110,7 @@ export interface CoreCalls {
 
 /** What the inner loops ask of the owner of a block (src/core/assembly/host.ts); he answers those questions that concern it. */
 export interface BlockOwner {
+  scopeKey?(): number;
   growAttributes?(): void;
   attributeFreed?(id: number): void;
   attributeOverReleased?(id: number): void;
@@ -273,6 +274,7 @@ export class Core {
   #instantiate(): CoreCalls {
     compiled ??= new WebAssembly.Module(readFileSync(compiledFile()));
     const host = {
+      scopeKey: (reader: number) => this.#owner(reader).scopeKey?.(),
       allocate: (octets: number) => this.allocate(octets >>> 0),
       release: (address: number, octets: number) => void this.release(address, octets >>> 0),
       growAttributes: (attributes: number) => void this.#owner(attributes).growAttributes?.(),

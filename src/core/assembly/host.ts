@@ -95,3 +95,6 @@ export declare function evaluateImport(
   w3: i32,
   attribute: i32,
 ): i32;
+
+/** Brings the link-local next hop of the key in a reader's key room into the RIB's own form; returns the octets of the key. */
+export declare function scopeKey(reader: usize): i32;

@@ -31,6 +31,7 @@ export {
   pathRemove,
 } from './paths';
 export { prefixDelete, prefixDispose, prefixFind, prefixIntern } from './prefix-table';
-export { readPlainMessage, readPlainUpdate } from './read-update';
+export { readPlainUpdate } from './read-update';
+export { receivePlain } from './receive';
 export { keyRewrite } from './rewrite';
 export { takeAnew, takeAway, takeInstead, takeReach, takeWithdrawn } from './take';

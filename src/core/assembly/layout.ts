@@ -180,7 +180,16 @@ export const READ_REACH_IPV6 = 12;
 export const READ_REACH_ADD_PATH = 13;
 /** octets of the longest message that may come */
 export const READ_MESSAGE_MOST = 14;
-export const READ_FIELDS = 15;
+/** blocks that the routes of the peer go to: attributes, the rules of import, its families and what came from it (of IPv4, then of IPv6) */
+export const READ_ATTRIBUTES = 15;
+export const READ_IMPORT = 16;
+export const READ_FAMILIES = 17;
+export const READ_INPUTS = 19;
+/** time of arrival */
+export const READ_TICK = 21;
+/** messages that were taken in last */
+export const READ_MESSAGES = 22;
+export const READ_FIELDS = 23;
 /** a next hop, and a message of 65,535 octets whose AS_PATH grows to twice as much */
 export const READ_KEY_MOST = 1 << 18;
 export const READ_ATTRIBUTES_MOST = 64;
@@ -453,3 +462,24 @@ export const INPUT_PEER = 6;
 export const INPUT_FIELDS = 7;
 /** in place of an effective value: it depends on the prefix */
 export const TAKE_EVALUATE = 0x7fffffff;
+
+/** Rules of import (bgp/rib/import-group.ts). */
+/** IMPORT_SIMPLE and so on */
+export const IMPORT_KIND = 0;
+/** paths in whose AS_PATH these two stand more than IMPORT_ALLOWED_OWN times are loops; the second may be 0 */
+export const IMPORT_LOCAL_AS = 1;
+export const IMPORT_SPEAKER_AS = 2;
+export const IMPORT_ALLOWED_OWN = 3;
+/** attributes with one of these flags are asked about */
+export const IMPORT_ASKS_FLAGS = 4;
+/** what becomes of all others: 0 if they enter the decision as they are, else the negative code */
+export const IMPORT_RESULT = 5;
+export const IMPORT_FIELDS = 6;
+// IMPORT_KIND
+export const IMPORT_SIMPLE = 0;
+/** all attributes are asked about */
+export const IMPORT_ASKS_ALWAYS = 1;
+/** the answer depends on the prefix */
+export const IMPORT_BY_PREFIX = 2;
+/** the AS_PATH holds our own AS */
+export const EFFECTIVE_AS_PATH_LOOP = -1;

@@ -5,6 +5,7 @@ import { PlainReader } from '../../../../bgp/wire/plain-update.ts';
 import type { DecodeContext, NlriRange } from '../../../../bgp/wire/types.ts';
 import { readUpdate } from '../../../../bgp/wire/update.ts';
 import { DEFAULT_VERDICT_CONTEXT } from '../../../../bgp/wire/verdict.ts';
+import { READ_REACH_START, READ_WITHDRAWN_START } from '../../../../src/core/assembly/layout.ts';
 import { Core } from '../../../../src/core/core.ts';
 import { attribute, MANDATORY, MP_REACH, NLRI, NLRI6, OTHER_NLRI, octets, update } from './support.ts';
 import { OLD_PATH } from './update-support.ts';
@@ -24,12 +25,17 @@ function readPlain(body: Uint8Array, context: DecodeContext): unknown {
   core.octets.set(body, start);
   reader.use(context);
   if (!reader.read(start, room + ROOM)) return undefined;
-  const moved = (range: NlriRange | undefined) =>
-    range === undefined ? [] : [{ ...range, start: range.start - start, end: range.end - start }];
+  // Both begin with their address, which is 0 where there is nothing.
+  const range = (fields: number): NlriRange[] => {
+    const [first = 0, behind = 0, ipv6 = 0, ids = 0] = reader.block.subarray(fields, fields + 4);
+    if (first === 0) return [];
+    const family = ipv6 === 1 ? 'ipv6' : 'ipv4';
+    return [{ family, start: first - start, end: behind - start, addPath: ids === 1 }];
+  };
   return {
     verdict: { kind: 'ok' },
-    withdrawn: moved(reader.withdrawn),
-    reach: moved(reader.reach).map((nlri) => ({ nlri, attributes: reader.attributes.toHex() })),
+    withdrawn: range(READ_WITHDRAWN_START),
+    reach: range(READ_REACH_START).map((nlri) => ({ nlri, attributes: reader.attributes.toHex() })),
     discarded: [],
     endOfRib: undefined,
   };
