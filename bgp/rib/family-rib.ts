@@ -233,11 +233,6 @@ export class FamilyRib {
     this.#tables.core.calls.familyMarkDirty(this.address, prefix);
   }
 
-  /** As `markDirty` for `count` prefixes with ids in a row, of which none waits for a decision. */
-  markNew(first: number, count: number): void {
-    this.#tables.core.calls.familyMarkNew(this.address, first, count);
-  }
-
   /** Decides up to `limit` dirty prefixes; returns how many it did. */
   decide(limit: number): number {
     return this.#tables.core.calls.familyDecide(this.address, limit);

@@ -318,16 +318,9 @@ export class RibInput {
     const rib = this.#families[family];
     const input = peer.input[family];
     const { calls } = this.#tables.core;
-    for (let done = 0; done < SLICE; done++) {
-      const record = rib.paths.nextRecordOf(peer.id, input.purgeCursor);
-      if (record < 0) {
-        input.purgeBeyond = -1;
-        return;
-      }
-      input.purgeCursor = rib.paths.walked;
-      const age = (input.generation - (rib.paths.generation[record] ?? 0)) & 0xff;
-      if (age > input.purgeBeyond) calls.takeAway(rib.address, input.address, record);
-    }
+    const { purgeCursor, purgeBeyond } = input;
+    input.purgeCursor = calls.takeOld(rib.address, input.address, purgeCursor, purgeBeyond, SLICE);
+    if (input.purgeCursor < 0) input.purgeBeyond = -1;
   }
 
   #reimportSlice(peer: RibPeer, family: Family): void {

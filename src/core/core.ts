@@ -38,7 +38,6 @@ export interface CoreCalls {
   /** 1: it is plain */
   readPlainUpdate(reader: number, start: number, end: number): number;
   familyMarkDirty(family: number, prefix: number): void;
-  familyMarkNew(family: number, first: number, count: number): void;
   packBeginReach(packer: number, key: number, octets: number): number;
   packBeginWithdraw(packer: number): number;
   packWords(
@@ -105,6 +104,7 @@ export interface CoreCalls {
   takeWithdrawn(family: number, input: number, start: number, end: number, addPath: number): void;
   takeInstead(family: number, record: number, attribute: number, effective: number, tick: number): void;
   takeAway(family: number, input: number, record: number): void;
+  takeOld(family: number, input: number, walked: number, beyond: number, limit: number): number;
   takeAnew(family: number, input: number, record: number, effective: number): void;
 }
 

@@ -14,7 +14,6 @@ export {
   familyDecide,
   familyFreeIfUnused,
   familyMarkDirty,
-  familyMarkNew,
 } from './family';
 export { groupBecome, groupForm, groupOnBest } from './groups';
 export { nextHopRelease } from './next-hops';
@@ -34,4 +33,4 @@ export { prefixDelete, prefixDispose, prefixFind, prefixIntern } from './prefix-
 export { readPlainUpdate } from './read-update';
 export { receivePlain } from './receive';
 export { keyRewrite } from './rewrite';
-export { takeAnew, takeAway, takeInstead, takeReach, takeWithdrawn } from './take';
+export { takeAnew, takeAway, takeInstead, takeOld, takeReach, takeWithdrawn } from './take';

@@ -24,7 +24,7 @@ import {
   PREFIX_USED,
   TAKE_EVALUATE,
 } from './layout';
-import { pathAdd, pathAddFirst, pathCount, pathFind, pathRemove } from './paths';
+import { pathAdd, pathAddFirst, pathCount, pathFind, pathNextOf, pathRemove } from './paths';
 import { prefixFind, prefixIntern } from './prefix-table';
 
 /**
@@ -148,6 +148,25 @@ export function takeAway(family: usize, input: usize, record: i32): void {
   if (generation !== get(input, INPUT_GENERATION)) set(input, INPUT_STALE, get(input, INPUT_STALE) - 1);
   familyPathLeaves(family, at(pointer(paths, PATHS_PREFIX), record), record);
   attributeLetGo(pointer(family, FAMILY_ATTRIBUTES), pathRemove(paths, record));
+}
+
+/**
+ * Removes those of the peer's paths that are more generations old than `beyond`, of up to `limit` paths from where a walk stands (`pathNextOf`).
+ * Returns where it stands now; -1: it has come to the end.
+ */
+export function takeOld(family: usize, input: usize, walked: i32, beyond: i32, limit: i32): i32 {
+  const paths = pointer(family, FAMILY_PATHS);
+  const peer = get(input, INPUT_PEER);
+  let stands = walked;
+  for (let done = 0; done < limit; done++) {
+    const record = pathNextOf(paths, peer, stands);
+    if (record < 0) return -1;
+    stands = record + 1;
+    const generation = <i32>load<u8>(pointer(paths, PATHS_GENERATION) + <usize>record);
+    const age = (get(input, INPUT_GENERATION) - generation) & 0xff;
+    if (age > beyond) takeAway(family, input, record);
+  }
+  return stands;
 }
 
 /** A path has other attributes in effect from now on. */
