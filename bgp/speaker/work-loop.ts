@@ -17,7 +17,7 @@ const HURRIED_TURNS = 4;
  */
 const FIRST_INPUT_SLICE_MS = 0.5;
 /** What is taken in between two readings of the clock, once code has run for a while: some 100 us of work. Before, a message may be a millisecond. */
-const PIECE_OCTETS = 1024;
+const PIECE_OCTETS = 4096;
 const ONE_MESSAGE = 1;
 
 /** Who decides routes. */
