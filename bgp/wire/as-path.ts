@@ -117,17 +117,6 @@ export function asPathHopCount(value: Uint8Array): number {
   return hops;
 }
 
-/** How many times an AS stands in the 4-octet AS_PATH in `bytes[start..end)`, in whatever kind of segment (RFC 4271 9.1.2 loop check). */
-export function asPathOccurrences(bytes: Uint8Array, start: number, end: number, as: number): number {
-  const signed = as | 0;
-  let found = 0;
-  for (let at = start; at + 1 < end; ) {
-    const segmentEnd = at + 2 + 4 * (bytes[at + 1] ?? 0);
-    for (at += 2; at < segmentEnd; at += 4) if (int32(bytes, at) === signed) found++;
-  }
-  return found;
-}
-
 /** The neighbouring AS (first of a leading sequence) of a 4-octet AS_PATH; undefined if it is empty or starts with a set. */
 export function asPathFirst(value: Uint8Array): number | undefined {
   for (let at = 0; at + 1 < value.length; at += 2 + 4 * (value[at + 1] ?? 0)) {

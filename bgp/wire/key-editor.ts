@@ -3,7 +3,7 @@
  * route. Every function gives a new key, or the same one when nothing changed.
  */
 import type { Address } from '../../src/net/address.ts';
-import { asPathOccurrences, decodeAsPath, encodeAsPath, prependToAsPath } from './as-path.ts';
+import { decodeAsPath, encodeAsPath, prependToAsPath } from './as-path.ts';
 import {
   attributeSlice,
   attributesStart,
@@ -84,12 +84,13 @@ export function withPrependedAsPath(key: AttributeKey, asNumbers: readonly numbe
 /** Each `from` in the AS_PATH becomes `to` (AS override). */
 export function withReplacedAs(key: AttributeKey, from: number, to: number): AttributeKey {
   const path = attributeSlice(key, ATTRIBUTE.asPath);
-  if (path === undefined || asPathOccurrences(path, 0, path.length, from) === 0) return key;
-  const segments = decodeAsPath(path).map(({ type, asNumbers }) => ({
+  const segments = path === undefined ? [] : decodeAsPath(path);
+  if (!segments.some(({ asNumbers }) => asNumbers.includes(from))) return key;
+  const replaced = segments.map(({ type, asNumbers }) => ({
     type,
     asNumbers: asNumbers.map((as) => (as === from ? to : as)),
   }));
-  return withAttribute(key, ATTRIBUTE.asPath, encodeAsPath(segments));
+  return withAttribute(key, ATTRIBUTE.asPath, encodeAsPath(replaced));
 }
 
 /** RFC 6996 5, and RFC 7300's last numbers, which are not private but reserved, left alone. */
