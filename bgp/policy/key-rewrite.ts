@@ -6,6 +6,7 @@
 import {
   REWRITE_ADDS_COMMUNITY,
   REWRITE_ADDS_LARGE,
+  REWRITE_CHANGED_MOST,
   REWRITE_CHANGES,
   REWRITE_COMMUNITY,
   REWRITE_FIELDS,
@@ -49,8 +50,6 @@ export interface KeyEdits {
 }
 
 const AS_SEQUENCE = 2;
-/** edits add less than 2 KiB */
-const LARGEST_CHANGED = REWRITE_KEY_MOST + 2048;
 
 let rewriter: Rewriter | undefined;
 
@@ -102,7 +101,7 @@ class Rewriter {
   readonly #core = new Core();
   readonly #edits = this.#core.block(REWRITE_FIELDS, {});
   readonly #key = this.#core.uint8(REWRITE_KEY_MOST);
-  readonly #changed = this.#core.uint8(LARGEST_CHANGED);
+  readonly #changed = this.#core.uint8(REWRITE_CHANGED_MOST);
   readonly #views = new Views(this.#changed, 0);
 
   /** The changed key, until the next call. */

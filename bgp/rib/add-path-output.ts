@@ -7,7 +7,8 @@ import { NOT_EXPORTED } from '../../src/core/assembly/layout.ts';
 import type { Address } from '../../src/net/address.ts';
 import type { PackOptions, UpdatePacker } from '../wire/packer.ts';
 import { grownInt32, grownUint8 } from './columns.ts';
-import { Exporter, type ExportRules, exportFingerprint } from './export-rules.ts';
+import { type ExportRules, exportFingerprint } from './export-rules.ts';
+import { Exporter } from './exporter.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
 import { OwnAddress } from './own-address.ts';
 import { PathGroups } from './path-groups.ts';
@@ -56,7 +57,7 @@ export class AddPathOutput {
     this.#tables = tables;
     this.#most = most;
     this.#sent = new SentPaths(rib, tables);
-    this.#exporter = new Exporter(rules, tables.attributes, routeInterfaces(rib, tables));
+    this.#exporter = new Exporter(rules, tables, routeInterfaces(rib, tables));
     this.#fingerprint = exportFingerprint(rules);
   }
 
@@ -93,7 +94,7 @@ export class AddPathOutput {
     const fingerprint = exportFingerprint(rules);
     if (fingerprint === this.#fingerprint && most === this.#most) return false;
     const old = this.#exporter;
-    this.#exporter = new Exporter(rules, this.#tables.attributes, routeInterfaces(this.#rib, this.#tables));
+    this.#exporter = new Exporter(rules, this.#tables, routeInterfaces(this.#rib, this.#tables));
     this.#fingerprint = fingerprint;
     this.#most = most;
     old.dispose();
@@ -214,7 +215,7 @@ export class AddPathOutput {
     const { paths } = this.#rib;
     const attribute = paths.effective[record] ?? NONE;
     const peer = paths.peerOf(record);
-    const form = this.#exporter.ofPath(this.#rib, prefix, attribute, peer, this.#tables.peers);
+    const form = this.#exporter.ofPath(this.#rib, prefix, attribute, peer);
     return form >= 0 && this.#ownAddress.isNextHopOf(form) ? NOT_EXPORTED : form;
   }
 

@@ -73,8 +73,6 @@ export class PeerColumns {
   client: Uint8Array<SharedArrayBuffer>;
   /** position in the order of the peers' addresses */
   addressRank: Int32Array<SharedArrayBuffer>;
-  /** another number after each change */
-  version = 0;
   /** where its block stands for the inner loops (src/core/assembly) */
   readonly address: number;
   readonly #core: Core;
@@ -95,7 +93,6 @@ export class PeerColumns {
   /** The BGP identifier that a peer's OPEN told. */
   setRouterId(peer: number, routerId: number): void {
     this.routerId[peer] = routerId;
-    this.version++;
   }
 
   /** How a path of that peer came here. */
@@ -107,7 +104,6 @@ export class PeerColumns {
 
   /** Brings the columns in step with a set of peers. */
   update(peers: Iterable<RibPeer>): void {
-    this.version++;
     const all = [...peers];
     const needed = Math.max(0, ...all.map((peer) => peer.id)) + 1;
     if (needed > this.routerId.length) {

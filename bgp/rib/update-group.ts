@@ -4,6 +4,7 @@
  * before a slow peer has read it stands in the log once, so the log is bounded by the number of prefixes.
  */
 import {
+  GROUP_EXPORT,
   GROUP_FAMILY,
   GROUP_FIELDS,
   GROUP_FURTHEST,
@@ -11,14 +12,14 @@ import {
   GROUP_LOG_COUNT,
   GROUP_LOG_ROOM,
   GROUP_MEMBERS,
-  GROUP_ONLY_BY_PATH,
   GROUP_OUT,
   GROUP_POSITION,
   NOT_EXPORTED,
   UNKNOWN_FORM,
 } from '../../src/core/assembly/layout.ts';
 import { grownCapacity } from '../../src/net/prefix-table.ts';
-import { Exporter, type ExportRules, exportFingerprint } from './export-rules.ts';
+import { type ExportRules, exportFingerprint } from './export-rules.ts';
+import { Exporter } from './exporter.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
 import type { PeerOutput } from './peer-output.ts';
 import { routeInterfaces } from './route-interfaces.ts';
@@ -52,7 +53,7 @@ export class UpdateGroup {
   constructor(rules: ExportRules, rib: FamilyRib, tables: RibTables) {
     this.fingerprint = exportFingerprint(rules);
     this.#rules = rules;
-    this.exporter = new Exporter(rules, tables.attributes, routeInterfaces(rib, tables));
+    this.exporter = new Exporter(rules, tables, routeInterfaces(rib, tables));
     this.#rib = rib;
     this.#tables = tables;
     const { core } = tables;
@@ -67,7 +68,7 @@ export class UpdateGroup {
     });
     this.address = this.#block.byteOffset;
     this.#block[GROUP_FAMILY] = rib.address;
-    this.#block[GROUP_ONLY_BY_PATH] = this.exporter.looksAtPrefixes ? 0 : 1;
+    this.#block[GROUP_EXPORT] = this.exporter.looksAtPrefixes ? 0 : this.exporter.address;
     this.shared = new SharedOutput(this.#block, core);
     this.#publish();
   }
@@ -109,7 +110,7 @@ export class UpdateGroup {
 
   /** What is exported of a prefix may be something else; whether it is. */
   reconsider(prefix: number): boolean {
-    return this.#tables.core.calls.groupBecome(this.address, prefix, this.#export(prefix)) !== 0;
+    return this.#tables.core.calls.groupReconsider(this.address, prefix) !== 0;
   }
 
   /** A prefix id goes back to the table. */
@@ -125,7 +126,7 @@ export class UpdateGroup {
     // The third party is this member: it gets our own address.
     this.#withoutThirdParties ??= new Exporter(
       { ...this.#rules, shared: undefined },
-      this.#tables.attributes,
+      this.#tables,
       routeInterfaces(this.#rib, this.#tables),
     );
     const own = this.#export(prefix, this.#withoutThirdParties);
@@ -174,7 +175,7 @@ export class UpdateGroup {
     if (attribute < 0) return NOT_EXPORTED;
     if (rib.heldBack !== undefined && rib.heldBack[prefix] === 1) return NOT_EXPORTED;
     const peer = rib.bestPeer[prefix] ?? 0;
-    return exporter.ofPath(rib, prefix, attribute, peer, this.#tables.peers);
+    return exporter.ofPath(rib, prefix, attribute, peer);
   }
 
   #changePresence(member: PeerOutput, prefix: number): void {

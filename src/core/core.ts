@@ -86,7 +86,6 @@ export interface CoreCalls {
   pathNextOf(paths: number, peer: number, walked: number): number;
   groupOnBest(group: number, prefixes: number, oldPeers: number, count: number): void;
   keyRewrite(edits: number, key: number, octets: number, to: number): number;
-  groupBecome(group: number, prefix: number, form: number): number;
   familyDecide(family: number, limit: number): number;
   familyFreeIfUnused(family: number, prefix: number): void;
   isCandidate(family: number, record: number): number;
@@ -106,6 +105,8 @@ export interface CoreCalls {
   takeAway(family: number, input: number, record: number): void;
   takeOld(family: number, input: number, walked: number, beyond: number, limit: number): number;
   takeAnew(family: number, input: number, record: number, effective: number): void;
+  groupReconsider(group: number, prefix: number): number;
+  exportedForm(rules: number, attribute: number, peer: number): number;
 }
 
 /** What the inner loops ask of the owner of a block (src/core/assembly/host.ts); he answers those questions that concern it. */
@@ -127,6 +128,9 @@ export interface BlockOwner {
   addPathIds?(): void;
   growLog?(): void;
   exportForm?(prefix: number): number;
+  makeForm?(attribute: number, peer: number): number;
+  growForms?(attribute: number): void;
+  nextHopKind?(attribute: number): number;
   senderChanged?(prefix: number, oldPeer: number, peer: number): void;
   growChanged?(): void;
   shrinkLists?(): void;
@@ -298,6 +302,10 @@ export class Core {
       addPathIds: (paths: number) => void this.#owner(paths).addPathIds?.(),
       growLog: (group: number) => void this.#owner(group).growLog?.(),
       exportForm: (group: number, prefix: number) => this.#owner(group).exportForm?.(prefix),
+      makeForm: (rules: number, attribute: number, peer: number) =>
+        this.#owner(rules).makeForm?.(attribute, peer),
+      growForms: (rules: number, attribute: number) => void this.#owner(rules).growForms?.(attribute),
+      nextHopKind: (rules: number, attribute: number) => this.#owner(rules).nextHopKind?.(attribute),
       senderChanged: (group: number, prefix: number, oldPeer: number, peer: number) =>
         void this.#owner(group).senderChanged?.(prefix, oldPeer, peer),
       growChanged: (family: number) => void this.#owner(family).growChanged?.(),

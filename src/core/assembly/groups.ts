@@ -2,19 +2,20 @@
  * What changes in an update group when best paths do (bgp/rib/update-group.ts): the form in which each prefix is exported, and the log that the
  * members read.
  */
+import { exportedForm } from './exports';
 import { at, get, pointer, put, set } from './fields';
 import { exportForm, growLog, senderChanged } from './host';
 import {
   FAMILY_BEST_ATTRIBUTE,
   FAMILY_BEST_PEER,
   FAMILY_HELD_BACK,
+  GROUP_EXPORT,
   GROUP_FAMILY,
   GROUP_FURTHEST,
   GROUP_LOG,
   GROUP_LOG_COUNT,
   GROUP_LOG_ROOM,
   GROUP_MEMBERS,
-  GROUP_ONLY_BY_PATH,
   GROUP_OUT,
   GROUP_POSITION,
   GROUP_SHARED_FROM,
@@ -32,8 +33,9 @@ export function groupOnBest(group: usize, prefixes: usize, oldPeers: usize, coun
   const family = pointer(group, GROUP_FAMILY);
   const bestAttribute = pointer(family, FAMILY_BEST_ATTRIBUTE);
   const bestPeer = pointer(family, FAMILY_BEST_PEER);
-  // Neighbours mostly have the same attributes, and then the same form, where neither prefix nor FIB has a say.
-  const onlyByPath = get(family, FAMILY_HELD_BACK) === 0 && get(group, GROUP_ONLY_BY_PATH) === 1;
+  const heldBack = pointer(family, FAMILY_HELD_BACK);
+  const rules = pointer(group, GROUP_EXPORT);
+  // Neighbours mostly have the same attributes, and then the same form where prefixes have no say.
   let latestAttribute = -1;
   let latestPeer = -1;
   let form = NOT_EXPORTED;
@@ -41,12 +43,17 @@ export function groupOnBest(group: usize, prefixes: usize, oldPeers: usize, coun
     const prefix = at(prefixes, i);
     const attribute = at(bestAttribute, prefix);
     const peer = <i32>load<u16>(bestPeer + ((<usize>prefix) << 1));
-    if (!onlyByPath || attribute !== latestAttribute || peer !== latestPeer) {
+    if (attribute < 0 || (heldBack !== 0 && load<u8>(heldBack + <usize>prefix) === 1)) {
+      form = NOT_EXPORTED;
+      latestAttribute = NONE;
+    } else if (rules === 0) {
       form = exportForm(group, prefix);
+    } else if (attribute !== latestAttribute || peer !== latestPeer) {
+      form = exportedForm(rules, attribute, peer);
       latestAttribute = attribute;
       latestPeer = peer;
     }
-    if (groupBecome(group, prefix, form) !== 0) continue;
+    if (become(group, prefix, form)) continue;
     const oldPeer = <i32>load<u16>(oldPeers + ((<usize>i) << 1));
     if (form < 0 || oldPeer === peer) continue;
     // Same announcement, but nobody gets back what he sent: only the two senders see a difference.
@@ -59,19 +66,37 @@ export function groupOnBest(group: usize, prefixes: usize, oldPeers: usize, coun
 export function groupForm(group: usize, prefix: i32): i32 {
   const known = at(pointer(group, GROUP_OUT), prefix);
   if (known !== UNKNOWN_FORM) return known;
-  const form = exportForm(group, prefix);
+  const form = bestForm(group, prefix);
   put(pointer(group, GROUP_OUT), prefix, form);
   return form;
 }
 
-/** This form is what is exported of a prefix from now on. 1: it was not before. */
-export function groupBecome(group: usize, prefix: i32, form: i32): i32 {
+/** The form in which the best path of a prefix is exported, or NOT_EXPORTED. */
+function bestForm(group: usize, prefix: i32): i32 {
+  const family = pointer(group, GROUP_FAMILY);
+  const attribute = at(pointer(family, FAMILY_BEST_ATTRIBUTE), prefix);
+  if (attribute < 0) return NOT_EXPORTED;
+  const heldBack = pointer(family, FAMILY_HELD_BACK);
+  if (heldBack !== 0 && load<u8>(heldBack + <usize>prefix) === 1) return NOT_EXPORTED;
+  const rules = pointer(group, GROUP_EXPORT);
+  if (rules === 0) return exportForm(group, prefix);
+  const peer = <i32>load<u16>(pointer(family, FAMILY_BEST_PEER) + ((<usize>prefix) << 1));
+  return exportedForm(rules, attribute, peer);
+}
+
+/** What is exported of a prefix may be something else. 1: it is. */
+export function groupReconsider(group: usize, prefix: i32): i32 {
+  return become(group, prefix, bestForm(group, prefix)) ? 1 : 0;
+}
+
+/** This form is what is exported of a prefix from now on; whether it was not before. */
+function become(group: usize, prefix: i32, form: i32): bool {
   const out = pointer(group, GROUP_OUT);
   const old = at(out, prefix);
-  if (form === old) return 0;
+  if (form === old) return false;
   put(out, prefix, form);
   if (old !== UNKNOWN_FORM || form !== NOT_EXPORTED) append(group, prefix);
-  return 1;
+  return true;
 }
 
 function append(group: usize, prefix: i32): void {

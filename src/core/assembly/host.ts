@@ -27,8 +27,17 @@ export declare function addPathIds(paths: usize): void;
 /** The log of an update group is full: makes room. */
 export declare function growLog(group: usize): void;
 
-/** The form in which the best path of a prefix is exported, or NOT_EXPORTED. */
+/** The form in which the best path of a prefix, which has one, is exported by rules that look at prefixes, or NOT_EXPORTED. */
 export declare function exportForm(group: usize, prefix: i32): i32;
+
+/** The same for a path of a peer, by rules that look at attributes alone. */
+export declare function makeForm(rules: usize, attribute: i32, peer: i32): i32;
+
+/** The column of exported forms needs room for this attribute id. */
+export declare function growForms(rules: usize, attribute: i32): void;
+
+/** What becomes of the next hop of these attributes: NO_NEXT_HOP, OWN_NEXT_HOP or KEEPS_NEXT_HOP. */
+export declare function nextHopKind(rules: usize, attribute: i32): i32;
 
 /** What is exported of a prefix is the same as before, but its best path came from `oldPeer` and now comes from `peer`. */
 export declare function senderChanged(group: usize, prefix: i32, oldPeer: i32, peer: i32): void;

@@ -10,12 +10,13 @@ export {
   attributeSamePath,
 } from './attributes';
 export { isCandidate } from './decision';
+export { exportedForm } from './exports';
 export {
   familyDecide,
   familyFreeIfUnused,
   familyMarkDirty,
 } from './family';
-export { groupBecome, groupForm, groupOnBest } from './groups';
+export { groupForm, groupOnBest, groupReconsider } from './groups';
 export { nextHopRelease } from './next-hops';
 export { outputClear, outputTakeLog, sharedSuits, sharedTold } from './output';
 export { batchAnnounce, batchClear, batchWithdraw, batchWrite } from './output-batch';

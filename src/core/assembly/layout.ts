@@ -262,8 +262,8 @@ export const GROUP_MEMBERS = 7;
 /** positions of the log that are kept for other members, from and before; -1: none */
 export const GROUP_SHARED_FROM = 8;
 export const GROUP_SHARED_TO = 9;
-/** 1: what is exported of a path depends on its attributes and its peer alone */
-export const GROUP_ONLY_BY_PATH = 10;
+/** the block of its export rules; 0: they look at prefixes */
+export const GROUP_EXPORT = 10;
 export const GROUP_FIELDS = 11;
 
 /** in place of attributes: the path is not announced */
@@ -380,7 +380,7 @@ export const REWRITE_ADDS_COMMUNITY = 32;
 export const REWRITE_ADDS_LARGE = 64;
 /** leaves out optional non-transitive attributes but MED, and extended communities that stay within an AS (RFC 4360 6) */
 export const REWRITE_LEAVES_AS = 128;
-/** room for the longest changed key */
+/** octets of the longest key that is changed */
 export const REWRITE_KEY_MOST = 1 << 17;
 /** A batch of routes on its way into messages (bgp/rib/output-batch.ts). */
 /** the blocks of the packer that writes it, and of the RIB's attributes */
@@ -483,3 +483,34 @@ export const IMPORT_ASKS_ALWAYS = 1;
 export const IMPORT_BY_PREFIX = 2;
 /** the AS_PATH holds our own AS */
 export const EFFECTIVE_AS_PATH_LOOP = -1;
+/** edits add less than 2 KiB */
+export const REWRITE_CHANGED_MOST = REWRITE_KEY_MOST + 2048;
+
+/** Export rules (bgp/rib/export-rules.ts). */
+/** the block of the RIB's attributes, and that of its peers */
+export const EXPORT_ATTRIBUTES = 0;
+export const EXPORT_PEERS = 1;
+/** 1: the peers that they are for are external */
+export const EXPORT_IS_EXTERNAL = 2;
+/** by attribute id, of paths for which it does not matter which peer sent them: 0 unknown, -1 not exported, else id of the exported form + 1 */
+export const EXPORT_FORMS = 3;
+export const EXPORT_FORMS_ROOM = 4;
+/** flags with which attributes are not exported */
+export const EXPORT_REFUSED = 5;
+/** block of changes to the key, with our own next hop; 0: each form is asked for */
+export const EXPORT_EDITS = 6;
+/** the same where the next hop is kept */
+export const EXPORT_KEPT_EDITS = 7;
+/** flags of attributes whose form is asked for all the same */
+export const EXPORT_ASKED = 8;
+/** what becomes of next hops that came up lately, 32 entries of 32 octets; 0: it is always OWN_NEXT_HOP */
+export const EXPORT_NEXT_HOPS = 9;
+/** room for a changed key */
+export const EXPORT_KEY_ROOM = 10;
+export const EXPORT_FIELDS = 11;
+export const EXPORT_NEXT_HOPS_OCTETS = 1024;
+
+/** What becomes of a next hop: there is none to announce, ours takes its place, it is kept. */
+export const NO_NEXT_HOP = 0;
+export const OWN_NEXT_HOP = 1;
+export const KEEPS_NEXT_HOP = 2;
