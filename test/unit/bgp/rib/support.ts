@@ -232,10 +232,8 @@ export class Receiver {
 
   #apply(update: DecodedUpdate): void {
     if (update.endOfRib !== undefined) this.endOfRib.add(update.endOfRib);
-    const seen = new PrefixTable('ipv4');
-    const seen6 = new PrefixTable('ipv6');
     const texts = (range: DecodedUpdate['withdrawn'][number]): string[] => {
-      const table = range.family === 'ipv4' ? seen : seen6;
+      const table = words[range.family];
       const found: string[] = [];
       const walker = this.#walker;
       walker.reset(update.body, range);
