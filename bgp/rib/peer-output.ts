@@ -69,7 +69,7 @@ export class PeerOutput {
     this.#group = group;
     this.#sent = core.int32(wordsFor(rib.prefixes.capacity));
     this.#block = core.block(OUTPUT_FIELDS, {
-      isOwnNextHop: (attribute) => this.#ownAddress.isNextHopOf(attribute),
+      isOwnNextHop: (nextHop) => this.#ownAddress.isNextHop(nextHop),
       desiredForm: (prefix) => this.#group.desired(this, prefix),
     });
     this.address = this.#block.byteOffset;

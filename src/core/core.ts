@@ -122,7 +122,7 @@ export interface BlockOwner {
   growDirty?(count: number): void;
   dirtied?(): void;
   narrowAttributes?(key: number, octets: number): number;
-  isOwnNextHop?(attribute: number): boolean;
+  isOwnNextHop?(nextHop: number): boolean;
   desiredForm?(prefix: number): number;
   growRecords?(): void;
   addPathIds?(): void;
@@ -295,8 +295,8 @@ export class Core {
       dirtied: (family: number) => void this.#owner(family).dirtied?.(),
       narrowAttributes: (packer: number, key: number, octets: number) =>
         this.#owner(packer).narrowAttributes?.(key >>> 0, octets),
-      isOwnNextHop: (output: number, attribute: number) =>
-        this.#owner(output).isOwnNextHop?.(attribute) === true ? 1 : 0,
+      isOwnNextHop: (output: number, nextHop: number) =>
+        this.#owner(output).isOwnNextHop?.(nextHop) === true ? 1 : 0,
       desiredForm: (output: number, prefix: number) => this.#owner(output).desiredForm?.(prefix),
       growRecords: (paths: number) => void this.#owner(paths).growRecords?.(),
       addPathIds: (paths: number) => void this.#owner(paths).addPathIds?.(),

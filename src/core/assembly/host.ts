@@ -88,8 +88,8 @@ export declare function decided(family: usize, from: i32, to: i32): void;
 
 /** A prefix id is about to be freed. */
 export declare function freePrefix(family: usize, prefix: i32): void;
-/** Whether attributes have a peer's own address as next hop. */
-export declare function isOwnNextHop(output: usize, attribute: i32): i32;
+/** Whether a next hop is a peer's own address. */
+export declare function isOwnNextHop(output: usize, nextHop: i32): i32;
 
 /** What a peer is to be told of a prefix where its update group exports one with its own address as next hop: a form, or NOT_EXPORTED. */
 export declare function desiredForm(output: usize, prefix: i32): i32;

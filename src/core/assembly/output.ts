@@ -89,9 +89,12 @@ export function outputTakeLog(output: usize, batch: usize, limit: i32, shared: u
   const peer = get(output, OUTPUT_PEER);
   const from = get(output, OUTPUT_CURSOR);
   const end = min(get(group, GROUP_LOG_COUNT), from + limit);
-  // Neighbours in the log mostly have the same attributes.
+  const attributes = pointer(batch, BATCH_ATTRIBUTES);
+  // Neighbours in the log mostly have the same attributes, and all have few next hops.
   let latest = NOT_EXPORTED;
   let mayHave = false;
+  let latestNextHop = NONE;
+  let isOwn = false;
   let latestSender = NONE;
   let position = from;
   for (; position < end && !batchIsFull(batch); position++) {
@@ -103,8 +106,16 @@ export function outputTakeLog(output: usize, batch: usize, limit: i32, shared: u
     const form = sender === peer ? NOT_EXPORTED : out;
     if (form !== latest) {
       latest = form;
-      mayHave = form >= 0 && isOwnNextHop(output, form) === 0;
-      if (mayHave && shared !== 0) noteNextHop(shared, batch, form);
+      mayHave = false;
+      if (form >= 0) {
+        const nextHop = at(pointer(attributes, ATTRIBUTE_NEXT_HOP), form);
+        if (nextHop !== latestNextHop) isOwn = isOwnNextHop(output, nextHop) !== 0;
+        mayHave = !isOwn;
+        if (mayHave && shared !== 0 && nextHop !== latestNextHop) {
+          note(shared, SHARED_NEXT_HOPS, SHARED_NEXT_HOP_COUNT, nextHop);
+        }
+        latestNextHop = nextHop;
+      }
     }
     if (mayHave) {
       batchAnnounce(batch, prefix, NONE, form);
@@ -155,13 +166,6 @@ function takeOther(output: usize, batch: usize, prefix: i32, wasTold: bool): voi
   const form = desiredForm(output, prefix);
   if (form >= 0) batchAnnounce(batch, prefix, NONE, form);
   else if (wasTold) batchWithdraw(batch, prefix);
-}
-
-function noteNextHop(shared: usize, batch: usize, attribute: i32): void {
-  const nextHop = at(pointer(pointer(batch, BATCH_ATTRIBUTES), ATTRIBUTE_NEXT_HOP), attribute);
-  const count = get(shared, SHARED_NEXT_HOP_COUNT);
-  if (count > 0 && at(pointer(shared, SHARED_NEXT_HOPS), count - 1) === nextHop) return;
-  note(shared, SHARED_NEXT_HOPS, SHARED_NEXT_HOP_COUNT, nextHop);
 }
 
 function note(shared: usize, list: usize, counter: usize, value: i32): void {
