@@ -5,21 +5,18 @@
  */
 import { NOT_EXPORTED } from '../../src/core/assembly/layout.ts';
 import type { Address } from '../../src/net/address.ts';
-import type { PackOptions, UpdatePacker } from '../wire/packer.ts';
+import type { PackOptions } from '../wire/packer.ts';
 import { grownInt32, grownUint8 } from './columns.ts';
 import { type ExportRules, exportFingerprint } from './export-rules.ts';
 import { Exporter } from './exporter.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
 import { OwnAddress } from './own-address.ts';
-import { PathGroups } from './path-groups.ts';
-import { PathMessages, pathIdOf } from './path-messages.ts';
+import { type PathMessages, pathIdOf } from './path-messages.ts';
 import { IdList } from './peer-output.ts';
 import { routeInterfaces } from './route-interfaces.ts';
 import { SentPaths } from './sent-paths.ts';
 
 const NONE = -1;
-/** What is to be announced while `fill` runs; one for all peers, since a batch is written before it returns. */
-const groups = new PathGroups();
 /** For `bestOf`: one for all peers as well. */
 let chosenAndLeft = new Int32Array(64);
 
@@ -43,6 +40,8 @@ export class AddPathOutput {
   /** by prefix id: 1 while it stands in the queue */
   #queued = new Uint8Array(0);
   readonly #sent: SentPaths;
+  /** where it is written to while `fill` runs */
+  #messages: PathMessages | undefined;
 
   constructor(
     peer: { readonly id: number; readonly address: Address },
@@ -56,7 +55,10 @@ export class AddPathOutput {
     this.#rib = rib;
     this.#tables = tables;
     this.#most = most;
-    this.#sent = new SentPaths(rib, tables);
+    this.#sent = new SentPaths(rib, tables, {
+      lookAgain: (prefix) => this.onDecided(prefix),
+      withdrawUnsendable: (prefix, record) => this.#withdrawUnsendable(prefix, record),
+    });
     this.#exporter = new Exporter(rules, tables, routeInterfaces(rib, tables));
     this.#fingerprint = exportFingerprint(rules);
   }
@@ -111,7 +113,7 @@ export class AddPathOutput {
   /** The session is gone: so is what it had been sent. */
   dispose(): void {
     this.#exporter.dispose();
-    this.#sent.clear();
+    this.#sent.dispose();
   }
 
   /** What the peer has been sent, for inspection. */
@@ -128,22 +130,22 @@ export class AddPathOutput {
 
   /** Writes whole messages into `target` from `at`; returns the offset after the last. At most `scanLimit` prefixes are looked at. */
   fill(
-    packer: UpdatePacker,
+    messages: PathMessages,
     options: PackOptions,
     target: Uint8Array,
     at: number,
     scanLimit: number,
   ): number {
-    const messages = new PathMessages(this.#rib, packer, options, target, at);
-    groups.clear();
+    messages.open(this.#rib, options, target.length - at);
+    this.#messages = messages;
     for (let scanned = 0; scanned < scanLimit && messages.room > 0; scanned++) {
       const prefix = this.#takeNext();
       if (prefix < 0) break;
       this.#compare(prefix, messages);
     }
-    for (let group = 0; group < groups.count; group++) this.#announce(group, messages);
-    messages.finish();
-    return messages.at;
+    const after = messages.write(this.#sent, target, at);
+    this.#messages = undefined;
+    return after;
   }
 
   /** The next prefix to look at, or -1. */
@@ -168,7 +170,6 @@ export class AddPathOutput {
   /** Withdraws what the peer is no longer to have of a prefix, and notes what is to be announced. */
   #compare(prefix: number, messages: PathMessages): void {
     const { decision, paths } = this.#rib;
-    const { attributes } = this.#tables;
     const sent = this.#sent;
     const chosen = this.#choose(prefix);
     const { candidates } = decision;
@@ -178,8 +179,7 @@ export class AddPathOutput {
       if (paths.peerOf(record) === this.peer) continue;
       const form = this.#export(prefix, record);
       if (form < 0 || sent.keep(prefix, record) === form) continue;
-      messages.planPath();
-      if (groups.add(prefix, record, form)) messages.planMessage(attributes.keyLength(form));
+      messages.announce(prefix, record, form);
     }
     if (!sent.dropUnkept(prefix, messages)) this.onDecided(prefix);
   }
@@ -219,49 +219,9 @@ export class AddPathOutput {
     return form >= 0 && this.#ownAddress.isNextHopOf(form) ? NOT_EXPORTED : form;
   }
 
-  /** Writes the announcements that share attributes. */
-  #announce(group: number, messages: PathMessages): void {
-    const attribute = groups.attribute[group] ?? NONE;
-    // One view for all messages: the packer renders the attributes of the same key object only once.
-    const key = this.#tables.attributes.key(attribute);
-    let entry = groups.first[group] ?? NONE;
-    while (entry !== NONE) {
-      const start = messages.beginReach(key);
-      if (start === 'unsendable') {
-        this.#withdrawUnsendable(entry, messages);
-        return;
-      }
-      if (start === 'no-room') break;
-      const after = this.#fillMessage(attribute, entry, messages);
-      if (after === entry) break;
-      entry = after;
-    }
-    for (; entry !== NONE; entry = groups.next[entry] ?? NONE) this.onDecided(groups.prefix[entry] ?? NONE);
-  }
-
-  /** Puts entries from `from` on into the message that was begun; returns the first that it has no room for, or -1. */
-  #fillMessage(attribute: number, from: number, messages: PathMessages): number {
-    const sent = this.#sent;
-    for (let entry = from; entry !== NONE; entry = groups.next[entry] ?? NONE) {
-      const prefix = groups.prefix[entry] ?? NONE;
-      const record = groups.record[entry] ?? NONE;
-      if (sent.has(prefix, record, attribute)) continue;
-      if (sent.isOfAnother(prefix, record)) {
-        // That one waits for its decision, or in the queue, to be withdrawn.
-        this.onDecided(prefix);
-        continue;
-      }
-      if (!messages.add(prefix, record)) return entry;
-      sent.announced(prefix, record, attribute);
-    }
-    return NONE;
-  }
-
-  /** RFC 8654 5: what the peer had of paths whose attributes fit into no message it must not keep. */
-  #withdrawUnsendable(from: number, messages: PathMessages): void {
-    for (let entry = from; entry !== NONE; entry = groups.next[entry] ?? NONE) {
-      const prefix = groups.prefix[entry] ?? NONE;
-      if (!this.#sent.dropOne(prefix, groups.record[entry] ?? NONE, messages)) this.onDecided(prefix);
-    }
+  /** RFC 8654 5: what the peer had of a path whose attributes fit into no message it must not keep. */
+  #withdrawUnsendable(prefix: number, record: number): void {
+    const messages = this.#messages;
+    if (messages === undefined || !this.#sent.dropOne(prefix, record, messages)) this.onDecided(prefix);
   }
 }

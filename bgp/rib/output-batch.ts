@@ -23,6 +23,7 @@ import {
   BATCH_WITHDRAWN,
   BATCH_WITHDRAWN_COUNT,
 } from '../../src/core/assembly/layout.ts';
+import type { Core } from '../../src/core/core.ts';
 import type { Family } from '../../src/net/address.ts';
 import { encodeRouteRefresh } from '../wire/messages.ts';
 import { encodeEndOfRib, type UpdatePacker } from '../wire/packer.ts';
@@ -125,11 +126,10 @@ export class OutputBatch {
 
 /** The block of a batch with room for so many entries (a power of two); those that a caller puts in beyond make it longer. */
 export function batchBlock(
-  tables: RibTables,
-  packer: UpdatePacker,
+  { core, attributes }: { readonly core: Core; readonly attributes: { readonly address: number } },
+  packer: { readonly address: number },
   entries: number,
 ): Int32Array<SharedArrayBuffer> {
-  const { core, attributes } = tables;
   const block = core.block(BATCH_FIELDS, {});
   block[BATCH_PACKER] = packer.address;
   block[BATCH_ATTRIBUTES] = attributes.address;

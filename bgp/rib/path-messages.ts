@@ -1,10 +1,15 @@
-/** Messages about paths with identifiers (RFC 7911 3): whole UPDATEs, one after the other, into the buffer of one peer. */
-import type { PackOptions, PackStart, UpdatePacker } from '../wire/packer.ts';
-import type { AttributeKey } from '../wire/types.ts';
-import type { FamilyRib } from './family-rib.ts';
+/**
+ * Messages about paths with identifiers (RFC 7911 3) for one peer: withdrawals as they come up, announcements collected and written at the end, those
+ * with the same attributes together. The inner loops do it (src/core/assembly/sent-paths.ts, output-batch.ts).
+ */
+import { BATCH_NLRI_OCTETS, BATCH_ROOM } from '../../src/core/assembly/layout.ts';
+import type { PackOptions, UpdatePacker } from '../wire/packer.ts';
+import type { FamilyRib, RibTables } from './family-rib.ts';
+import { batchBlock } from './output-batch.ts';
+import type { SentPaths } from './sent-paths.ts';
 
-/** Header, lengths and MP attribute around the attributes of a message, at most. */
-const MESSAGE_OVERHEAD = 72;
+/** Paths that there is room for at first. */
+const FIRST_ENTRIES = 256;
 /** Octets of an NLRI with its path identifier, at most. */
 const NLRI_OCTETS = { ipv4: 9, ipv6: 21 } as const;
 
@@ -13,82 +18,51 @@ export function pathIdOf(record: number): number {
   return record + 1;
 }
 
-/** Writes into one buffer, from its construction on until that is full. */
+/** One for all peers, for one buffer at a time. */
 export class PathMessages {
-  /** offset after the last whole message */
-  at: number;
-  /** octets that are neither taken by withdrawals nor spoken for, by a careful estimate */
-  room: number;
-  readonly #nlriOctets: number;
-  readonly #rib: FamilyRib;
+  readonly #tables: RibTables;
   readonly #packer: UpdatePacker;
-  readonly #options: PackOptions;
-  readonly #target: Uint8Array;
-  #isUnderWay = false;
-  #isWithdrawing = false;
+  readonly #block: Int32Array<SharedArrayBuffer>;
+  /** where the prefixes of the family stand for the inner loops */
+  #prefixes = 0;
 
-  constructor(rib: FamilyRib, packer: UpdatePacker, options: PackOptions, target: Uint8Array, at: number) {
-    this.#rib = rib;
+  constructor(tables: RibTables, packer: UpdatePacker) {
+    this.#tables = tables;
     this.#packer = packer;
-    this.#options = options;
-    this.#target = target;
-    this.at = at;
-    this.room = target.length - at;
-    this.#nlriOctets = NLRI_OCTETS[rib.family];
+    this.#block = batchBlock(tables, packer, FIRST_ENTRIES);
   }
 
-  /** Speaks for the room of a path that is to be announced later. */
-  planPath(): void {
-    this.room -= this.#nlriOctets;
+  /** From now on they are about a family, and there is room for so many octets. */
+  open(rib: FamilyRib, options: PackOptions, octets: number): void {
+    const room = this.#packer.open(rib.family, options, octets);
+    this.#tables.core.calls.batchClear(this.#block.byteOffset);
+    this.#block[BATCH_ROOM] = room;
+    this.#block[BATCH_NLRI_OCTETS] = NLRI_OCTETS[rib.family];
+    this.#prefixes = rib.prefixes.address;
   }
 
-  /** The same for the message that it goes into, with so many octets of attributes. */
-  planMessage(attributeOctets: number): void {
-    this.room -= MESSAGE_OVERHEAD + attributeOctets;
+  /** Octets that are neither taken by withdrawals nor spoken for, by a careful estimate. */
+  get room(): number {
+    return this.#block[BATCH_ROOM] ?? 0;
+  }
+
+  /** A path is to be announced when all is written. */
+  announce(prefix: number, record: number, attribute: number): void {
+    this.#tables.core.calls.batchAnnounce(this.#block.byteOffset, prefix, record, attribute);
   }
 
   /** Puts a withdrawal into the message of withdrawals under way, or into a new one. False: there is no room. */
   withdraw(prefix: number, record: number): boolean {
-    this.room -= this.#nlriOctets;
-    if (this.#isWithdrawing && this.add(prefix, record)) return true;
-    this.finish();
-    if (this.#packer.beginWithdraw(this.#target, this.at, this.#rib.family, this.#options) !== 'begun') {
-      this.room = 0;
-      return false;
-    }
-    this.#isUnderWay = true;
-    this.#isWithdrawing = true;
-    return this.add(prefix, record);
+    const { calls } = this.#tables.core;
+    const isWritten =
+      calls.packWithdrawal(this.#packer.address, this.#prefixes, prefix, pathIdOf(record)) !== 0;
+    this.#block[BATCH_ROOM] = isWritten ? this.room - (this.#block[BATCH_NLRI_OCTETS] ?? 0) : 0;
+    return isWritten;
   }
 
-  /** Begins a message of announcements with these attributes. */
-  beginReach(key: AttributeKey): PackStart {
-    this.finish();
-    const start = this.#packer.beginReach(this.#target, this.at, this.#rib.family, key, this.#options);
-    this.#isUnderWay = start === 'begun';
-    return start;
-  }
-
-  /** Adds a path to the message that was begun. False: it is full. */
-  add(prefix: number, record: number): boolean {
-    const { prefixes, family } = this.#rib;
-    const length = prefixes.lengthOf(prefix);
-    const w0 = prefixes.wordOf(prefix, 0);
-    if (family === 'ipv4') return this.#packer.add(length, w0, 0, 0, 0, pathIdOf(record));
-    return this.#packer.add(
-      length,
-      w0,
-      prefixes.wordOf(prefix, 1),
-      prefixes.wordOf(prefix, 2),
-      prefixes.wordOf(prefix, 3),
-      pathIdOf(record),
-    );
-  }
-
-  /** Completes the message under way, if there is one with anything in it. */
-  finish(): void {
-    if (this.#isUnderWay) this.at += this.#packer.finish();
-    this.#isUnderWay = false;
-    this.#isWithdrawing = false;
+  /** Writes everything into `target` from `at`, and notes what the peer has been sent; returns the offset after it. */
+  write(sent: SentPaths, target: Uint8Array, at: number): number {
+    this.#tables.core.calls.pathsWrite(this.#block.byteOffset, sent.address);
+    return at + this.#packer.copyTo(target, at);
   }
 }

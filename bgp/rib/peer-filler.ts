@@ -9,6 +9,7 @@ import { REFRESH_SUBTYPE } from '../wire/registry.ts';
 import type { AddPathOutput } from './add-path-output.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
 import { OutputBatch } from './output-batch.ts';
+import { PathMessages } from './path-messages.ts';
 import type { PeerOutput } from './peer-output.ts';
 import type { PeerSession, RibPeer } from './peers.ts';
 import type { SharedOutput } from './shared-output.ts';
@@ -31,16 +32,17 @@ export class PeerFiller {
   readonly #isComplete: (family: Family) => boolean;
   readonly #onWork: () => void;
   readonly #batch: OutputBatch;
-  readonly #packer: UpdatePacker;
+  readonly #messages: PathMessages;
   /** the present batch is filled by the walk over the table */
   #walking = false;
 
   constructor(tables: RibTables, families: Readonly<Record<Family, FamilyRib>>, options: FillerOptions) {
-    this.#packer = new UpdatePacker(tables.core);
+    const packer = new UpdatePacker(tables.core);
+    this.#messages = new PathMessages(tables, packer);
     this.#families = families;
     this.#isComplete = options.isComplete;
     this.#onWork = options.onWork;
-    this.#batch = new OutputBatch(tables, this.#packer);
+    this.#batch = new OutputBatch(tables, packer);
   }
 
   /** Whether `fill` would find something to look at. */
@@ -167,7 +169,7 @@ export class PeerFiller {
     }
     const { as4, extendedNextHop } = session.context;
     const options = { as4, extendedNextHop, addPath: true, maxLength: session.maxMessage };
-    at = output.fill(this.#packer, options, target, at, PATHS_SCAN_LIMIT);
+    at = output.fill(this.#messages, options, target, at, PATHS_SCAN_LIMIT);
     if (output.hasUnread) return at;
     if (output.refresh === 'end') {
       const after = this.#batch.writeRefreshMark(family, REFRESH_SUBTYPE.endOfRefresh, target, at);

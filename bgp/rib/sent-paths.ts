@@ -3,11 +3,20 @@
  * sent for. A record that goes back to Adj-RIB-In may stand for another prefix before the peer has been told; until then its entry here is
  * that of the old one. Zero stands for empty throughout, so that what is never written costs no memory.
  */
-import { grownInt32 } from './columns.ts';
+import {
+  SENT_AGAIN,
+  SENT_ATTRIBUTE,
+  SENT_FAMILY,
+  SENT_FIELDS,
+  SENT_FIRST,
+  SENT_NEXT,
+  SENT_PREFIX,
+  SENT_PREFIX_COUNT,
+  SENT_PREFIX_ROOM,
+  SENT_RECORD_ROOM,
+} from '../../src/core/assembly/layout.ts';
 import type { FamilyRib, RibTables } from './family-rib.ts';
 
-/** In place of the attributes sent: the peer has the path, but is to be sent it again. */
-const AGAIN = -1;
 /** In place of the attributes sent: the peer does not have the path. */
 const NOT_SENT = -2;
 
@@ -24,61 +33,52 @@ export interface Withdrawals {
   withdraw(prefix: number, record: number): boolean;
 }
 
+/** What comes up while announcements are written. */
+export interface SentPathsOwner {
+  /** A prefix is to be looked at again. */
+  lookAgain(prefix: number): void;
+  /** The attributes of a path fit into no message: the peer must not keep what it had of it. */
+  withdrawUnsendable(prefix: number, record: number): void;
+}
+
 const UNSAID: Withdrawals = { withdraw: () => true };
 
 /** Owner of a reference to each attribute id that was sent, and of one count in `holders` of each prefix. */
 export class SentPaths {
-  /** prefixes of which the peer has at least one path */
-  prefixCount = 0;
+  /** where its block stands for the inner loops, which note what is announced (src/core/assembly/sent-paths.ts) */
+  readonly address: number;
   readonly #rib: FamilyRib;
   readonly #tables: RibTables;
+  readonly #block: Int32Array<SharedArrayBuffer>;
   /** by prefix id: first record of its chain + 1 */
-  #first = new Int32Array(0);
+  #first: Int32Array<SharedArrayBuffer>;
   /** by record: the next one of the same prefix + 1 */
-  #next = new Int32Array(0);
+  #next: Int32Array<SharedArrayBuffer>;
   /** by record: prefix id + 1; negative between `keep` and `dropUnkept` */
-  #prefix = new Int32Array(0);
-  /** by record: attributes sent, or AGAIN */
-  #attribute = new Int32Array(0);
+  #prefix: Int32Array<SharedArrayBuffer>;
+  /** by record: attributes sent, or SENT_AGAIN */
+  #attribute: Int32Array<SharedArrayBuffer>;
 
-  constructor(rib: FamilyRib, tables: RibTables) {
+  constructor(rib: FamilyRib, tables: RibTables, owner: SentPathsOwner) {
+    const { core } = tables;
     this.#rib = rib;
     this.#tables = tables;
+    this.#first = core.int32(0);
+    this.#next = core.int32(0);
+    this.#prefix = core.int32(0);
+    this.#attribute = core.int32(0);
+    this.#block = core.block(SENT_FIELDS, {
+      growSent: () => this.#grow(),
+      lookAgain: (prefix) => owner.lookAgain(prefix),
+      withdrawUnsendable: (prefix, record) => owner.withdrawUnsendable(prefix, record),
+    });
+    this.address = this.#block.byteOffset;
+    this.#block[SENT_FAMILY] = rib.address;
   }
 
-  /** Whether the peer has been sent a path with these attributes. Not between `keep` and `dropUnkept`. */
-  has(prefix: number, record: number, attribute: number): boolean {
-    return this.#prefix[record] === prefix + 1 && this.#attribute[record] === attribute;
-  }
-
-  /** Whether the peer still has the record for another prefix: it can stand for this one only once that is withdrawn. */
-  isOfAnother(prefix: number, record: number): boolean {
-    const known = this.#prefix[record] ?? 0;
-    return known !== 0 && known !== prefix + 1;
-  }
-
-  /** Notes that a path is announced. Its record must not stand for another prefix. */
-  announced(prefix: number, record: number, attribute: number): void {
-    const { attributes } = this.#tables;
-    attributes.retain(attribute);
-    if (this.#prefix[record] === prefix + 1) {
-      const old = this.#attribute[record] ?? AGAIN;
-      this.#attribute[record] = attribute;
-      if (old !== AGAIN) attributes.release(old);
-      return;
-    }
-    if (prefix >= this.#first.length) this.#first = grownInt32(this.#first, this.#rib.prefixes.capacity);
-    if (record >= this.#prefix.length) this.#growRecords();
-    const first = this.#first[prefix] ?? 0;
-    if (first === 0) {
-      const { holders } = this.#rib;
-      holders[prefix] = (holders[prefix] ?? 0) + 1;
-      this.prefixCount++;
-    }
-    this.#next[record] = first;
-    this.#first[prefix] = record + 1;
-    this.#prefix[record] = prefix + 1;
-    this.#attribute[record] = attribute;
+  /** Prefixes of which the peer has at least one path. */
+  get prefixCount(): number {
+    return this.#block[SENT_PREFIX_COUNT] ?? 0;
   }
 
   /**
@@ -88,7 +88,7 @@ export class SentPaths {
   keep(prefix: number, record: number): number {
     if (this.#prefix[record] !== prefix + 1) return NOT_SENT;
     this.#prefix[record] = -prefix - 1;
-    return this.#attribute[record] ?? AGAIN;
+    return this.#attribute[record] ?? SENT_AGAIN;
   }
 
   /**
@@ -129,10 +129,15 @@ export class SentPaths {
   }
 
   /** The session is gone: nobody has anything. */
-  clear(): void {
+  dispose(): void {
+    const { core } = this.#tables;
     for (let prefix = 0; this.prefixCount > 0 && prefix < this.#first.length; prefix++) {
       this.dropUnkept(prefix, UNSAID);
     }
+    for (const { byteOffset, byteLength } of [this.#first, this.#next, this.#prefix, this.#attribute]) {
+      core.release(byteOffset, byteLength);
+    }
+    core.releaseBlock(this.#block);
   }
 
   /** What the peer has, by prefix id. Other paths may come and go while somebody reads. */
@@ -144,8 +149,8 @@ export class SentPaths {
   of(prefix: number): SentPath[] {
     const found: SentPath[] = [];
     for (let at = this.#first[prefix] ?? 0; at > 0; at = this.#next[at - 1] ?? 0) {
-      const attribute = this.#attribute[at - 1] ?? AGAIN;
-      if (attribute !== AGAIN) found.push({ prefix, record: at - 1, attribute });
+      const attribute = this.#attribute[at - 1] ?? SENT_AGAIN;
+      if (attribute !== SENT_AGAIN) found.push({ prefix, record: at - 1, attribute });
     }
     return found;
   }
@@ -156,23 +161,35 @@ export class SentPaths {
     this.#prefix[record] = 0;
     this.#letGo(record);
     if (this.#first[prefix] !== 0) return;
-    this.prefixCount--;
+    this.#block[SENT_PREFIX_COUNT] = this.prefixCount - 1;
     const { holders } = this.#rib;
     holders[prefix] = (holders[prefix] ?? 0) - 1;
     this.#rib.freeIfUnused(prefix);
   }
 
   #letGo(record: number): void {
-    const attribute = this.#attribute[record] ?? AGAIN;
-    if (attribute === AGAIN) return;
-    this.#attribute[record] = AGAIN;
+    const attribute = this.#attribute[record] ?? SENT_AGAIN;
+    if (attribute === SENT_AGAIN) return;
+    this.#attribute[record] = SENT_AGAIN;
     this.#tables.attributes.release(attribute);
   }
 
-  #growRecords(): void {
-    const capacity = this.#rib.paths.prefix.length;
-    this.#next = grownInt32(this.#next, capacity);
-    this.#prefix = grownInt32(this.#prefix, capacity);
-    this.#attribute = grownInt32(this.#attribute, capacity);
+  #grow(): void {
+    const { core } = this.#tables;
+    const block = this.#block;
+    const prefixes = this.#rib.prefixes.capacity;
+    const records = this.#rib.paths.prefix.length;
+    if (prefixes > this.#first.length) this.#first = core.moved(this.#first, core.int32(prefixes));
+    if (records > this.#prefix.length) {
+      this.#next = core.moved(this.#next, core.int32(records));
+      this.#prefix = core.moved(this.#prefix, core.int32(records));
+      this.#attribute = core.moved(this.#attribute, core.int32(records));
+    }
+    block[SENT_FIRST] = this.#first.byteOffset;
+    block[SENT_PREFIX_ROOM] = this.#first.length;
+    block[SENT_NEXT] = this.#next.byteOffset;
+    block[SENT_PREFIX] = this.#prefix.byteOffset;
+    block[SENT_ATTRIBUTE] = this.#attribute.byteOffset;
+    block[SENT_RECORD_ROOM] = this.#prefix.length;
   }
 }

@@ -7,9 +7,11 @@ import {
   PACK_ADD_PATH,
   PACK_ADDRESS_OCTETS,
   PACK_AS4,
+  PACK_AT,
   PACK_END,
   PACK_EXTENDED_NEXT_HOP,
   PACK_FIELDS,
+  PACK_FIRST_NLRI,
   PACK_LONGEST,
   PACK_NARROW,
   PACK_NARROW_KEY,
@@ -140,6 +142,8 @@ export class UpdatePacker {
       (options.addPath ? PACK_ADD_PATH : 0);
     block[PACK_LONGEST] = options.maxLength;
     block[PACK_START] = this.#room;
+    block[PACK_AT] = this.#room;
+    block[PACK_FIRST_NLRI] = this.#room;
     block[PACK_END] = this.#room + room;
     block[PACK_NARROW_KEY] = 0;
     return room;

@@ -59,6 +59,9 @@ export interface CoreCalls {
   batchWithdraw(batch: number, prefix: number): void;
   batchClear(batch: number): void;
   batchWrite(batch: number, output: number): void;
+  pathsWrite(batch: number, sent: number): void;
+  /** 1: it was */
+  packWithdrawal(packer: number, table: number, prefix: number, pathId: number): number;
   pathCount(paths: number, peer: number): number;
   pathFind(paths: number, prefix: number, peer: number, pathId: number): number;
   pathAdd(
@@ -122,6 +125,9 @@ export interface BlockOwner {
   growDirty?(count: number): void;
   dirtied?(): void;
   narrowAttributes?(key: number, octets: number): number;
+  growSent?(): void;
+  lookAgain?(prefix: number): void;
+  withdrawUnsendable?(prefix: number, record: number): void;
   isOwnNextHop?(nextHop: number): boolean;
   desiredForm?(prefix: number): number;
   growRecords?(): void;
@@ -295,6 +301,10 @@ export class Core {
       dirtied: (family: number) => void this.#owner(family).dirtied?.(),
       narrowAttributes: (packer: number, key: number, octets: number) =>
         this.#owner(packer).narrowAttributes?.(key >>> 0, octets),
+      growSent: (sent: number) => void this.#owner(sent).growSent?.(),
+      lookAgain: (sent: number, prefix: number) => void this.#owner(sent).lookAgain?.(prefix),
+      withdrawUnsendable: (sent: number, prefix: number, record: number) =>
+        void this.#owner(sent).withdrawUnsendable?.(prefix, record),
       isOwnNextHop: (output: number, nextHop: number) =>
         this.#owner(output).isOwnNextHop?.(nextHop) === true ? 1 : 0,
       desiredForm: (output: number, prefix: number) => this.#owner(output).desiredForm?.(prefix),

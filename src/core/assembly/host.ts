@@ -107,3 +107,12 @@ export declare function evaluateImport(
 
 /** Brings the link-local next hop of the key in a reader's key room into the RIB's own form; returns the octets of the key. */
 export declare function scopeKey(reader: usize): i32;
+
+/** What a peer has been sent of paths needs room for further prefix ids or records. */
+export declare function growSent(sent: usize): void;
+
+/** A prefix is to be looked at again for a peer that takes several paths. */
+export declare function lookAgain(sent: usize, prefix: i32): void;
+
+/** The attributes of a path fit into no message for a peer: it must not keep what it had of it (RFC 8654 5). */
+export declare function withdrawUnsendable(sent: usize, prefix: i32, record: i32): void;

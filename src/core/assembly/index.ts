@@ -20,7 +20,7 @@ export { groupForm, groupOnBest, groupReconsider } from './groups';
 export { nextHopRelease } from './next-hops';
 export { outputClear, outputTakeLog, sharedSuits, sharedTold } from './output';
 export { batchAnnounce, batchClear, batchWithdraw, batchWrite } from './output-batch';
-export { packBeginReach, packBeginWithdraw, packFinish, packWords } from './packer';
+export { packBeginReach, packBeginWithdraw, packFinish, packWithdrawal, packWords } from './packer';
 export {
   pathAdd,
   pathAddFirst,
@@ -34,4 +34,5 @@ export { prefixDelete, prefixDispose, prefixFind, prefixIntern } from './prefix-
 export { readPlainUpdate } from './read-update';
 export { receivePlain } from './receive';
 export { keyRewrite } from './rewrite';
+export { pathsWrite } from './sent-paths';
 export { takeAnew, takeAway, takeInstead, takeOld, takeReach, takeWithdrawn } from './take';

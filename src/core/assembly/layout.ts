@@ -130,7 +130,7 @@ export const PACK_LONGEST = 2;
 export const PACK_START = 3;
 /** the first octet that there is no room for */
 export const PACK_END = 4;
-/** where the next NLRI goes */
+/** where the next NLRI goes; PACK_START: no message is under way */
 export const PACK_AT = 5;
 /** the first octet that NLRI may not take */
 export const PACK_LIMIT = 6;
@@ -514,3 +514,22 @@ export const EXPORT_NEXT_HOPS_OCTETS = 1024;
 export const NO_NEXT_HOP = 0;
 export const OWN_NEXT_HOP = 1;
 export const KEEPS_NEXT_HOP = 2;
+
+/** What a peer has been sent of the paths of a family, where it takes several to a prefix (bgp/rib/sent-paths.ts). */
+/** the block of the family */
+export const SENT_FAMILY = 0;
+/** by prefix id: first record of its chain + 1; and how many prefix ids there is room for */
+export const SENT_FIRST = 1;
+export const SENT_PREFIX_ROOM = 2;
+/** by record: the next one of the same prefix + 1 */
+export const SENT_NEXT = 3;
+/** by record: prefix id + 1; negative while it is decided which paths the peer keeps */
+export const SENT_PREFIX = 4;
+/** by record: attributes sent, or SENT_AGAIN */
+export const SENT_ATTRIBUTE = 5;
+export const SENT_RECORD_ROOM = 6;
+/** prefixes of which the peer has at least one path */
+export const SENT_PREFIX_COUNT = 7;
+export const SENT_FIELDS = 8;
+/** in place of the attributes sent: the peer has the path, but is to be sent it again */
+export const SENT_AGAIN = -1;

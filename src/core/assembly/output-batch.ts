@@ -93,6 +93,16 @@ export function batchWithdraw(batch: usize, prefix: i32): void {
   set(batch, BATCH_ROOM, get(batch, BATCH_ROOM) - get(batch, BATCH_NLRI_OCTETS));
 }
 
+/** The attributes of a set of the batch, by its number. */
+export function batchSetAttribute(batch: usize, index: i32): i32 {
+  return load<i32>(setAt(batch, index), ATTRIBUTE);
+}
+
+/** The first entry of a set of the batch. */
+export function batchSetFirst(batch: usize, index: i32): i32 {
+  return load<i32>(setAt(batch, index), FIRST);
+}
+
 /** Empties it. */
 export function batchClear(batch: usize): void {
   const slots = pointer(batch, BATCH_SLOTS);
@@ -110,8 +120,7 @@ export function batchWrite(batch: usize, output: usize): void {
   set(batch, BATCH_WITHDRAWN_COUNT, 0);
   const count = get(batch, BATCH_SET_COUNT);
   for (let i = 0; i < count; i++) {
-    const each = setAt(batch, i);
-    writeAnnouncements(batch, output, load<i32>(each, ATTRIBUTE), load<i32>(each, FIRST));
+    writeAnnouncements(batch, output, batchSetAttribute(batch, i), batchSetFirst(batch, i));
   }
   // Attributes that fit into no message: the peer must not keep what it had (RFC 8654 5).
   if (get(batch, BATCH_WITHDRAWN_COUNT) > 0) writeWithdrawals(batch, output);

@@ -154,7 +154,10 @@ export function packFinish(packer: usize): i32 {
   const start = pointer(packer, PACK_START);
   const first = pointer(packer, PACK_FIRST_NLRI);
   let at = pointer(packer, PACK_AT);
-  if (at === first) return 0;
+  if (at === first) {
+    endMessage(packer, start);
+    return 0;
+  }
   const mp = pointer(packer, PACK_MP);
   const isReach = get(packer, PACK_IS_REACH) !== 0;
   if (mp !== 0) {
@@ -170,11 +173,24 @@ export function packFinish(packer: usize): i32 {
   store<u64>(start, -1, 8);
   putUint16(start + 16, <i32>(at - start));
   store<u8>(start, UPDATE, 18);
+  endMessage(packer, at);
+  return <i32>(at - start);
+}
+
+/** Puts a withdrawal into the message of withdrawals under way, or into a new one behind what is under way. False: there is no room. */
+export function packWithdrawal(packer: usize, table: usize, prefix: i32, pathId: i32): bool {
+  const isUnderWay = get(packer, PACK_AT) !== get(packer, PACK_START);
+  if (isUnderWay && get(packer, PACK_IS_REACH) === 0 && packPrefix(packer, table, prefix, pathId))
+    return true;
+  packFinish(packer);
+  return packBeginWithdraw(packer) === PACK_BEGUN && packPrefix(packer, table, prefix, pathId);
+}
+
+/** No message is under way; the next one begins at an address. */
+function endMessage(packer: usize, at: usize): void {
   setPointer(packer, PACK_START, at);
-  // Nothing is under way.
   setPointer(packer, PACK_AT, at);
   setPointer(packer, PACK_FIRST_NLRI, at);
-  return <i32>(at - start);
 }
 
 /** Writes path identifier and length of an NLRI and takes its room; returns where the address goes, or 0 when the message is full. */
