@@ -155,7 +155,7 @@ export function withdrawal(...what: Parameters<typeof withdrawalMessage>): Decod
   return decoded(withdrawalMessage(...what), what[0]);
 }
 
-function announcementMessage(
+export function announcementMessage(
   context: DecodeContext,
   prefixes: readonly string[],
   carried: PathAttributes,
@@ -170,7 +170,7 @@ function announcementMessage(
   return buffer.subarray(0, packer.finish());
 }
 
-function withdrawalMessage(
+export function withdrawalMessage(
   _context: DecodeContext,
   prefixes: readonly string[],
   pathId?: number,
