@@ -154,12 +154,12 @@ export class NextHopTable {
     return { family: 'ipv6', bytes, zone };
   }
 
-  /** Takes a further reference. */
+  /** Takes a further reference. -1 is ignored. */
   retain(id: number): void {
-    this.#references[id] = (this.#references[id] ?? 0) + 1;
+    if (id >= 0) this.#references[id] = (this.#references[id] ?? 0) + 1;
   }
 
-  /** Gives a reference back; the last one frees the id. */
+  /** Gives a reference back; the last one frees the id. -1 is ignored. */
   release(id: number): void {
     this.core.calls.nextHopRelease(this.address, id);
   }

@@ -110,6 +110,8 @@ export function attributeRetain(attributes: usize, id: i32, count: i32): void {
 
 /** Gives a reference back; the last one frees the id. */
 export function attributeRelease(attributes: usize, id: i32): void {
+  // What is no id has no entry: never written to, whatever went wrong.
+  if (id < 0) attributeOverReleased(attributes, id);
   const entry = entryOf(attributes, id);
   const left = load<i32>(entry, REFERENCES) - 1;
   if (left < 0) attributeOverReleased(attributes, id);
@@ -208,8 +210,7 @@ function free(attributes: usize, id: i32): void {
     const flags = <i32>load<u16>(pointer(attributes, ATTRIBUTE_FLAGS) + ((<usize>id) << 1));
     if ((flags & HAS_MED) !== 0) set(attributes, ATTRIBUTE_WITH_MED, get(attributes, ATTRIBUTE_WITH_MED) - 1);
   }
-  const itsNextHop = nextHop(attributes, id);
-  if (itsNextHop >= 0) nextHopRelease(pointer(attributes, ATTRIBUTE_NEXT_HOPS), itsNextHop);
+  nextHopRelease(pointer(attributes, ATTRIBUTE_NEXT_HOPS), nextHop(attributes, id));
   removeSlot(attributes, id);
   const entry = entryOf(attributes, id);
   giveRoom(attributes, load<usize>(entry, LOCATION), load<usize>(entry, LENGTH));

@@ -35,8 +35,9 @@ export function nextHopOfKey(nextHops: usize, key: usize): i32 {
   return id;
 }
 
-/** Gives a reference back; the last one frees the id. */
+/** Gives a reference back; the last one frees the id. -1 is ignored. */
 export function nextHopRelease(nextHops: usize, id: i32): void {
+  if (id < 0) return;
   const references = pointer(nextHops, NEXT_HOP_REFERENCES);
   const left = at(references, id) - 1;
   put(references, id, left);

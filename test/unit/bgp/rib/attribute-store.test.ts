@@ -84,6 +84,7 @@ describe('attribute store', () => {
     const id = attributeStore.intern(keyOf(1));
     attributeStore.release(id);
     assert.throws(() => attributeStore.release(id));
+    assert.throws(() => attributeStore.release(-1));
   });
 
   it('reads the columns that the decision compares', () => {
