@@ -25,9 +25,11 @@ import {
   ATTRIBUTE_SIZE,
   ATTRIBUTE_SLOT_MASK,
   ATTRIBUTE_SLOTS,
+  ATTRIBUTE_USED,
   ATTRIBUTE_USES,
   ATTRIBUTE_WITH_MED,
   CORE_SCRATCH_OCTETS,
+  REWRITE_CHANGED_MOST,
 } from '../../src/core/assembly/layout.ts';
 import type { Core } from '../../src/core/core.ts';
 import type { AttributeKey } from '../wire/types.ts';
@@ -84,6 +86,7 @@ export class AttributeStore {
   /** ENTRY numbers an id, side by side so that they share a cache line */
   #entries: Int32Array<SharedArrayBuffer>;
   readonly #freeListeners: FreeListener[] = [];
+  #keyRoom = 0;
 
   /** It lives where the next hops do. */
   constructor(nextHops: NextHopTable) {
@@ -135,6 +138,17 @@ export class AttributeStore {
   /** Of the ids whose columns are filled, those with a MED. */
   get withMed(): number {
     return this.#block[ATTRIBUTE_WITH_MED] ?? 0;
+  }
+
+  /** One more than the highest id ever given out. */
+  get idLimit(): number {
+    return this.#block[ATTRIBUTE_USED] ?? 0;
+  }
+
+  /** Where a key may be made, as long as rewriting makes them: one room for all, until it is interned. */
+  get keyRoom(): number {
+    if (this.#keyRoom === 0) this.#keyRoom = this.core.allocate(REWRITE_CHANGED_MOST);
+    return this.#keyRoom;
   }
 
   onFree(listener: FreeListener): void {

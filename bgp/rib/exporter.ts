@@ -26,11 +26,8 @@ import {
   NO_NEXT_HOP,
   NOT_EXPORTED,
   OWN_NEXT_HOP,
-  REWRITE_CHANGED_MOST,
   REWRITE_FIELDS,
 } from '../../src/core/assembly/layout.ts';
-import { addressesEqual, addressFromBytes } from '../../src/net/address.ts';
-import { prefixContainsAddress } from '../../src/net/prefix.ts';
 import { applyOperations, CompiledChain, type RouteInterfaces } from '../policy/compiled-chain.ts';
 import { type KeyEdits, rewriteKey, writeEdits } from '../policy/key-rewrite.ts';
 import { uint32Bytes } from '../wire/bytes.ts';
@@ -45,9 +42,9 @@ import { ATTRIBUTE, COMMUNITY } from '../wire/registry.ts';
 import type { AttributeKey } from '../wire/types.ts';
 import type { AttributeStore } from './attribute-store.ts';
 import { grownInt32 } from './columns.ts';
+import { isAlwaysNextHop, nextHopFor } from './export-next-hop.ts';
 import { type ExportRules, type PathSource, refusedFlags } from './export-rules.ts';
 import type { FamilyRib } from './family-rib.ts';
-import { scopeIn } from './next-hops.ts';
 import type { PeerColumns } from './peers.ts';
 
 /** Rules of a chain, for numbering what they make. */
@@ -136,8 +133,8 @@ export class Exporter {
       block[field] = edits.byteOffset;
     }
     block[EXPORT_ASKED] = (external ? 0 : HAS_LOCAL_PREF) | (rules.longLived === 'marked' ? LLGR_STALE : 0);
-    block[EXPORT_KEY_ROOM] = core.allocate(REWRITE_CHANGED_MOST);
-    if (!this.#isAlwaysNextHop) block[EXPORT_NEXT_HOPS] = core.allocate(EXPORT_NEXT_HOPS_OCTETS);
+    block[EXPORT_KEY_ROOM] = this.#attributes.keyRoom;
+    if (!isAlwaysNextHop(rules)) block[EXPORT_NEXT_HOPS] = core.allocate(EXPORT_NEXT_HOPS_OCTETS);
   }
 
   #forgetForm(forms: Int32Array, attribute: number): void {
@@ -162,7 +159,9 @@ export class Exporter {
     this.#chain?.dispose();
     const held: number[] = [];
     for (const forms of [this.#plain, ...this.#forms.values()]) {
-      for (const [attribute, form] of forms.entries()) {
+      const end = Math.min(forms.length, this.#attributes.idLimit);
+      for (let attribute = 0; attribute < end; attribute++) {
+        const form = forms[attribute] ?? 0;
         if (form > 0 && form - 1 !== attribute) held.push(form - 1);
       }
     }
@@ -180,7 +179,6 @@ export class Exporter {
     const block = this.#block;
     if (this.#plain.length > 0) core.release(this.#plain.byteOffset, this.#plain.byteLength);
     for (const edits of this.#edits) core.releaseBlock(edits);
-    if (this.#edits.length > 0) core.release(block[EXPORT_KEY_ROOM] ?? 0, REWRITE_CHANGED_MOST);
     const nextHops = block[EXPORT_NEXT_HOPS] ?? 0;
     if (nextHops !== 0) core.release(nextHops, EXPORT_NEXT_HOPS_OCTETS);
     core.releaseBlock(block);
@@ -319,7 +317,7 @@ export class Exporter {
     const attributes = this.#attributes;
     const rules = this.#rules;
     let key = attributes.key(attribute);
-    const nextHop = this.#nextHopFor(key, originator !== undefined);
+    const nextHop = nextHopFor(rules, key, originator !== undefined);
     if (nextHop.length === 0) return NOT_EXPORTED;
     const flags = attributes.flags[attribute] ?? 0;
     const external = rules.peerKind === 'ebgp';
@@ -394,39 +392,11 @@ export class Exporter {
     return changed;
   }
 
-  /** Whether our own next hop is announced with every path. What most external peers get: no third party comes into question. */
-  get #isAlwaysNextHop(): boolean {
-    const { nextHop, peerKind, shared } = this.#rules;
-    return nextHop === 'self' || (nextHop === 'auto' && peerKind === 'ebgp' && shared === undefined);
-  }
-
   /** What becomes of the next hop of a path, as the inner loop wants to know it. */
   #nextHopKind(attribute: number): number {
-    const nextHop = this.#nextHopFor(this.#attributes.key(attribute), false);
+    const nextHop = nextHopFor(this.#rules, this.#attributes.key(attribute), false);
     if (nextHop.length === 0) return NO_NEXT_HOP;
     return nextHop === this.#rules.selfNextHop ? OWN_NEXT_HOP : KEEPS_NEXT_HOP;
-  }
-
-  /** The next hop to announce for a path, RFC 4271 5.1.3: empty when there is none that the peer could use. */
-  #nextHopFor(key: AttributeKey, reflected: boolean): Uint8Array {
-    const { nextHop, selfNextHop, peerKind, shared, notThird } = this.#rules;
-    const octets = Math.min(16, key[0] ?? 0);
-    if (octets === 0 || this.#isAlwaysNextHop) return selfNextHop;
-    const received = key.slice(1, 1 + octets);
-    // A link-local address means nothing to whoever is on another link (RFC 2545 3).
-    if (scopeIn(received) !== 0) return reflected ? new Uint8Array(0) : selfNextHop;
-    const fits = this.#rules.family === 'ipv6' ? received.length === 16 : this.#fitsIpv4(received);
-    if (nextHop === 'keep' || peerKind === 'ibgp') return fits ? received : new Uint8Array(0);
-    if (!fits || shared === undefined) return selfNextHop;
-    const address = addressFromBytes(received);
-    const thirdParty =
-      (notThird === undefined || !addressesEqual(address, notThird)) &&
-      shared.some((subnet) => prefixContainsAddress(subnet, address));
-    return thirdParty ? received : selfNextHop;
-  }
-
-  #fitsIpv4(nextHop: Uint8Array): boolean {
-    return nextHop.length === 4 || this.#rules.extendedNextHop;
   }
 }
 
