@@ -93,6 +93,12 @@ export class OutputBatch {
     return this.#tables.core.calls.outputTakeLog(output.address, this.#address, limit, shared?.address ?? 0);
   }
 
+  /** Puts in what a peer is to be told of prefix ids `from..end-1`, as long as there is room; returns the first that was not looked at. */
+  takeWalk(output: PeerOutput, from: number, end: number, isForced: boolean): number {
+    const { calls } = this.#tables.core;
+    return calls.outputTakeWalk(output.address, this.#address, from, end, isForced ? 1 : 0);
+  }
+
   /** Writes the batch for a peer into `target` from `at`; returns the offset after its last message. */
   write(output: PeerOutput, target: Uint8Array, at: number): number {
     const block = this.#block;

@@ -140,10 +140,12 @@ export class PeerFiller {
       this.#walking = false;
       for (;;) {
         scanned += this.#takeLog(output, SCAN_LIMIT - scanned, shared);
-        if (batch.isFull || scanned >= SCAN_LIMIT || !this.#takeNext(family, output)) break;
+        if (batch.isFull || scanned >= SCAN_LIMIT) break;
+        const taken = this.#takeNext(family, output, SCAN_LIMIT - scanned);
+        if (taken === 0) break;
         // What does not come from the log is this peer's alone.
         shared?.cancel();
-        scanned++;
+        scanned += taken;
       }
       at = batch.write(output, target, at);
       if (batch.isPartial) shared?.cancel();
@@ -190,31 +192,32 @@ export class PeerFiller {
     return this.#batch.takeLog(output, limit, shared);
   }
 
-  /** Takes one prefix that a peer has not been told of into the batch, other than from the log; false when there is none. */
-  #takeNext(family: Family, output: PeerOutput): boolean {
+  /** Takes something that a peer has not been told of into the batch, other than from the log; returns at how many prefixes, up to `limit`, it looked. */
+  #takeNext(family: Family, output: PeerOutput, limit: number): number {
     const retried = output.retry.pop();
     if (retried >= 0) {
       this.#take(output, retried, true);
-      return true;
+      return 1;
     }
     const presence = output.presence.pop();
     if (presence >= 0) {
       this.#take(output, presence, false);
-      return true;
+      return 1;
     }
-    if (output.walkAt < 0) return false;
+    const { walkAt } = output;
+    if (walkAt < 0) return 0;
     // The walk leaves out what was announced: first write what the log brought into this batch.
-    if (!this.#walking && !this.#batch.isEmpty) return false;
+    if (!this.#walking && !this.#batch.isEmpty) return 0;
     this.#walking = true;
-    const { prefixes } = this.#families[family];
-    if (output.walkAt >= prefixes.idLimit) {
+    const { idLimit } = this.#families[family].prefixes;
+    if (walkAt >= idLimit) {
       output.walkAt = -1;
       output.walkForced = false;
-      return false;
+      return 0;
     }
-    const prefix = output.walkAt++;
-    if (prefixes.has(prefix)) this.#take(output, prefix, output.walkForced);
-    return true;
+    const end = Math.min(idLimit, walkAt + limit);
+    output.walkAt = this.#batch.takeWalk(output, walkAt, end, output.walkForced);
+    return output.walkAt - walkAt;
   }
 
   /** Puts into the batch what a peer is to be told of a prefix. Unless forced, an announcement that it has is not repeated. */

@@ -51,6 +51,7 @@ export interface CoreCalls {
   ): number;
   packFinish(packer: number): number;
   outputTakeLog(output: number, batch: number, limit: number, shared: number): number;
+  outputTakeWalk(output: number, batch: number, from: number, end: number, isForced: number): number;
   outputClear(output: number): void;
   /** 1: it does */
   sharedSuits(shared: number, output: number): number;

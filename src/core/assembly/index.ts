@@ -18,7 +18,7 @@ export {
 } from './family';
 export { groupForm, groupOnBest, groupReconsider } from './groups';
 export { nextHopRelease } from './next-hops';
-export { outputClear, outputTakeLog, sharedSuits, sharedTold } from './output';
+export { outputClear, outputTakeLog, outputTakeWalk, sharedSuits, sharedTold } from './output';
 export { batchAnnounce, batchClear, batchWithdraw, batchWrite } from './output-batch';
 export { packBeginReach, packBeginWithdraw, packFinish, packWithdrawal, packWords } from './packer';
 export {

@@ -11,6 +11,8 @@ import {
   BATCH_ATTRIBUTES,
   FAMILY_BEST_PEER,
   FAMILY_HOLDERS,
+  FAMILY_PREFIXES,
+  FREE_LENGTH,
   GROUP_FAMILY,
   GROUP_LOG,
   GROUP_LOG_COUNT,
@@ -23,6 +25,7 @@ import {
   OUTPUT_SENT,
   OUTPUT_SENT_COUNT,
   OUTPUT_SENT_WORDS,
+  PREFIX_LENGTHS,
   SHARED_ANNOUNCED,
   SHARED_ANNOUNCED_COUNT,
   SHARED_CANCELLED,
@@ -136,6 +139,41 @@ export function outputTakeLog(output: usize, batch: usize, limit: i32, shared: u
   }
   set(output, OUTPUT_CURSOR, position);
   return position - from;
+}
+
+/**
+ * Takes prefix ids `from..end-1` into a batch, while that has room; returns the first that was not looked at. Unless forced, an announcement that the
+ * peer has is not repeated.
+ */
+export function outputTakeWalk(output: usize, batch: usize, from: i32, end: i32, isForced: i32): i32 {
+  const group = pointer(output, OUTPUT_GROUP);
+  const family = pointer(group, GROUP_FAMILY);
+  const lengths = pointer(pointer(family, FAMILY_PREFIXES), PREFIX_LENGTHS);
+  const peer = get(output, OUTPUT_PEER);
+  const attributes = pointer(batch, BATCH_ATTRIBUTES);
+  let latestNextHop = NONE;
+  let isOwn = false;
+  let prefix = from;
+  for (; prefix < end && !batchIsFull(batch); prefix++) {
+    if (<i32>load<u8>(lengths + <usize>prefix) === FREE_LENGTH) continue;
+    const out = groupForm(group, prefix);
+    const sender = <i32>load<u16>(pointer(family, FAMILY_BEST_PEER) + ((<usize>prefix) << 1));
+    // Nobody gets back what he sent.
+    let form = sender === peer ? NOT_EXPORTED : out;
+    if (form >= 0) {
+      const nextHop = at(pointer(attributes, ATTRIBUTE_NEXT_HOP), form);
+      if (nextHop !== latestNextHop) isOwn = isOwnNextHop(output, nextHop) !== 0;
+      latestNextHop = nextHop;
+      if (isOwn) form = desiredForm(output, prefix);
+    }
+    const wasTold = outputWasSent(output, prefix);
+    if (form < 0) {
+      if (wasTold) batchWithdraw(batch, prefix);
+    } else if (isForced !== 0 || !wasTold) {
+      batchAnnounce(batch, prefix, NONE, form);
+    }
+  }
+  return prefix;
 }
 
 /** Whether what was noted for the members of a group is what this one is to be told: it has what is withdrawn, and not what was gone for the writer. */
