@@ -120,7 +120,7 @@ function ask(
   store: AttributeStore,
   { prefix: value, attributes, local }: Route,
 ): number {
-  const table = new PrefixTable(value.family);
+  const table = new PrefixTable(value.family, 16, store.core);
   const id = table.internPrefix(value);
   const wide = value.family === 'ipv6';
   const word = (index: number): number => (index === 0 || wide ? table.wordOf(id, index) : 0);
