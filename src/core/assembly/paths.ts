@@ -132,6 +132,7 @@ export function pathAddFirst(
     set(owner, PEER_LEFT, left - more);
     set(owner, PEER_COUNT, get(owner, PEER_COUNT) + more);
     const head = pointer(paths, PATHS_HEAD);
+    const bits = pointer(paths, PATHS_PEER_BITS);
     const next = pointer(paths, PATHS_NEXT);
     const prefixOf = pointer(paths, PATHS_PREFIX);
     const attributes = pointer(paths, PATHS_ATTRIBUTE);
@@ -142,7 +143,7 @@ export function pathAddFirst(
     const stop = prefix + 1 + more;
     while (prefix < stop) {
       put(head, prefix, record);
-      store<u16>(peerBits(paths, prefix), bit);
+      store<u16>(bits + ((<usize>prefix) << 1), bit);
       put(prefixOf, record, prefix);
       put(next, record, NONE);
       put(attributes, record, attribute);
