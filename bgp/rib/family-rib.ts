@@ -20,6 +20,8 @@ import {
   FAMILY_DIRTY_ROOM,
   FAMILY_FIELDS,
   FAMILY_FLAGS,
+  FAMILY_GROUP_COUNT,
+  FAMILY_GROUPS,
   FAMILY_HELD_BACK,
   FAMILY_HOLDERS,
   FAMILY_LOOKS_AT_ALL,
@@ -58,12 +60,6 @@ const SMALL_LIST = 1024;
 /** prefixes that are decided before anybody is told */
 const BATCH = 256;
 
-/**
- * Told of the first `count` of these prefixes that their best paths are other ones, and from whom the old ones came; old and new attributes
- * all stand until it returns.
- */
-export type BestListener = (prefixes: Int32Array, oldPeers: Uint16Array, count: number) => void;
-
 /** What the rooms of a RIB share. */
 export interface RibTables {
   readonly core: Core;
@@ -96,18 +92,10 @@ export class FamilyRib {
   #flags: Uint8Array<SharedArrayBuffer>;
   readonly #hops: Int32Array<ArrayBuffer>;
   readonly #bandwidths: Float32Array<ArrayBuffer>;
-  /** of the prefixes decided last: those with another best path, and what they had before */
-  readonly #moved: Int32Array<SharedArrayBuffer>;
-  readonly #movedFrom: Uint16Array<SharedArrayBuffer>;
   #heldBack: Uint8Array<SharedArrayBuffer> | undefined;
   #onDecided: ((prefix: number) => void) | undefined;
 
-  constructor(
-    family: Family,
-    tables: RibTables,
-    options: DecisionOptions,
-    listeners: { onBest: BestListener; onFree: (prefix: number) => void; onDirty: () => void },
-  ) {
+  constructor(family: Family, tables: RibTables, options: DecisionOptions, onDirty: () => void) {
     this.family = family;
     this.#tables = tables;
     this.prefixes = new PrefixTable(family, 1024, tables.core);
@@ -122,11 +110,9 @@ export class FamilyRib {
     this.selected = core.int32(capacity);
     this.holders = core.uint16(capacity);
     this.#flags = core.uint8(capacity);
-    this.#moved = core.int32(BATCH);
-    this.#movedFrom = core.uint16(BATCH);
     this.#block = core.block(FAMILY_FIELDS, {
       growDirty: (count) => this.#growDirty(count),
-      dirtied: listeners.onDirty,
+      dirtied: onDirty,
       growChanged: () => this.#growChanged(),
       shrinkLists: () => this.#shrinkLists(),
       decideSteps: (prefix) => this.decision.run(this.collect(prefix)),
@@ -134,9 +120,7 @@ export class FamilyRib {
       selectSet: (best, bySteps) => this.#selectSet(best, bySteps),
       retainSet: (set, count) => tables.sets.retain(set, count),
       releaseSet: (set, count) => tables.sets.release(set, count),
-      bestMoved: (count) => listeners.onBest(this.#moved, this.#movedFrom, count),
       decided: (from, to) => this.#tellDecided(from, to),
-      freePrefix: listeners.onFree,
     });
     const block = this.#block;
     this.address = block.byteOffset;
@@ -147,8 +131,8 @@ export class FamilyRib {
     block[FAMILY_PEERS] = tables.peers.address;
     block[FAMILY_TAKES_SEVERAL] = this.decision.takesSeveral ? 1 : 0;
     block[FAMILY_COMPARES_ROUTER_ID] = options.compareRouterId ? 1 : 0;
-    block[FAMILY_MOVED] = this.#moved.byteOffset;
-    block[FAMILY_MOVED_FROM] = this.#movedFrom.byteOffset;
+    block[FAMILY_MOVED] = core.allocate(4 * BATCH);
+    block[FAMILY_MOVED_FROM] = core.allocate(2 * BATCH);
     block[FAMILY_REPLACED] = core.allocate(4 * BATCH);
     this.#makeLists();
     this.#makeChanged();
@@ -167,6 +151,19 @@ export class FamilyRib {
       this.bestAttribute.fill(-1, from, to);
       this.selected.fill(NO_PATH, from, to);
     });
+  }
+
+  /** The update groups of the family, by the addresses of their blocks: who is told of other best paths. */
+  set groups(addresses: readonly number[]) {
+    const { core } = this.#tables;
+    const block = this.#block;
+    const had = block[FAMILY_GROUP_COUNT] ?? 0;
+    if (had > 0) core.release(block[FAMILY_GROUPS] ?? 0, 4 * had);
+    block[FAMILY_GROUP_COUNT] = addresses.length;
+    if (addresses.length === 0) return;
+    const list = core.int32(addresses.length);
+    list.set(addresses);
+    block[FAMILY_GROUPS] = list.byteOffset;
   }
 
   /** While on, only local paths are selected (RFC 4724 4.1). */

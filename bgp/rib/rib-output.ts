@@ -64,24 +64,9 @@ export class RibOutput {
     }
   }
 
-  /**
-   * Best paths changed: every group of the family looks whether that makes a difference to its peers. What is given stands in the core.
-   */
-  onBest(family: Family, prefixes: Int32Array, oldPeers: Uint16Array, count: number): void {
-    const { groupOnBest } = this.#tables.core.calls;
-    for (const { address } of this.#groups[family]) {
-      groupOnBest(address, prefixes.byteOffset, oldPeers.byteOffset, count);
-    }
-  }
-
   /** What is exported of a prefix may be something else although its best path is the same. */
   reconsider(family: Family, prefix: number): void {
     for (const group of this.#groups[family]) group.reconsider(prefix);
-  }
-
-  /** A prefix id is about to be freed. */
-  onFree(family: Family, prefix: number): void {
-    for (const group of this.#groups[family]) group.onFree(prefix);
   }
 
   /** A session came up: everything that the peer should have is to be sent. */
@@ -195,8 +180,14 @@ export class RibOutput {
     if (found !== undefined) return found;
     const group = new UpdateGroup(rules, this.#families[family], this.#tables);
     this.#groups[family].push(group);
+    this.#announceGroups(family);
     this.#listen(family);
     return group;
+  }
+
+  /** Tells the family who is to hear of other best paths. */
+  #announceGroups(family: Family): void {
+    this.#families[family].groups = this.#groups[family].map(({ address }) => address);
   }
 
   /** Hears of decisions, and of interfaces of next hops, if some output makes something of them. */
@@ -229,6 +220,7 @@ export class RibOutput {
     }
     const groups = this.#groups[family];
     groups.splice(groups.indexOf(group), 1);
+    this.#announceGroups(family);
     this.#listen(family);
     group.dispose();
   }

@@ -461,11 +461,7 @@ export class Rib {
   }
 
   #makeFamily(family: Family): FamilyRib {
-    return new FamilyRib(family, this.#tables, this.#options, {
-      onBest: (prefixes, oldPeers, count) => this.#output.onBest(family, prefixes, oldPeers, count),
-      onFree: (prefix) => this.#output.onFree(family, prefix),
-      onDirty: () => this.#announceWork(),
-    });
+    return new FamilyRib(family, this.#tables, this.#options, () => this.#announceWork());
   }
 
   #announceWork(): void {

@@ -113,11 +113,6 @@ export class UpdateGroup {
     return this.#tables.core.calls.groupReconsider(this.address, prefix) !== 0;
   }
 
-  /** A prefix id goes back to the table. */
-  onFree(prefix: number): void {
-    this.#out[prefix] = UNKNOWN_FORM;
-  }
-
   /** What a member is to be told of a prefix: an attribute id, or NOT_EXPORTED. */
   desired(member: PeerOutput, prefix: number): number {
     const form = this.#formFor(member, prefix);

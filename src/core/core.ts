@@ -88,7 +88,6 @@ export interface CoreCalls {
   pathMoveToFront(paths: number, prefix: number, record: number): void;
   pathRemove(paths: number, record: number): number;
   pathNextOf(paths: number, peer: number, walked: number): number;
-  groupOnBest(group: number, prefixes: number, oldPeers: number, count: number): void;
   keyRewrite(edits: number, key: number, octets: number, to: number): number;
   familyDecide(family: number, limit: number): number;
   familyFreeIfUnused(family: number, prefix: number): void;
@@ -146,9 +145,7 @@ export interface BlockOwner {
   selectSet?(best: number, bySteps: boolean): number;
   retainSet?(set: number, count: number): void;
   releaseSet?(set: number, count: number): void;
-  bestMoved?(count: number): void;
   decided?(from: number, to: number): void;
-  freePrefix?(prefix: number): void;
   evaluateImport?(length: number, w0: number, w1: number, w2: number, w3: number, attribute: number): number;
 }
 
@@ -330,9 +327,7 @@ export class Core {
         void this.#owner(family).retainSet?.(set, count),
       releaseSet: (family: number, set: number, count: number) =>
         void this.#owner(family).releaseSet?.(set, count),
-      bestMoved: (family: number, count: number) => void this.#owner(family).bestMoved?.(count),
       decided: (family: number, from: number, to: number) => void this.#owner(family).decided?.(from, to),
-      freePrefix: (family: number, prefix: number) => void this.#owner(family).freePrefix?.(prefix),
       evaluateImport: (
         input: number,
         length: number,

@@ -2,13 +2,12 @@
 import { attributeRelease, attributeRetain } from './attributes';
 import { bestOf, isBefore, isCandidate, isOrdered, rankOfAttributes, UNDECIDED } from './decision';
 import { at, get, pointer, put, set } from './fields';
+import { groupForget, groupOnBest } from './groups';
 import {
   beatenByTie,
-  bestMoved,
   decided,
   decideSteps,
   dirtied,
-  freePrefix,
   growChanged,
   growDirty,
   releaseSet,
@@ -33,6 +32,8 @@ import {
   FAMILY_DIRTY_COUNT,
   FAMILY_DIRTY_ROOM,
   FAMILY_FLAGS,
+  FAMILY_GROUP_COUNT,
+  FAMILY_GROUPS,
   FAMILY_HELD_BACK,
   FAMILY_HOLDERS,
   FAMILY_LOOKS_AT_ALL,
@@ -131,7 +132,8 @@ export function familyFreeIfUnused(family: usize, prefix: i32): void {
   if (load<u8>(pointer(family, FAMILY_FLAGS) + <usize>prefix) !== 0) return;
   const prefixes = pointer(family, FAMILY_PREFIXES);
   if (!prefixIsUsed(prefixes, prefix)) return;
-  freePrefix(family, prefix);
+  const groups = pointer(family, FAMILY_GROUPS);
+  for (let i = 0; i < get(family, FAMILY_GROUP_COUNT); i++) groupForget(at(groups, i), prefix);
   prefixDelete(prefixes, prefix);
 }
 
@@ -311,7 +313,10 @@ function decideBatch(family: usize, from: i32, to: i32): void {
   if (alike > 0) attributeRetain(attributes, alikeAttribute, alike);
   if (taken > 0) retainSet(family, latestSet, taken);
   if (gone > 0) releaseSet(family, goneSet, gone);
-  if (count > 0) bestMoved(family, count);
+  const groups = pointer(family, FAMILY_GROUPS);
+  for (let i = 0; count > 0 && i < get(family, FAMILY_GROUP_COUNT); i++) {
+    groupOnBest(at(groups, i), moved, movedFrom, count);
+  }
   for (let i = 0; i < count; i++) {
     const old = at(replaced, i);
     if (old >= 0) attributeRelease(attributes, old);

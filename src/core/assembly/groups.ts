@@ -62,6 +62,11 @@ export function groupOnBest(group: usize, prefixes: usize, oldPeers: usize, coun
   }
 }
 
+/** A prefix id goes back to the table. */
+export function groupForget(group: usize, prefix: i32): void {
+  put(pointer(group, GROUP_OUT), prefix, UNKNOWN_FORM);
+}
+
 /** The form in which a prefix is exported, or NOT_EXPORTED. */
 export function groupForm(group: usize, prefix: i32): i32 {
   const known = at(pointer(group, GROUP_OUT), prefix);

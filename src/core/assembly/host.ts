@@ -80,14 +80,9 @@ export declare function retainSet(family: usize, nextHops: i32, count: i32): voi
 /** Gives references on a set of next hops back. */
 export declare function releaseSet(family: usize, nextHops: i32, count: i32): void;
 
-/** The first `count` prefixes of FAMILY_MOVED have other best paths. */
-export declare function bestMoved(family: usize, count: i32): void;
-
 /** The prefixes of the list that is worked off were decided, from `from` to before `to`. */
 export declare function decided(family: usize, from: i32, to: i32): void;
 
-/** A prefix id is about to be freed. */
-export declare function freePrefix(family: usize, prefix: i32): void;
 /** Whether a next hop is a peer's own address. */
 export declare function isOwnNextHop(output: usize, nextHop: i32): i32;
 

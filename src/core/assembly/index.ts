@@ -16,7 +16,7 @@ export {
   familyFreeIfUnused,
   familyMarkDirty,
 } from './family';
-export { groupForm, groupOnBest, groupReconsider } from './groups';
+export { groupForm, groupReconsider } from './groups';
 export { nextHopRelease } from './next-hops';
 export { outputClear, outputTakeLog, outputTakeWalk, sharedSuits, sharedTold } from './output';
 export { batchAnnounce, batchClear, batchWithdraw, batchWrite } from './output-batch';

@@ -91,7 +91,10 @@ export const FAMILY_COMPARES_ROUTER_ID = 27;
 export const FAMILY_CURRENT_ROOM = 28;
 /** 1: somebody hears of every decision */
 export const FAMILY_TELLS_DECIDED = 29;
-export const FAMILY_FIELDS = 30;
+/** the blocks of its update groups: where their addresses stand, and how many */
+export const FAMILY_GROUPS = 30;
+export const FAMILY_GROUP_COUNT = 31;
+export const FAMILY_FIELDS = 32;
 
 /** a list of prefixes that grew beyond this is made small again once it is empty */
 export const LARGE_LIST = 1 << 20;
