@@ -19,6 +19,8 @@ export interface AttributeInterner {
   key(id: number): AttributeKey;
   intern(key: AttributeKey): number;
   release(id: number): void;
+  /** Has `forget` called when the attributes go. */
+  note(id: number): void;
 }
 
 /** The interfaces that routes lead to; undefined for none (blackhole, originated without a link) and for several. */
@@ -174,6 +176,7 @@ export class CompiledChain {
     // Holding a reference to an id on its own behalf would keep it alive for ever.
     if (result === attribute) this.#attributes.release(result);
     compiled.results.set(attribute, result);
+    this.#attributes.note(attribute);
     return result;
   }
 
@@ -255,6 +258,7 @@ export class CompiledChain {
     }
     const known = answers[id] ?? 0;
     if (known !== 0) return known === 2;
+    this.#attributes.note(id);
     const { match } = compiled.rule;
     const key = this.#attributes.key(id);
     const holds =

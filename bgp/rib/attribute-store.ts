@@ -6,6 +6,8 @@ import {
   ATTRIBUTE_CAPACITY,
   ATTRIBUTE_CLUSTER_LENGTH,
   ATTRIBUTE_ENTRIES,
+  ATTRIBUTE_EXPORT_COUNT,
+  ATTRIBUTE_EXPORTS,
   ATTRIBUTE_FIELDS,
   ATTRIBUTE_FIRST_FREE,
   ATTRIBUTE_FLAGS,
@@ -16,6 +18,7 @@ import {
   ATTRIBUTE_NEIGHBOUR_AS,
   ATTRIBUTE_NEXT_HOP,
   ATTRIBUTE_NEXT_HOPS,
+  ATTRIBUTE_NOTED,
   ATTRIBUTE_ORIGIN,
   ATTRIBUTE_ORIGINATOR_ID,
   ATTRIBUTE_PATH_HASH,
@@ -43,7 +46,7 @@ const ENTRY = 4;
 const LOCATION = 0;
 const LENGTH = 1;
 
-/** Told about an id just before it goes away, while its octets can still be read. */
+/** Told about a noted id just before it goes away, while its octets can still be read. */
 export type FreeListener = (id: number) => void;
 
 /**
@@ -85,7 +88,10 @@ export class AttributeStore {
   #uses: Int32Array<SharedArrayBuffer>;
   /** ENTRY numbers an id, side by side so that they share a cache line */
   #entries: Int32Array<SharedArrayBuffer>;
+  /** 1: noted */
+  #noted: Uint8Array<SharedArrayBuffer>;
   readonly #freeListeners: FreeListener[] = [];
+  #exports: readonly number[] = [];
   #keyRoom = 0;
 
   /** It lives where the next hops do. */
@@ -105,6 +111,7 @@ export class AttributeStore {
     this.nextHop = core.int32(FIRST_CAPACITY);
     this.#pathHash = core.int32(FIRST_CAPACITY);
     this.#uses = core.int32(FIRST_CAPACITY);
+    this.#noted = core.uint8(FIRST_CAPACITY);
     this.#entries = core.int32(ENTRY * FIRST_CAPACITY);
     const block = core.block(ATTRIBUTE_FIELDS, {
       growAttributes: () => this.#grow(),
@@ -151,6 +158,34 @@ export class AttributeStore {
     return this.#keyRoom;
   }
 
+  /** Somebody remembers something made of these attributes: the listeners are told when they go. */
+  note(id: number): void {
+    this.#noted[id] = 1;
+  }
+
+  /** From now on the plain forms of an export go with the attributes that they were made of; `address` is its block's. */
+  addExport(address: number): void {
+    this.#setExports([...this.#exports, address]);
+  }
+
+  /** Ends what `addExport` began. */
+  removeExport(address: number): void {
+    this.#setExports(this.#exports.filter((other) => other !== address));
+  }
+
+  #setExports(addresses: readonly number[]): void {
+    const { core } = this;
+    const block = this.#block;
+    if (this.#exports.length > 0) core.release(block[ATTRIBUTE_EXPORTS] ?? 0, 4 * this.#exports.length);
+    this.#exports = addresses;
+    block[ATTRIBUTE_EXPORT_COUNT] = addresses.length;
+    if (addresses.length === 0) return;
+    const list = core.int32(addresses.length);
+    list.set(addresses);
+    block[ATTRIBUTE_EXPORTS] = list.byteOffset;
+  }
+
+  /** Registers a listener to the ends of those ids that were noted. */
   onFree(listener: FreeListener): void {
     this.#freeListeners.push(listener);
   }
@@ -244,6 +279,7 @@ export class AttributeStore {
     this.nextHop = core.moved(this.nextHop, core.int32(capacity));
     this.#pathHash = core.moved(this.#pathHash, core.int32(capacity));
     this.#uses = core.moved(this.#uses, core.int32(capacity));
+    this.#noted = core.moved(this.#noted, core.uint8(capacity));
     this.#entries = core.moved(this.#entries, core.int32(ENTRY * capacity));
     this.#publish();
   }
@@ -264,6 +300,7 @@ export class AttributeStore {
     block[ATTRIBUTE_NEXT_HOP] = this.nextHop.byteOffset;
     block[ATTRIBUTE_PATH_HASH] = this.#pathHash.byteOffset;
     block[ATTRIBUTE_USES] = this.#uses.byteOffset;
+    block[ATTRIBUTE_NOTED] = this.#noted.byteOffset;
     block[ATTRIBUTE_ENTRIES] = this.#entries.byteOffset;
   }
 }

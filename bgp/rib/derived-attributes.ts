@@ -21,6 +21,7 @@ export class DerivedAttributes {
     // Holding a reference to an id on its own behalf would keep it alive for ever.
     if (made === attribute) this.#attributes.release(made);
     this.#made.set(attribute, made);
+    this.#attributes.note(attribute);
     return made;
   }
 

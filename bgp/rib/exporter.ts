@@ -74,7 +74,6 @@ export class Exporter {
   readonly #forget = (attribute: number): void => {
     this.#chain?.forget(attribute);
     if (this.#reflected.size > 0) this.#forgetReflected(attribute);
-    this.#forgetForm(this.#plain, attribute);
     for (const forms of this.#forms.values()) this.#forgetForm(forms, attribute);
   };
 
@@ -107,6 +106,7 @@ export class Exporter {
     this.#block[EXPORT_REFUSED] = refusedFlags(rules);
     this.#allowMaking();
     attributes.onFree(this.#forget);
+    attributes.addExport(this.address);
   }
 
   /** Has the inner loop make forms by itself where that takes no more than the same changes to each key. */
@@ -156,6 +156,7 @@ export class Exporter {
   /** Lets go of all attributes. */
   dispose(): void {
     this.#attributes.offFree(this.#forget);
+    this.#attributes.removeExport(this.address);
     this.#chain?.dispose();
     const held: number[] = [];
     for (const forms of [this.#plain, ...this.#forms.values()]) {
@@ -280,13 +281,17 @@ export class Exporter {
     if (known !== undefined) return known;
     const form = this.#make(attribute, rule, false, originator);
     forms.set(attribute, form);
+    this.#attributes.note(attribute);
     return form;
   }
 
   #form(attribute: number, rule: number, local: boolean): number {
-    const forms = local || this.looksAtPrefixes ? this.#formsOf(attribute, rule, local) : this.#plain;
+    const isPlain = !local && !this.looksAtPrefixes;
+    const forms = isPlain ? this.#plain : this.#formsOf(attribute, rule, local);
     const known = forms[attribute] ?? 0;
     if (known !== 0) return known < 0 ? NOT_EXPORTED : known - 1;
+    // Plain forms go by themselves.
+    if (!isPlain) this.#attributes.note(attribute);
     const form = this.#make(attribute, rule, local);
     forms[attribute] = form < 0 ? -1 : form + 1;
     return form;

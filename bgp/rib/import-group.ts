@@ -235,6 +235,7 @@ export class ImportGroup {
     if (known !== UNKNOWN) return known;
     const verdict = this.#judge(attribute);
     this.#verdicts[attribute] = verdict;
+    this.#attributes.note(attribute);
     return verdict;
   }
 

@@ -14,6 +14,7 @@ import {
   valueEnd,
   valueStart,
 } from './attribute-summary';
+import { forgetForm } from './exports';
 import { at, get, pointer, put, set } from './fields';
 import { allocate, attributeFreed, attributeOverReleased, growAttributes, release } from './host';
 import {
@@ -21,11 +22,14 @@ import {
   ATTRIBUTE_ARENA_LEFT,
   ATTRIBUTE_CAPACITY,
   ATTRIBUTE_ENTRIES,
+  ATTRIBUTE_EXPORT_COUNT,
+  ATTRIBUTE_EXPORTS,
   ATTRIBUTE_FIRST_FREE,
   ATTRIBUTE_FLAGS,
   ATTRIBUTE_FREE_ROOM,
   ATTRIBUTE_NEXT_HOP,
   ATTRIBUTE_NEXT_HOPS,
+  ATTRIBUTE_NOTED,
   ATTRIBUTE_PATH_HASH,
   ATTRIBUTE_PATH_LENGTH,
   ATTRIBUTE_RANK,
@@ -205,7 +209,14 @@ function slotOf(attributes: usize, key: usize, octets: usize, hash: i32): usize 
 }
 
 function free(attributes: usize, id: i32): void {
-  attributeFreed(attributes, id);
+  const noted = pointer(attributes, ATTRIBUTE_NOTED) + <usize>id;
+  if (load<u8>(noted) !== 0) {
+    store<u8>(noted, 0);
+    attributeFreed(attributes, id);
+  }
+  const exports = pointer(attributes, ATTRIBUTE_EXPORTS);
+  for (let i = 0; i < get(attributes, ATTRIBUTE_EXPORT_COUNT); i++)
+    forgetForm(pointer(exports, <usize>i), id);
   if (load<f64>(pointer(attributes, ATTRIBUTE_RANK) + ((<usize>id) << 3)) >= 0) {
     const flags = <i32>load<u16>(pointer(attributes, ATTRIBUTE_FLAGS) + ((<usize>id) << 1));
     if ((flags & HAS_MED) !== 0) set(attributes, ATTRIBUTE_WITH_MED, get(attributes, ATTRIBUTE_WITH_MED) - 1);

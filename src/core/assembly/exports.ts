@@ -47,6 +47,16 @@ export function exportedForm(rules: usize, attribute: i32, peer: i32): i32 {
   return form;
 }
 
+/** An attribute id goes away, and the form that was made of it with it. */
+export function forgetForm(rules: usize, attribute: i32): void {
+  if (attribute >= get(rules, EXPORT_FORMS_ROOM)) return;
+  const forms = pointer(rules, EXPORT_FORMS);
+  const form = at(forms, attribute);
+  if (form === 0) return;
+  put(forms, attribute, 0);
+  if (form > 0 && form - 1 !== attribute) attributeRelease(pointer(rules, EXPORT_ATTRIBUTES), form - 1);
+}
+
 /** Whether it does not matter which peer sent a path: others hear of what comes from an external one, external ones of what comes from any. */
 function isPlain(rules: usize, peer: i32): bool {
   if (peer === LOCAL_PEER) return false;

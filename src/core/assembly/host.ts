@@ -45,7 +45,7 @@ export declare function senderChanged(group: usize, prefix: i32, oldPeer: i32, p
 /** The columns of a store of attributes are full: makes them longer. */
 export declare function growAttributes(attributes: usize): void;
 
-/** An attribute id goes away; its octets can still be read. */
+/** An attribute id goes away of which somebody remembers something; its octets can still be read. */
 export declare function attributeFreed(attributes: usize, id: i32): void;
 
 /** An attribute id was released more often than taken: throws. */

@@ -319,7 +319,12 @@ export const ATTRIBUTE_CLUSTER_LENGTH = 23;
 export const ATTRIBUTE_FLAGS = 24;
 /** octets */
 export const ATTRIBUTE_ORIGIN = 25;
-export const ATTRIBUTE_FIELDS = 26;
+/** 1: somebody remembers something made of these attributes, and is told when they go (octets) */
+export const ATTRIBUTE_NOTED = 26;
+/** the blocks of exports, which have forms by attribute id: where their addresses stand, and how many */
+export const ATTRIBUTE_EXPORTS = 27;
+export const ATTRIBUTE_EXPORT_COUNT = 28;
+export const ATTRIBUTE_FIELDS = 29;
 
 /** Bits of the flags of attributes. */
 export const HAS_LOCAL_PREF = 1;

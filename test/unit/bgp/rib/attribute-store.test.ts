@@ -39,6 +39,7 @@ describe('attribute store', () => {
           const entry = held.get(number);
           if (take) {
             const id = attributeStore.intern(keyOf(number));
+            attributeStore.note(id);
             if (entry === undefined) held.set(number, { id, references: 1 });
             else {
               assert.equal(id, entry.id);
