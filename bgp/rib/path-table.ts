@@ -22,7 +22,8 @@ import {
   PATHS_PREFIX,
   PATHS_TICK,
 } from '../../src/core/assembly/layout.ts';
-import type { Core, CoreCalls } from '../../src/core/core.ts';
+import type { CoreCalls } from '../../src/core/calls.ts';
+import type { Core } from '../../src/core/core.ts';
 import { grownCapacity, type PrefixTable } from '../../src/net/prefix-table.ts';
 import type { AttributeStore } from './attribute-store.ts';
 

@@ -22,7 +22,8 @@ import {
   READ_NO_SETS,
   READ_TERMS,
 } from '../../src/core/assembly/layout.ts';
-import type { BlockOwner, Core } from '../../src/core/core.ts';
+import type { Core } from '../../src/core/core.ts';
+import type { BlockOwner } from '../../src/core/questions.ts';
 import { expectedFirstAs } from './attribute-checks.ts';
 import { MAX_EXTENDED_MESSAGE_OCTETS, MAX_MESSAGE_OCTETS } from './registry.ts';
 import type { AttributeKey, DecodeContext } from './types.ts';

@@ -5,6 +5,8 @@
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { CORE_SCRATCH_OCTETS } from './assembly/layout.ts';
+import type { CoreCalls } from './calls.ts';
+import { answersOf, type BlockOwner } from './questions.ts';
 
 /** Octets of a page of WebAssembly. */
 const PAGE_OCTETS = 1 << 16;
@@ -17,137 +19,6 @@ const STEP_PAGES = 1 << 10;
 const GRAIN = 64;
 /** What lies before: constants of the compiled code, and address 0, which stands for nothing. */
 const FIRST_BLOCK = PAGE_OCTETS;
-
-/** The inner loops, as src/core/assembly/index.ts offers them: addresses and numbers are 32-bit, signed or not. */
-export interface CoreCalls {
-  attributeIntern(attributes: number, key: number, octets: number): number;
-  attributeInternForm(attributes: number, key: number, octets: number): number;
-  attributeRetain(attributes: number, id: number, count: number): void;
-  attributeRelease(attributes: number, id: number): void;
-  attributeHold(attributes: number, id: number, count: number): void;
-  attributeLetGo(attributes: number, id: number): void;
-  attributeOccurrences(attributes: number, id: number, as: number): number;
-  attributeSamePath(attributes: number, a: number, b: number): number;
-  nextHopRelease(nextHops: number, id: number): void;
-  prefixFind(table: number, length: number, w0: number, w1: number, w2: number, w3: number): number;
-  prefixIntern(table: number, length: number, w0: number, w1: number, w2: number, w3: number): number;
-  prefixDelete(table: number, id: number): void;
-  prefixDispose(table: number): void;
-  /** octets that were taken in */
-  receivePlain(reader: number, start: number, end: number, most: number): number;
-  /** 1: it is plain */
-  readPlainUpdate(reader: number, start: number, end: number): number;
-  familyMarkDirty(family: number, prefix: number): void;
-  packBeginReach(packer: number, key: number, octets: number): number;
-  packBeginWithdraw(packer: number): number;
-  packWords(
-    packer: number,
-    bits: number,
-    w0: number,
-    w1: number,
-    w2: number,
-    w3: number,
-    pathId: number,
-  ): number;
-  packFinish(packer: number): number;
-  outputTakeLog(output: number, batch: number, limit: number, shared: number): number;
-  outputTakeWalk(output: number, batch: number, from: number, end: number, isForced: number): number;
-  outputClear(output: number): void;
-  /** 1: it does */
-  sharedSuits(shared: number, output: number): number;
-  sharedTold(shared: number, output: number): void;
-  batchAnnounce(batch: number, prefix: number, record: number, attribute: number): void;
-  batchWithdraw(batch: number, prefix: number): void;
-  batchClear(batch: number): void;
-  batchWrite(batch: number, output: number): void;
-  pathsWrite(batch: number, sent: number): void;
-  /** 1: it was */
-  packWithdrawal(packer: number, table: number, prefix: number, pathId: number): number;
-  pathCount(paths: number, peer: number): number;
-  pathFind(paths: number, prefix: number, peer: number, pathId: number): number;
-  pathAdd(
-    paths: number,
-    prefix: number,
-    peer: number,
-    pathId: number,
-    attribute: number,
-    effective: number,
-    tick: number,
-    generation: number,
-  ): number;
-  pathAddFirst(
-    paths: number,
-    prefixes: number,
-    count: number,
-    peer: number,
-    attribute: number,
-    effective: number,
-    tick: number,
-    generation: number,
-  ): void;
-  pathMoveToFront(paths: number, prefix: number, record: number): void;
-  pathRemove(paths: number, record: number): number;
-  pathNextOf(paths: number, peer: number, walked: number): number;
-  keyRewrite(edits: number, key: number, octets: number, to: number): number;
-  familyDecide(family: number, limit: number): number;
-  familyFreeIfUnused(family: number, prefix: number): void;
-  isCandidate(family: number, record: number): number;
-  groupForm(group: number, prefix: number): number;
-  takeReach(
-    family: number,
-    input: number,
-    start: number,
-    end: number,
-    addPath: number,
-    attribute: number,
-    effective: number,
-    tick: number,
-  ): void;
-  takeWithdrawn(family: number, input: number, start: number, end: number, addPath: number): void;
-  takeInstead(family: number, record: number, attribute: number, effective: number, tick: number): void;
-  takeAway(family: number, input: number, record: number): void;
-  takeOld(family: number, input: number, walked: number, beyond: number, limit: number): number;
-  takeAnew(family: number, input: number, record: number, effective: number): void;
-  groupReconsider(group: number, prefix: number): number;
-  exportedForm(rules: number, attribute: number, peer: number): number;
-}
-
-/** What the inner loops ask of the owner of a block (src/core/assembly/host.ts); he answers those questions that concern it. */
-export interface BlockOwner {
-  scopeKey?(): number;
-  growAttributes?(): void;
-  attributeFreed?(id: number): void;
-  attributeOverReleased?(id: number): void;
-  internNextHop?(address: number, octets: number): number;
-  freeNextHop?(id: number): void;
-  nextHopWanted?(id: number, wanted: boolean): void;
-  openPrefixes?(): void;
-  growDirty?(count: number): void;
-  dirtied?(): void;
-  narrowAttributes?(key: number, octets: number): number;
-  growSent?(): void;
-  lookAgain?(prefix: number): void;
-  withdrawUnsendable?(prefix: number, record: number): void;
-  isOwnNextHop?(nextHop: number): boolean;
-  desiredForm?(prefix: number): number;
-  growRecords?(): void;
-  addPathIds?(): void;
-  growLog?(): void;
-  exportForm?(prefix: number): number;
-  makeForm?(attribute: number, peer: number): number;
-  growForms?(attribute: number): void;
-  nextHopKind?(attribute: number): number;
-  senderChanged?(prefix: number, oldPeer: number, peer: number): void;
-  growChanged?(): void;
-  shrinkLists?(): void;
-  decideSteps?(prefix: number): number;
-  beatenByTie?(best: number, record: number): boolean;
-  selectSet?(best: number, bySteps: boolean): number;
-  retainSet?(set: number, count: number): void;
-  releaseSet?(set: number, count: number): void;
-  decided?(from: number, to: number): void;
-  evaluateImport?(length: number, w0: number, w1: number, w2: number, w3: number, attribute: number): number;
-}
 
 let compiled: WebAssembly.Module | undefined;
 
@@ -282,61 +153,9 @@ export class Core {
   #instantiate(): CoreCalls {
     compiled ??= new WebAssembly.Module(readFileSync(compiledFile()));
     const host = {
-      scopeKey: (reader: number) => this.#owner(reader).scopeKey?.(),
       allocate: (octets: number) => this.allocate(octets >>> 0),
       release: (address: number, octets: number) => void this.release(address, octets >>> 0),
-      growAttributes: (attributes: number) => void this.#owner(attributes).growAttributes?.(),
-      attributeFreed: (attributes: number, id: number) => void this.#owner(attributes).attributeFreed?.(id),
-      attributeOverReleased: (attributes: number, id: number) =>
-        void this.#owner(attributes).attributeOverReleased?.(id),
-      internNextHop: (nextHops: number, address: number, octets: number) =>
-        this.#owner(nextHops).internNextHop?.(address >>> 0, octets),
-      freeNextHop: (nextHops: number, id: number) => void this.#owner(nextHops).freeNextHop?.(id),
-      nextHopWanted: (nextHops: number, id: number, wanted: number) =>
-        void this.#owner(nextHops).nextHopWanted?.(id, wanted !== 0),
-      openPrefixes: (table: number) => void this.#owner(table).openPrefixes?.(),
-      growDirty: (family: number, count: number) => void this.#owner(family).growDirty?.(count),
-      dirtied: (family: number) => void this.#owner(family).dirtied?.(),
-      narrowAttributes: (packer: number, key: number, octets: number) =>
-        this.#owner(packer).narrowAttributes?.(key >>> 0, octets),
-      growSent: (sent: number) => void this.#owner(sent).growSent?.(),
-      lookAgain: (sent: number, prefix: number) => void this.#owner(sent).lookAgain?.(prefix),
-      withdrawUnsendable: (sent: number, prefix: number, record: number) =>
-        void this.#owner(sent).withdrawUnsendable?.(prefix, record),
-      isOwnNextHop: (output: number, nextHop: number) =>
-        this.#owner(output).isOwnNextHop?.(nextHop) === true ? 1 : 0,
-      desiredForm: (output: number, prefix: number) => this.#owner(output).desiredForm?.(prefix),
-      growRecords: (paths: number) => void this.#owner(paths).growRecords?.(),
-      addPathIds: (paths: number) => void this.#owner(paths).addPathIds?.(),
-      growLog: (group: number) => void this.#owner(group).growLog?.(),
-      exportForm: (group: number, prefix: number) => this.#owner(group).exportForm?.(prefix),
-      makeForm: (rules: number, attribute: number, peer: number) =>
-        this.#owner(rules).makeForm?.(attribute, peer),
-      growForms: (rules: number, attribute: number) => void this.#owner(rules).growForms?.(attribute),
-      nextHopKind: (rules: number, attribute: number) => this.#owner(rules).nextHopKind?.(attribute),
-      senderChanged: (group: number, prefix: number, oldPeer: number, peer: number) =>
-        void this.#owner(group).senderChanged?.(prefix, oldPeer, peer),
-      growChanged: (family: number) => void this.#owner(family).growChanged?.(),
-      shrinkLists: (family: number) => void this.#owner(family).shrinkLists?.(),
-      decideSteps: (family: number, prefix: number) => this.#owner(family).decideSteps?.(prefix),
-      beatenByTie: (family: number, best: number, record: number) =>
-        this.#owner(family).beatenByTie?.(best, record) === true ? 1 : 0,
-      selectSet: (family: number, best: number, bySteps: number) =>
-        this.#owner(family).selectSet?.(best, bySteps === 1),
-      retainSet: (family: number, set: number, count: number) =>
-        void this.#owner(family).retainSet?.(set, count),
-      releaseSet: (family: number, set: number, count: number) =>
-        void this.#owner(family).releaseSet?.(set, count),
-      decided: (family: number, from: number, to: number) => void this.#owner(family).decided?.(from, to),
-      evaluateImport: (
-        input: number,
-        length: number,
-        w0: number,
-        w1: number,
-        w2: number,
-        w3: number,
-        attribute: number,
-      ) => this.#owner(input).evaluateImport?.(length, w0, w1, w2, w3, attribute),
+      ...answersOf((block) => this.#owner(block)),
     };
     return new WebAssembly.Instance<CoreCalls>(compiled, { env: { memory: this.#memory }, host }).exports;
   }

@@ -1,4 +1,4 @@
-/** What the inner loops offer to the rest, which calls them through `CoreCalls` (src/core/core.ts). */
+/** What the inner loops offer to the rest, which calls them through `CoreCalls` (src/core/calls.ts). */
 export {
   attributeHold,
   attributeIntern,
