@@ -20,6 +20,30 @@ const GRAIN = 64;
 /** What lies before: constants of the compiled code, and address 0, which stands for nothing. */
 const FIRST_BLOCK = PAGE_OCTETS;
 
+/** The part of the WebAssembly JavaScript interface that is used here; @types/node has none of it. */
+declare namespace WebAssembly {
+  class Module {
+    constructor(octets: Uint8Array);
+  }
+
+  class Memory {
+    /** Sizes in pages of 64 KiB. RangeError: there is not as much. */
+    constructor(pages: { initial: number; maximum: number; shared: true });
+    /** another one after each growth; the one before stays valid */
+    readonly buffer: SharedArrayBuffer;
+    /** Adds pages. RangeError: there is not as much. */
+    grow(pages: number): number;
+  }
+
+  class Instance<Exports> {
+    constructor(
+      module: Module,
+      imports: Record<string, Record<string, Memory | ((...values: number[]) => number | undefined)>>,
+    );
+    readonly exports: Exports;
+  }
+}
+
 let compiled: WebAssembly.Module | undefined;
 
 /** One for each RIB or table of routes; all of it goes when nobody uses it any more. */
