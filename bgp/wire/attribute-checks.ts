@@ -1,4 +1,5 @@
 /** Checks of attribute values as received: RFC 7606 7 and the documents that define each attribute. */
+import { AS_PATH_MOST } from '../../src/core/assembly/layout.ts';
 import { type AsPathRules, asPathFirst, asPathProblem } from './as-path.ts';
 import { uint16, uint32 } from './bytes.ts';
 import { type Finding, finding } from './findings.ts';
@@ -38,6 +39,7 @@ export const checkAsPath: AttributeCheck = (bytes, start, end, context) => {
   const rules = context.rejectAsSets === true ? NO_SETS : SETS;
   const problem = asPathProblem(bytes, start, end, context.as4 ? 4 : 2, rules);
   if (problem !== undefined) return badAsPath(problem);
+  if ((end - start) * (context.as4 ? 1 : 2) > AS_PATH_MOST) return badAsPath('it is too long');
   if (context.enforceFirstAs !== true || context.peerKind !== 'ebgp') return undefined;
   const first = context.as4
     ? asPathFirst(bytes.subarray(start, end))

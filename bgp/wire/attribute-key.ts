@@ -1,6 +1,7 @@
 /**
  * Attribute keys, the canonical form that `AttributeKey` documents: built from a checked UPDATE, read in part or whole, made from values.
  */
+import { AS_PATH_MOST } from '../../src/core/assembly/layout.ts';
 import { type Address, addressFromBytes } from '../../src/net/address.ts';
 import { reconstructAsPath, widenAsPath } from './as-path.ts';
 import type { AttributeScan } from './attribute-scan.ts';
@@ -117,7 +118,9 @@ export class KeyBuilder {
     const start = scan.start(number);
     const wide = new Uint8Array(2 * (scan.end(number) - start));
     const octets = widenAsPath(body, start, scan.end(number), wide, 0);
-    const value = reconstructAsPath(wide.subarray(0, octets), as4Path);
+    const widened = wide.subarray(0, octets);
+    const reconstructed = reconstructAsPath(widened, as4Path);
+    const value = reconstructed.length > AS_PATH_MOST ? widened : reconstructed;
     return writeAttribute(this.#scratch, at, FLAG.transitive, ATTRIBUTE.asPath, value);
   }
 }

@@ -196,6 +196,11 @@ export const READ_FIELDS = 23;
 /** a next hop, and a message of 65,535 octets whose AS_PATH grows to twice as much */
 export const READ_KEY_MOST = 1 << 18;
 export const READ_ATTRIBUTES_MOST = 64;
+/**
+ * An AS_PATH with more octets, as it stands in a key, is not taken: its length has 16 bits there, and 4-octet numbers and those that are put in
+ * front must not overflow them.
+ */
+export const AS_PATH_MOST = 60000;
 // READ_TERMS
 /** AS numbers have four octets */
 export const READ_AS4 = 1;

@@ -5,6 +5,7 @@
  */
 import { get, pointer, set } from './fields';
 import {
+  AS_PATH_MOST,
   READ_AS4,
   READ_ATTRIBUTES_MOST,
   READ_COUNT,
@@ -233,6 +234,7 @@ function isPlainAggregator(reader: usize, start: usize, octets: usize): bool {
 function isPlainAsPath(reader: usize, start: usize, end: usize): bool {
   const terms = get(reader, READ_TERMS);
   const wide = (terms & READ_AS4) !== 0;
+  if (<i32>(end - start) * (wide ? 1 : 2) > AS_PATH_MOST) return false;
   let at = start;
   while (at < end) {
     if (end - at < 2) return false;

@@ -36,6 +36,8 @@ const EXTENDED_COMMUNITIES = 16;
 const IPV6_EXTENDED_COMMUNITIES = 25;
 const LARGE_COMMUNITIES = 32;
 const NO_MORE = 256;
+/** What the length of an attribute can say; one that would be longer stays as it is. */
+const LENGTH_MOST = 0xffff;
 
 /** Writes the changed key to `to`, where there must be room for 2 KiB more than it has. Returns its octets. */
 export function keyRewrite(edits: usize, key: usize, octets: i32, to: usize): i32 {
@@ -116,6 +118,7 @@ function replace(
   switch (code) {
     case AS_PATH:
       if (get(edits, REWRITE_PREPEND_COUNT) === 0) break;
+      if (<i32>(end - value) + 4 * get(edits, REWRITE_PREPEND_COUNT) + 2 > LENGTH_MOST) break;
       return prependPath(edits, value, end, to);
     case MED:
       if ((changes & (REWRITE_SETS_MED | REWRITE_REMOVES_MED)) === 0) break;
@@ -125,6 +128,7 @@ function replace(
       return insert(edits, changes, LOCAL_PREF, to);
     case COMMUNITIES:
       if ((changes & REWRITE_ADDS_COMMUNITY) === 0) break;
+      if (<i32>(end - value) + 4 > LENGTH_MOST) break;
       if (holds(value, end, edits + (REWRITE_COMMUNITY << 2), 1)) break;
       return put32(
         get(edits, REWRITE_COMMUNITY),
@@ -136,6 +140,7 @@ function replace(
       return keepTransitiveCommunities(flags, code, value, end, to);
     case LARGE_COMMUNITIES:
       if ((changes & REWRITE_ADDS_LARGE) === 0) break;
+      if (<i32>(end - value) + 12 > LENGTH_MOST) break;
       if (holds(value, end, edits + (REWRITE_LARGE << 2), 3)) break;
       return putLarge(edits, copy(value, end, putHeader(flags, code, <i32>(end - value) + 12, to)));
     default:

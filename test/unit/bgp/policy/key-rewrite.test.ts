@@ -122,6 +122,23 @@ describe('key rewriting', () => {
     );
   });
 
+  it('leaves an attribute as it is that would be longer than its length can say', () => {
+    const base = { origin: 'igp' as const, asPath: [] };
+    const communities = Array.from({ length: 16383 }, (_, i) => i);
+    const largeCommunities = Array.from({ length: 5461 }, (_, i) => ({ global: i, local1: 0, local2: 0 }));
+    const members = Array<number>(255).fill(65001);
+    const asPath = Array.from({ length: 64 }, () => ({ type: 'sequence' as const, asNumbers: members }));
+    const cases: readonly [PathAttributes, KeyEdits][] = [
+      [{ ...base, communities }, { community: 16383 }],
+      [{ ...base, largeCommunities }, { largeCommunity: { global: 5461, local1: 0, local2: 0 } }],
+      [{ ...base, asPath }, { prepend: Array<number>(32).fill(65000) }],
+    ];
+    for (const [attributes, edits] of cases) {
+      const key = encodeAttributes(attributes);
+      assert.deepEqual(rewriteKey(key, edits).slice(), key);
+    }
+  });
+
   it('leaves out IPv6 extended communities that stay within the AS (RFC 5701)', () => {
     const entry = (type: number) => Uint8Array.of(type, ...new Uint8Array(19));
     const withEntries = (...types: number[]) =>

@@ -297,6 +297,13 @@ describe('bgp/wire: plain UPDATEs', () => {
     });
   }
 
+  it('one with an AS_PATH that grows beyond what its length can say is none', () => {
+    const path = `50028200${`02ff${'fde9'.repeat(255)}`.repeat(65)}`;
+    const attributes = MANDATORY.replace(/400206.*fde9/, path);
+    const body = octets(update({ attributes, nlri: NLRI })).slice(19);
+    assert.equal(isPlain(body, { ...DEFAULT_VERDICT_CONTEXT, as4: false, extendedMessage: true }), false);
+  });
+
   it('End-of-RIB is none', () => {
     for (const attributes of ['', attribute('80', 15, '000201')]) {
       assert.equal(isPlain(octets(update({ attributes })).slice(19), DEFAULT_VERDICT_CONTEXT), false);

@@ -1,8 +1,13 @@
 /** The verdict on UPDATE messages between speakers of 2-octet and 4-octet AS numbers (RFC 6793). Expected results by the text of the RFCs. */
 import { attribute, type Case, NEXT_HOP, ORIGIN_IGP, verdictTests } from './support.ts';
-import { DISCARD, OLD, OLD_PATH, only, plus, sequence, VALID } from './update-support.ts';
+import { DISCARD, OLD, OLD_PATH, only, plus, sequence, VALID, WITHDRAW } from './update-support.ts';
 
 const AS4 = attribute('c0', 17, '02020000fde9fa56ea00');
+
+const OLD_LONG = { ...OLD, extendedMessage: true } as const;
+/** so many sequences of 255 times 65001 in two octets */
+const longPath = (segments: number): string =>
+  `5002${(512 * segments).toString(16)}${`02ff${'fde9'.repeat(255)}`.repeat(segments)}`;
 
 const FOUR_OCTET_AS: readonly Case[] = [
   {
@@ -82,6 +87,23 @@ const FOUR_OCTET_AS: readonly Case[] = [
     context: OLD,
     expect: DISCARD,
   })),
+  {
+    name: 'a path of 2-octet numbers whose length with 4-octet ones needs more than 16 bits withdraws',
+    hex: only(`${ORIGIN_IGP}${longPath(65)}${NEXT_HOP}`),
+    context: OLD_LONG,
+    expect: WITHDRAW,
+  },
+  {
+    name: 'AS4_PATH does not count if the two together would be too long',
+    hex: only(
+      `${ORIGIN_IGP}${longPath(58)}${NEXT_HOP}d011${(30 * 1022).toString(16)}${`01ff${'0000fde9'.repeat(255)}`.repeat(30)}`,
+    ),
+    context: OLD_LONG,
+    expect: {
+      ...VALID,
+      attributes: { asPath: Array.from({ length: 58 }, () => sequence(...Array(255).fill(65001))[0]) },
+    },
+  },
   {
     name: 'RFC 6793 6: AS4_PATH from a peer with 4-octet numbers is discarded',
     hex: plus(AS4),
