@@ -40,6 +40,9 @@ import type { NextHopTable } from './next-hops.ts';
 
 const NONE = -1;
 const FIRST_CAPACITY = 256;
+/** the next capacities, then twofold: what a full table needs at once, as old columns keep their pages */
+const SMALL = 1 << 12;
+const LARGE = 1 << 18;
 const FIRST_SLOTS = 1024;
 /** Numbers in an entry, and which is which. */
 const ENTRY = 4;
@@ -264,7 +267,7 @@ export class AttributeStore {
     const { core } = this;
     const had = this.capacity;
     // What is not written to costs no memory, a copy does.
-    const capacity = had * (had < 1 << 16 ? 16 : 2);
+    const capacity = had < SMALL ? SMALL : had < LARGE ? LARGE : 2 * had;
     this.#block[ATTRIBUTE_CAPACITY] = capacity;
     this.localPref = core.moved(this.localPref, core.uint32(capacity));
     this.rank = core.moved(this.rank, core.float64(capacity));
