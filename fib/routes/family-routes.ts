@@ -9,8 +9,18 @@ import { ROUTE_SOURCES, type RouteSource } from './types.ts';
 
 /** Column value: no target. */
 export const NONE = -1;
-/** Kernel column: there may be a route of ours, we do not know which. */
+/** Kernel column: there may be a route of ours, we do not know which. Whatever is below it is `doubtful`. */
 export const UNKNOWN = -2;
+
+/** Kernel column: a target may be there, in whole, in part or not at all. Its metric must not be forgotten: another one is another route. */
+export function doubtful(target: number): number {
+  return target >= 0 ? UNKNOWN - 1 - target : UNKNOWN;
+}
+
+/** What the kernel column knows of or suspects: a target id, NONE or UNKNOWN. */
+export function perhaps(kernel: number): number {
+  return kernel < UNKNOWN ? UNKNOWN - 1 - kernel : kernel;
+}
 
 export const FLAG = {
   /** stands in a queue of work */
@@ -136,7 +146,7 @@ export class FamilyRoutes {
   readonly table: PrefixTable;
   /** what peers want: a target id, or NONE */
   bgp: Int32Array;
-  /** what the kernel has of ours: a target id, NONE or UNKNOWN */
+  /** what the kernel has of ours: a target id, NONE, UNKNOWN or `doubtful` */
   kernel: Int32Array;
   flags: Uint16Array;
   /** this and the next two are written for routes that the kernel refuses only: the others cost no memory in them */
@@ -215,7 +225,7 @@ export class FamilyRoutes {
     }
   }
 
-  /** What the kernel has of ours at a prefix: a target id, NONE or UNKNOWN. */
+  /** What the kernel has of ours at a prefix: a target id, NONE, UNKNOWN or `doubtful`. */
   kernelAt(id: number): number {
     return this.kernel[id] ?? NONE;
   }
@@ -319,10 +329,16 @@ export class FamilyRoutes {
   forEachTarget(visit: (target: number) => void): void {
     for (let id = 0; id < this.table.idLimit; id++) {
       visit(this.bgp[id] ?? NONE);
-      visit(this.kernelAt(id));
+      visit(perhaps(this.kernelAt(id)));
     }
     for (const wishes of this.#local.values()) for (const target of Object.values(wishes)) visit(target);
     for (const extras of this.extras.values()) for (const extra of extras) visit(extra);
+  }
+
+  /** Notes that there is, or may be, a further route of ours at a prefix. */
+  addExtra(id: number, target: number): void {
+    const extras = this.extras.get(id) ?? [];
+    if (!extras.includes(target)) this.extras.set(id, [...extras, target]);
   }
 
   /** Forgets a further route of ours at a prefix. */

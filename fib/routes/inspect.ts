@@ -3,7 +3,7 @@ import { type Address, addressBits, FAMILIES, type Family } from '../../src/net/
 import { comparePrefixes, type Prefix } from '../../src/net/prefix.ts';
 import type { PrefixTable } from '../../src/net/prefix-table.ts';
 import { errnoName } from '../netlink/error-message.ts';
-import { type FamilyRoutes, FLAG, NONE, UNKNOWN } from './family-routes.ts';
+import { type FamilyRoutes, FLAG, NONE } from './family-routes.ts';
 import { lacking, MembersOut } from './members-out.ts';
 import type { RouteTable } from './route-table.ts';
 import type {
@@ -194,7 +194,7 @@ function viewOf(table: RouteTable, routes: FamilyRoutes, id: number): RouteView 
     foreign: foreign.at(foreign.table.findPrefix(prefix)),
     ...(source === undefined ? {} : { source }),
     ...(wanted < 0 ? {} : { desired: table.targets.get(wanted).target }),
-    ...(kernel === NONE || kernel === UNKNOWN ? {} : { kernel: table.targetInKernel(kernel) }),
+    ...(kernel < 0 ? {} : { kernel: table.targetInKernel(kernel) }),
     ...(out.length === 0 ? {} : { out }),
     ...(failure === undefined ? {} : { failure }),
   };

@@ -5,7 +5,7 @@
 import { addressesEqual, FAMILIES, type Family } from '../../src/net/address.ts';
 import { AF_INET } from '../netlink/registry.ts';
 import type { RouteRecord } from '../netlink/route-message.ts';
-import { type FamilyRoutes, FLAG, NONE, UNKNOWN } from './family-routes.ts';
+import { doubtful, type FamilyRoutes, FLAG, NONE, perhaps, UNKNOWN } from './family-routes.ts';
 import { hasIpv4, type KernelListener, type KernelWatch, losesIpv4 } from './kernel-watch.ts';
 import type { Link, LinkAddress } from './link-table.ts';
 import type { TargetTable } from './targets.ts';
@@ -51,18 +51,19 @@ export class KernelFollower implements KernelListener {
     const id = routes.table.find(record.length, record.w0, record.w1, record.w2, record.w3);
     if (id < 0) return;
     const kernel = routes.kernelAt(id);
+    const held = perhaps(kernel);
     const extras = routes.extras.get(id);
     if (kernel !== target && extras?.includes(target)) {
       routes.removeExtra(id, target);
-    } else if (kernel >= 0 && this.#deps.targets.get(kernel).metric !== record.metric) {
+    } else if (held >= 0 && this.#deps.targets.get(held).metric !== record.metric) {
       return;
     } else {
       // Of an IPv6 multipath route single next hops may be deleted; the rest is not announced.
-      routes.kernel[id] = kernel === target || routes.family === 'ipv4' ? NONE : UNKNOWN;
+      routes.kernel[id] = kernel === target || routes.family === 'ipv4' ? NONE : doubtful(target);
     }
     if (routes.desired(id) >= 0) {
       this.#repair(routes, id, this.#deps.isWanted(routes, id, kernel));
-    } else if (routes.kernelAt(id) === UNKNOWN) {
+    } else if (routes.kernelAt(id) <= UNKNOWN) {
       this.#deps.doomIfSwept(routes, id);
     } else {
       routes.release(id);
@@ -73,12 +74,11 @@ export class KernelFollower implements KernelListener {
     const id = routes.table.intern(record.length, record.w0, record.w1, record.w2, record.w3);
     const kernel = routes.kernelAt(id);
     const wanted = routes.desired(id);
-    if (kernel >= 0 && kernel !== target && this.#deps.targets.get(kernel).metric !== record.metric) {
+    const held = perhaps(kernel);
+    if (held >= 0 && held !== target && this.#deps.targets.get(held).metric !== record.metric) {
       // A second route of ours with another metric: keep the one that is wanted as the route.
       const keepsOld = wanted >= 0 && this.#deps.targets.get(wanted).metric !== record.metric;
-      const extra = keepsOld ? target : kernel;
-      const extras = routes.extras.get(id) ?? [];
-      if (!extras.includes(extra)) routes.extras.set(id, [...extras, extra]);
+      routes.addExtra(id, keepsOld ? target : held);
       if (!keepsOld) routes.kernel[id] = target;
     } else {
       routes.kernel[id] = target;
@@ -197,7 +197,7 @@ export class KernelFollower implements KernelListener {
         verdicts.set(kernel, isConcerned);
       }
       if (!isConcerned) return;
-      routes.kernel[id] = UNKNOWN;
+      routes.kernel[id] = doubtful(kernel);
       if (routes.desired(id) >= 0) routes.markDirty(id);
       else this.#deps.doomIfSwept(routes, id);
     });

@@ -102,7 +102,7 @@ function destinationOf(
   return [AF_INET6, length, w0, table.wordOf(id, 1), table.wordOf(id, 2), table.wordOf(id, 3)];
 }
 
-/** Purposes are 0..3, targets from UNKNOWN on. */
+/** Purposes are 0..3, targets from UNKNOWN on (what is doubtful is named by its target). */
 function patternKey(op: number, target: number): number {
   return 4 * target + op;
 }

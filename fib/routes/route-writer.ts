@@ -7,7 +7,7 @@ import type { Verdict } from '../netlink/error-message.ts';
 import type { BatchResult } from '../netlink/socket.ts';
 import type { RouteBackOff } from './back-off.ts';
 import { MOST_MESSAGES } from './batch-size.ts';
-import { type FamilyRoutes, FLAG, NONE, UNKNOWN } from './family-routes.ts';
+import { doubtful, type FamilyRoutes, FLAG, NONE, perhaps } from './family-routes.ts';
 import type { KernelWatch } from './kernel-watch.ts';
 import { isTaken, type LearnedOutcomes } from './learned-outcomes.ts';
 import type { Removals } from './removals.ts';
@@ -114,13 +114,14 @@ export class RouteWriter {
   #plan(routes: FamilyRoutes, id: number): void {
     const wanted = routes.desired(id);
     const kernel = routes.kernelAt(id);
+    const held = perhaps(kernel);
     const seized = this.#seized[routes.family];
     const isSeized = seized.size > 0 && seized.delete(id);
     routes.clear(id, FLAG.WAITING | FLAG.BLOCKED | FLAG.HELD);
     const extras = routes.extras.get(id) ?? NO_EXTRAS;
     if (wanted < 0) {
       if (!this.#removals.mayDelete(routes, id)) return;
-      if (kernel !== NONE) this.#addDeletion(routes, id, OP.DELETE, kernel);
+      if (kernel !== NONE) this.#addDeletion(routes, id, OP.DELETE, held);
       for (const extra of extras) this.#addDeletion(routes, id, OP.DELETE_EXTRA, extra);
       if (kernel === NONE && extras.length === 0) routes.release(id);
       return;
@@ -157,14 +158,18 @@ export class RouteWriter {
         return;
       }
       if (isSeized && isForeign) this.#seizesNow = true;
-      const sameKey = kernel >= 0 && this.#targets.get(kernel).metric === metric;
-      const isReplacement = sameKey || isSeized || routes.has(id, FLAG.FORCE);
+      const sameKey = held >= 0 && this.#targets.get(held).metric === metric;
+      const isReplacement = (sameKey && kernel >= 0) || isSeized || routes.has(id, FLAG.FORCE);
       routes.clear(id, FLAG.FORCE);
       this.#batch.addWrite(routes, id, isReplacement ? OP.REPLACE : OP.CREATE, form, fields);
       // The new one stands before the old one goes.
-      if (kernel >= 0 && !sameKey) this.#addDeletion(routes, id, OP.DELETE_EXTRA, kernel);
+      if (held >= 0 && !sameKey) this.#addDeletion(routes, id, OP.DELETE_EXTRA, held);
     }
-    for (const extra of extras) this.#addDeletion(routes, id, OP.DELETE_EXTRA, extra);
+    for (const extra of extras) {
+      // One with the metric that is wanted is replaced: to delete it would delete what takes its place.
+      if (this.#targets.get(extra).metric !== metric) this.#addDeletion(routes, id, OP.DELETE_EXTRA, extra);
+      else if (kernel === form) routes.removeExtra(id, extra);
+    }
     if (kernel === form) {
       routes.forgetFailure(id);
       this.#outcomes.settle(routes, id, true);
@@ -180,7 +185,9 @@ export class RouteWriter {
   #onUncertain(routes: FamilyRoutes, index: number): void {
     const id = this.#batch.ids[index] ?? NONE;
     const op = this.#batch.ops[index];
-    if (op !== OP.DELETE_EXTRA) routes.kernel[id] = UNKNOWN;
+    const target = this.#batch.targets[index] ?? NONE;
+    if (op !== OP.DELETE_EXTRA) routes.kernel[id] = doubtful(target);
+    else routes.addExtra(id, target);
     routes.markDirty(id);
   }
 
@@ -190,6 +197,8 @@ export class RouteWriter {
     const target = this.#batch.targets[index] ?? NONE;
     if (op === OP.DELETE_EXTRA) {
       routes.removeExtra(id, target);
+      // The one that was to stand beside it was refused.
+      if (perhaps(routes.kernelAt(id)) === target) routes.kernel[id] = NONE;
       routes.release(id);
     } else if (op === OP.DELETE) {
       this.#forms.noteUnused();
@@ -200,10 +209,18 @@ export class RouteWriter {
     } else {
       if (op === OP.REPLACE) this.#forms.noteUnused();
       routes.kernel[id] = target;
+      if (routes.extras.size > 0) this.#forgetReplaced(routes, id, target);
       routes.set(id, FLAG.SEEN);
       routes.forgetFailure(id);
       this.#outcomes.settle(routes, id, true);
     }
+  }
+
+  /** What was written has taken the place of a further route with its metric. */
+  #forgetReplaced(routes: FamilyRoutes, id: number, target: number): void {
+    const { metric } = this.#targets.get(target);
+    for (const extra of routes.extras.get(id) ?? NO_EXTRAS)
+      if (this.#targets.get(extra).metric === metric) routes.removeExtra(id, extra);
   }
 
   /** Returns whether the refusal is a failure to report; some only say that the kernel is not as we thought. */
@@ -222,8 +239,8 @@ export class RouteWriter {
       return false;
     }
     // A multipath IPv6 route goes in one next hop after the other, so a refused one may be there in part.
-    if (!isDeletion && routes.family === 'ipv6') routes.kernel[id] = UNKNOWN;
     const target = this.#batch.targets[index] ?? NONE;
+    if (!isDeletion && routes.family === 'ipv6') routes.kernel[id] = doubtful(target);
     if (!isDeletion && this.#targets.get(target).nextHopId !== 0) {
       // Perhaps its object is not there any more.
       if (verdict.errno === EINVAL || verdict.errno === ENOENT) this.#hasDoubts = true;

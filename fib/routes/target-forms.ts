@@ -112,7 +112,7 @@ export class TargetForms {
       for (let id = 0; id < routes.table.idLimit; id++) {
         const kernel = routes.kernelAt(id);
         // Nobody knows what it points to.
-        if (kernel === UNKNOWN) return;
+        if (kernel <= UNKNOWN) return;
         note(kernel);
       }
       for (const extras of routes.extras.values()) extras.forEach(note);

@@ -145,6 +145,65 @@ describe('fib/routes after changes by others, refusals and losses', () => {
     assert.deepEqual(p.interfered, []);
   });
 
+  it('a change that is refused does not make it forget the former metric', async () => {
+    const { host } = twoUplinks();
+    const p = await bench.programmer(host, { nextHopObjects: false });
+    for (const [text, one, two, lost] of [
+      ['10.1.0.0/16', '192.0.2.2', '198.51.100.2', '198.51.100.1/24'],
+      ['2001:db8:b::/48', '2001:db8::2', '2001:db8:1::2', '2001:db8:1::1/64'],
+    ] as const) {
+      const at = prefix(text);
+      const both = p.via(['eth0', one], ['eth1', two]);
+      const single = p.via(['eth0', one]);
+      const refused = p.via(['eth0', one, 3], ['eth1', two, 1]);
+      const become = (target: RouteTarget): string | undefined => {
+        p.routes.setRoute(at, 'bgp', target);
+        p.settle();
+        return p.state(text);
+      };
+      const metrics = (): (string | undefined)[] =>
+        [
+          ...show(host, text.includes(':') ? '-6' : '-4', 'route', 'show', text).matchAll(/metric (\d+)/g),
+        ].map(([, metric]) => metric);
+      assert.equal(become(both), 'installed');
+      host.sh(`ip address del ${lost} dev eth1`);
+      assert.equal(become(refused), 'failed');
+      assert.equal(become({ ...single, metric: 512 }), 'installed');
+      assert.deepEqual(metrics(), ['512']);
+      // What was refused with another metric has not come, but what stood there has gone.
+      assert.equal(become(single), 'installed');
+      assert.equal(become({ ...refused, metric: 512 }), 'failed');
+      assert.equal(become(single), 'installed');
+      assert.deepEqual(metrics(), ['1024']);
+      assert.equal(become(refused), 'failed');
+      p.routes.removeRoute(at, 'bgp');
+      p.settle();
+      assert.deepEqual(metrics(), []);
+    }
+  });
+
+  it('takes what stands there as surplus over without a gap when it comes to be wanted', async () => {
+    const { host } = twoUplinks();
+    const p = await bench.programmer(host, { nextHopObjects: false });
+    for (const [text, one, two] of [
+      ['10.1.0.0/16', '192.0.2.2', '198.51.100.2'],
+      ['2001:db8:b::/48', '2001:db8::2', '2001:db8:1::2'],
+    ] as const) {
+      p.routes.setRoute(prefix(text), 'bgp', p.via(['eth0', one]));
+      p.settle();
+      p.isAutomatic = false;
+      host.sh(`ip route add ${text} via ${two} metric 512 proto 171`);
+      p.kernel.drain();
+      const seen = bench.witness(host);
+      p.routes.setRoute(prefix(text), 'bgp', { ...p.via(['eth1', two]), metric: 512 });
+      p.settle();
+      assert.equal(seen.take().deleted, 1);
+      assert.equal(p.state(text), 'installed');
+      const lines = show(host, text.includes(':') ? '-6' : '-4', 'route', 'show', text);
+      assert.deepEqual(lines.match(/metric \d+/g), ['metric 512'], lines);
+    }
+  });
+
   it("one refused route holds nothing else back, is listed with the kernel's words and retried with back-off", async () => {
     const { host } = twoUplinks();
     const kernel = KernelWatch.open({ netns: host.path });
