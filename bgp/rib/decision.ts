@@ -1,7 +1,8 @@
 /**
  * The decision process (RFC 4271 9.1.2.2) as a list of named steps. Each step removes the candidates that are worse than another; what is
  * left after the last step is the best path. Since every step looks at the whole set, the result does not depend on the order
- * in which paths arrived, MED included; only the step `oldest-path` asks for arrival times, and says so.
+ * in which paths arrived, MED included; only the step `oldest-path` asks for arrival times, and says so. Where no path has a MED and one path is
+ * taken, src/core/assembly/decision.ts comes to the same by comparing paths two by two.
  */
 import type { DecisionReason } from '../types.ts';
 
@@ -16,8 +17,6 @@ export interface CandidateView {
   pathLength(record: number): number;
   origin(record: number): number;
   med(record: number): number;
-  /** false: no path of any prefix has a MED above 0 */
-  hasMeds(): boolean;
   /** 0 when the AS_PATH is empty or starts with a set: then it is the local AS (RFC 4271 9.1.2.2 c) */
   neighbourAs(record: number): number;
   isExternal(record: number): boolean;
@@ -108,9 +107,6 @@ export class DecisionProcess {
   run(count: number): number {
     const candidates = this.candidates;
     let left = this.#bestRanked(count);
-    // Without MEDs the steps that are left order paths one by one, whoever else is there.
-    if (left > 1 && this.#options.maxPaths === 1 && !this.#view.hasMeds())
-      return this.single(this.#firstOf(left));
     for (let i = FIRST_UNRANKED; i < FORWARDING_STEPS && left > 1; i++) left = this.#step(i, left);
     const equal = left;
     if (equal > 1 && this.#options.maxPaths > 1) {
@@ -177,31 +173,6 @@ export class DecisionProcess {
       candidates[kept++] = record;
     }
     return kept;
-  }
-
-  /** The best of candidates that are equal up to their MEDs: the steps from `ebgp-over-ibgp` on in one pass. */
-  #firstOf(count: number): number {
-    const { candidates } = this;
-    let best = candidates[0] ?? -1;
-    for (let i = 1; i < count; i++) {
-      const record = candidates[i] ?? -1;
-      if (this.#isBefore(record, best)) best = record;
-    }
-    return best;
-  }
-
-  #isBefore(a: number, b: number): boolean {
-    const view = this.#view;
-    const external = view.isExternal(a);
-    if (external !== view.isExternal(b)) return external;
-    let difference = view.metric(a) - view.metric(b);
-    if (difference === 0 && external && !this.#options.compareRouterId)
-      difference = view.arrival(a) - view.arrival(b);
-    if (difference === 0) difference = view.routerId(a) - view.routerId(b);
-    if (difference === 0) difference = view.clusterLength(a) - view.clusterLength(b);
-    if (difference === 0) difference = view.addressRank(a) - view.addressRank(b);
-    if (difference === 0) difference = view.pathId(a) - view.pathId(b);
-    return difference < 0;
   }
 
   #step(index: number, count: number): number {

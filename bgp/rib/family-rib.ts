@@ -388,7 +388,6 @@ function candidateView(tables: RibTables, paths: PathTable): CandidateView {
     pathLength: (record) => attributes.pathLength[attributeOf(record)] ?? 0,
     origin: (record) => attributes.origin[attributeOf(record)] ?? 2,
     med: (record) => attributes.med[attributeOf(record)] ?? 0,
-    hasMeds: () => attributes.withMed > 0,
     neighbourAs: (record) => attributes.neighbourAs[attributeOf(record)] ?? 0,
     isExternal: (record) => peers.external[paths.peerOf(record)] === 1,
     metric: (record) => nextHops.metric[attributes.nextHop[attributeOf(record)] ?? -1] ?? 0,

@@ -68,7 +68,6 @@ function viewOf(all: readonly Candidate[]): CandidateView {
     pathLength: (record) => at(record).pathLength,
     origin: (record) => at(record).origin,
     med: (record) => at(record).med,
-    hasMeds: () => all.some(({ med }) => med > 0),
     neighbourAs: (record) => at(record).neighbourAs,
     isExternal: (record) => at(record).external,
     metric: (record) => at(record).metric,
