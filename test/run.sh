@@ -105,7 +105,10 @@ tests() { # NAME MINUTES
 
 stage() {
   case $1 in
-    types) check types 'type check' tsc --noEmit ;;
+    types)
+      check types 'type check' tsc --noEmit
+      check core-types 'type check of the core' tsc -p src/core/assembly
+      ;;
     lint) check lint 'format and lint' biome check . ;;
     unit) tests unit 10 ;;
     dataplane | interop) tests "$1" 15 ;;
