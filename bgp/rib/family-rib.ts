@@ -4,6 +4,7 @@
  */
 import {
   FAMILY_ATTRIBUTES,
+  FAMILY_BATCH,
   FAMILY_BEST_ATTRIBUTE,
   FAMILY_BEST_PEER,
   FAMILY_CHANGED,
@@ -56,9 +57,6 @@ import { PathTable } from './path-table.ts';
 import { LOCAL_PEER, type PeerColumns } from './peers.ts';
 
 const SMALL_LIST = 1024;
-
-/** prefixes that are decided before anybody is told */
-const BATCH = 256;
 
 /** What the rooms of a RIB share. */
 export interface RibTables {
@@ -131,9 +129,9 @@ export class FamilyRib {
     block[FAMILY_PEERS] = tables.peers.address;
     block[FAMILY_TAKES_SEVERAL] = this.decision.takesSeveral ? 1 : 0;
     block[FAMILY_COMPARES_ROUTER_ID] = options.compareRouterId ? 1 : 0;
-    block[FAMILY_MOVED] = core.allocate(4 * BATCH);
-    block[FAMILY_MOVED_FROM] = core.allocate(2 * BATCH);
-    block[FAMILY_REPLACED] = core.allocate(4 * BATCH);
+    block[FAMILY_MOVED] = core.allocate(4 * FAMILY_BATCH);
+    block[FAMILY_MOVED_FROM] = core.allocate(2 * FAMILY_BATCH);
+    block[FAMILY_REPLACED] = core.allocate(4 * FAMILY_BATCH);
     this.#makeLists();
     this.#makeChanged();
     this.#publish();

@@ -1,5 +1,6 @@
 /** What the RIB knows of each peer: columns for the decision process, and the state of its session. */
 import {
+  LOCAL_PEER,
   PEERS_ADDRESS_RANK,
   PEERS_CLIENT,
   PEERS_EXTERNAL,
@@ -17,8 +18,7 @@ import type { ImportGroup } from './import-group.ts';
 import type { PeerInput } from './peer-input.ts';
 import type { PeerOutput } from './peer-output.ts';
 
-/** Id of the pseudo peer whose paths are the locally originated ones. */
-export const LOCAL_PEER = 0;
+export { LOCAL_PEER };
 
 /** A session as the RIB needs it, fixed while the session lasts. */
 export interface PeerSession {

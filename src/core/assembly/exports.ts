@@ -20,6 +20,7 @@ import {
   EXPORT_PEERS,
   EXPORT_REFUSED,
   KEEPS_NEXT_HOP,
+  LOCAL_PEER,
   NO_NEXT_HOP,
   NOT_EXPORTED,
   OWN_NEXT_HOP,
@@ -29,7 +30,6 @@ import {
 } from './layout';
 import { keyRewrite } from './rewrite';
 
-const LOCAL_PEER = 0;
 /** an entry of EXPORT_NEXT_HOPS: octets of the next hop and these, and what becomes of it */
 const NEXT_HOP_ENTRY_BITS = 5;
 const NEXT_HOP_MASK = 31;

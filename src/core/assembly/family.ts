@@ -19,6 +19,7 @@ import {
   ATTRIBUTE_NEXT_HOP,
   ATTRIBUTE_WITH_MED,
   FAMILY_ATTRIBUTES,
+  FAMILY_BATCH,
   FAMILY_BEST_ATTRIBUTE,
   FAMILY_BEST_PEER,
   FAMILY_CHANGED,
@@ -61,8 +62,6 @@ import { prefixDelete, prefixIsUsed } from './prefix-table';
 const NONE = -1;
 /** stands for no attributes, and for no code of an unusable path either */
 const NONE_YET = 0x7fffffff;
-/** prefixes that are decided before anybody is told */
-const BATCH = 256;
 
 /** Has a prefix decided anew. */
 export function familyMarkDirty(family: usize, prefix: i32): void {
@@ -116,7 +115,7 @@ export function familyDecide(family: usize, limit: i32): i32 {
       takeUp(family);
       continue;
     }
-    const to = min(end, from + min(BATCH, limit - done));
+    const to = min(end, from + min(FAMILY_BATCH, limit - done));
     set(family, FAMILY_CURRENT_AT, to);
     decideBatch(family, from, to);
     done += to - from;

@@ -96,6 +96,9 @@ export const FAMILY_GROUPS = 30;
 export const FAMILY_GROUP_COUNT = 31;
 export const FAMILY_FIELDS = 32;
 
+/** prefixes that are decided before anybody is told: what FAMILY_MOVED and its like have room for */
+export const FAMILY_BATCH = 256;
+
 /** a list of prefixes that grew beyond this is made small again once it is empty */
 export const LARGE_LIST = 1 << 20;
 
