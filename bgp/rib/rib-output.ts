@@ -58,9 +58,6 @@ export class RibOutput {
       families[family].prefixes.onGrow((capacity) => {
         for (const group of this.#groups[family]) group.grow(capacity);
       });
-      families[family].prefixes.onOpen((from, to) => {
-        for (const group of this.#groups[family]) group.open(from, to);
-      });
     }
   }
 

@@ -11,11 +11,12 @@ import {
   GROUP_LOG,
   GROUP_LOG_COUNT,
   GROUP_LOG_ROOM,
+  GROUP_LONE_PEER,
   GROUP_MEMBERS,
   GROUP_OUT,
   GROUP_POSITION,
+  NO_PEER,
   NOT_EXPORTED,
-  UNKNOWN_FORM,
 } from '../../src/core/assembly/layout.ts';
 import { grownCapacity } from '../../src/net/prefix-table.ts';
 import { type ExportRules, exportFingerprint } from './export-rules.ts';
@@ -44,7 +45,7 @@ export class UpdateGroup {
   readonly #rib: FamilyRib;
   readonly #tables: RibTables;
   readonly #block: Int32Array<SharedArrayBuffer>;
-  /** by prefix id: exported attributes, NOT_EXPORTED or UNKNOWN_FORM */
+  /** by prefix id: exported attributes (GROUP_OUT) */
   #out: Int32Array<SharedArrayBuffer>;
   /** by prefix id: position of its newest log entry */
   #position: Int32Array<SharedArrayBuffer>;
@@ -57,8 +58,8 @@ export class UpdateGroup {
     this.#rib = rib;
     this.#tables = tables;
     const { core } = tables;
-    const { capacity, openLimit } = rib.prefixes;
-    this.#out = core.int32(capacity).fill(UNKNOWN_FORM, 0, openLimit);
+    const { capacity } = rib.prefixes;
+    this.#out = core.int32(capacity);
     this.#position = core.int32(capacity);
     this.#log = core.int32(SMALLEST_LOG);
     this.#block = core.block(GROUP_FIELDS, {
@@ -68,6 +69,7 @@ export class UpdateGroup {
     });
     this.address = this.#block.byteOffset;
     this.#block[GROUP_FAMILY] = rib.address;
+    this.#block[GROUP_LONE_PEER] = NO_PEER;
     this.#block[GROUP_EXPORT] = this.exporter.looksAtPrefixes ? 0 : this.exporter.address;
     this.shared = new SharedOutput(this.#block, core);
     this.#publish();
@@ -85,13 +87,13 @@ export class UpdateGroup {
   /** A peer is told what this group is told. */
   join(member: PeerOutput): void {
     this.members.push(member);
-    this.#block[GROUP_MEMBERS] = this.members.length;
+    this.#countMembers();
   }
 
   /** A member goes. */
   leave(member: PeerOutput): void {
     this.members.splice(this.members.indexOf(member), 1);
-    this.#block[GROUP_MEMBERS] = this.members.length;
+    this.#countMembers();
   }
 
   /** Makes room for prefix ids up to `capacity`. */
@@ -101,11 +103,6 @@ export class UpdateGroup {
     this.#position = core.moved(this.#position, core.int32(capacity));
     this.#publish();
     for (const member of this.members) member.grow(capacity);
-  }
-
-  /** Prefix ids `from..to-1` come into use. */
-  open(from: number, to: number): void {
-    this.#out.fill(UNKNOWN_FORM, from, to);
   }
 
   /** What is exported of a prefix may be something else; whether it is. */
@@ -141,8 +138,8 @@ export class UpdateGroup {
 
   /** As `desired`, but that the form may have the member's own address as next hop. */
   #formFor(member: PeerOutput, prefix: number): number {
-    const out = this.#tables.core.calls.groupForm(this.address, prefix);
-    return out < 0 || member.peer === this.#rib.bestPeer[prefix] ? NOT_EXPORTED : out;
+    if (member.peer === this.#rib.bestPeer[prefix]) return NOT_EXPORTED;
+    return this.#tables.core.calls.groupForm(this.address, prefix);
   }
 
   /** Whether a log entry is the newest one of its prefix. */
@@ -162,6 +159,12 @@ export class UpdateGroup {
     block[GROUP_LOG_COUNT] = 0;
     block[GROUP_FURTHEST] = 0;
     if (this.#log.length > LARGE_LOG) this.#replaceLog(SMALLEST_LOG, 0);
+  }
+
+  #countMembers(): void {
+    const [first] = this.members;
+    this.#block[GROUP_MEMBERS] = this.members.length;
+    this.#block[GROUP_LONE_PEER] = this.members.length === 1 ? (first?.peer ?? NO_PEER) : NO_PEER;
   }
 
   #export(prefix: number, exporter = this.exporter): number {

@@ -15,6 +15,7 @@ import {
   GROUP_LOG,
   GROUP_LOG_COUNT,
   GROUP_LOG_ROOM,
+  GROUP_LONE_PEER,
   GROUP_MEMBERS,
   GROUP_OUT,
   GROUP_POSITION,
@@ -35,6 +36,7 @@ export function groupOnBest(group: usize, prefixes: usize, oldPeers: usize, coun
   const bestPeer = pointer(family, FAMILY_BEST_PEER);
   const heldBack = pointer(family, FAMILY_HELD_BACK);
   const rules = pointer(group, GROUP_EXPORT);
+  const lone = get(group, GROUP_LONE_PEER);
   // Neighbours mostly have the same attributes, and then the same form where prefixes have no say.
   let latestAttribute = -1;
   let latestPeer = -1;
@@ -43,8 +45,12 @@ export function groupOnBest(group: usize, prefixes: usize, oldPeers: usize, coun
     const prefix = at(prefixes, i);
     const attribute = at(bestAttribute, prefix);
     const peer = <i32>load<u16>(bestPeer + ((<usize>prefix) << 1));
+    // No form is made of what the only member sent itself: it does not get it back.
     if (attribute < 0 || (heldBack !== 0 && load<u8>(heldBack + <usize>prefix) === 1)) {
       form = NOT_EXPORTED;
+      latestAttribute = NONE;
+    } else if (peer === lone) {
+      form = UNKNOWN_FORM;
       latestAttribute = NONE;
     } else if (rules === 0) {
       form = exportForm(group, prefix);
@@ -64,15 +70,16 @@ export function groupOnBest(group: usize, prefixes: usize, oldPeers: usize, coun
 
 /** A prefix id goes back to the table. */
 export function groupForget(group: usize, prefix: i32): void {
-  put(pointer(group, GROUP_OUT), prefix, UNKNOWN_FORM);
+  // What stands there so already is not written to: a column that nobody ever writes to takes no memory.
+  if (knownForm(group, prefix) !== UNKNOWN_FORM) keepForm(group, prefix, UNKNOWN_FORM);
 }
 
 /** The form in which a prefix is exported, or NOT_EXPORTED. */
 export function groupForm(group: usize, prefix: i32): i32 {
-  const known = at(pointer(group, GROUP_OUT), prefix);
+  const known = knownForm(group, prefix);
   if (known !== UNKNOWN_FORM) return known;
   const form = bestForm(group, prefix);
-  put(pointer(group, GROUP_OUT), prefix, form);
+  keepForm(group, prefix, form);
   return form;
 }
 
@@ -91,17 +98,29 @@ function bestForm(group: usize, prefix: i32): i32 {
 
 /** What is exported of a prefix may be something else. 1: it is. */
 export function groupReconsider(group: usize, prefix: i32): i32 {
-  return become(group, prefix, bestForm(group, prefix)) ? 1 : 0;
+  const family = pointer(group, GROUP_FAMILY);
+  const attribute = at(pointer(family, FAMILY_BEST_ATTRIBUTE), prefix);
+  const peer = <i32>load<u16>(pointer(family, FAMILY_BEST_PEER) + ((<usize>prefix) << 1));
+  const isOwn = attribute >= 0 && peer === get(group, GROUP_LONE_PEER);
+  return become(group, prefix, isOwn ? UNKNOWN_FORM : bestForm(group, prefix)) ? 1 : 0;
 }
 
 /** This form is what is exported of a prefix from now on; whether it was not before. */
 function become(group: usize, prefix: i32, form: i32): bool {
-  const out = pointer(group, GROUP_OUT);
-  const old = at(out, prefix);
+  const old = knownForm(group, prefix);
   if (form === old) return false;
-  put(out, prefix, form);
-  if (old !== UNKNOWN_FORM || form !== NOT_EXPORTED) append(group, prefix);
+  if (old === UNKNOWN_FORM && form === NOT_EXPORTED) return true;
+  keepForm(group, prefix, form);
+  append(group, prefix);
   return true;
+}
+
+function knownForm(group: usize, prefix: i32): i32 {
+  return at(pointer(group, GROUP_OUT), prefix) + UNKNOWN_FORM;
+}
+
+function keepForm(group: usize, prefix: i32, form: i32): void {
+  put(pointer(group, GROUP_OUT), prefix, form - UNKNOWN_FORM);
 }
 
 function append(group: usize, prefix: i32): void {

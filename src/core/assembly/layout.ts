@@ -259,7 +259,7 @@ export const EFFECTIVE_CONFLICT = -6;
 /** An update group (bgp/rib/update-group.ts). */
 /** the block of its family */
 export const GROUP_FAMILY = 0;
-/** by prefix id: attributes as exported, NOT_EXPORTED or UNKNOWN_FORM */
+/** by prefix id: attributes as exported, NOT_EXPORTED or UNKNOWN_FORM, less the latter, so that what was never written to is not known */
 export const GROUP_OUT = 1;
 /** by prefix id: position of its newest entry in the log */
 export const GROUP_POSITION = 2;
@@ -275,11 +275,14 @@ export const GROUP_SHARED_FROM = 8;
 export const GROUP_SHARED_TO = 9;
 /** the block of its export rules; 0: they look at prefixes */
 export const GROUP_EXPORT = 10;
-export const GROUP_FIELDS = 11;
+/** the only member's peer id, or NO_PEER */
+export const GROUP_LONE_PEER = 11;
+export const GROUP_FIELDS = 12;
+export const NO_PEER = -1;
 
 /** in place of attributes: the path is not announced */
 export const NOT_EXPORTED = -1;
-/** not computed yet: some peer's initial walk will ask */
+/** not computed yet: a peer that is told of it will ask */
 export const UNKNOWN_FORM = -2;
 
 /** The store of path attributes (bgp/rib/attribute-store.ts). */

@@ -103,10 +103,11 @@ export function outputTakeLog(output: usize, batch: usize, limit: i32, shared: u
   for (; position < end && !batchIsFull(batch); position++) {
     const prefix = at(pointer(group, GROUP_LOG), position);
     if (at(pointer(group, GROUP_POSITION), prefix) !== position) continue;
-    const out = groupForm(group, prefix);
     const sender = <i32>load<u16>(pointer(family, FAMILY_BEST_PEER) + ((<usize>prefix) << 1));
-    // Nobody gets back what he sent.
-    const form = sender === peer ? NOT_EXPORTED : out;
+    // Nobody gets back what he sent; the others may.
+    const isOwnRoute = sender === peer;
+    const out = isOwnRoute && shared === 0 ? NOT_EXPORTED : groupForm(group, prefix);
+    const form = isOwnRoute ? NOT_EXPORTED : out;
     if (form !== latest) {
       latest = form;
       mayHave = false;
@@ -156,10 +157,9 @@ export function outputTakeWalk(output: usize, batch: usize, from: i32, end: i32,
   let prefix = from;
   for (; prefix < end && !batchIsFull(batch); prefix++) {
     if (<i32>load<u8>(lengths + <usize>prefix) === FREE_LENGTH) continue;
-    const out = groupForm(group, prefix);
     const sender = <i32>load<u16>(pointer(family, FAMILY_BEST_PEER) + ((<usize>prefix) << 1));
     // Nobody gets back what he sent.
-    let form = sender === peer ? NOT_EXPORTED : out;
+    let form = sender === peer ? NOT_EXPORTED : groupForm(group, prefix);
     if (form >= 0) {
       const nextHop = at(pointer(attributes, ATTRIBUTE_NEXT_HOP), form);
       if (nextHop !== latestNextHop) isOwn = isOwnNextHop(output, nextHop) !== 0;
