@@ -47,6 +47,7 @@ if [ -z "$node" ]; then
   exit 127
 fi
 
+loops=
 if [ -f "$here/main.ts" ]; then
   program=$here/main.ts
   # What Node makes of the sources is kept, so that a start need not load the compiler: a quarter of the memory of an idle process.
@@ -60,6 +61,9 @@ else
     echo "ocicat: the program is missing: neither $here/main.ts nor $program is there; install ocicat again" >&2
     exit 127
   fi
+  # Has V8 compile the RIB's loops (src/core) for good while the program starts, in 30 ms, and not twice while the first table comes in. In a checkout the
+  # same would befall the megabytes of code that strip the types.
+  loops='--no-liftoff --no-wasm-lazy-compilation'
 fi
 # The one library of that Node that a small Debian installation lacks. A process is spent on it only if it is not where
 # Debian, Fedora and their kin put it.
@@ -78,4 +82,5 @@ fi
 # this way the kernel takes it back, and what a table has room for but does not use costs nothing.
 export MALLOC_MMAP_THRESHOLD_=131072 MALLOC_ARENA_MAX=1
 # New objects die young here; the default of 16 MiB for them is memory that stays taken after a burst.
-exec "$node" --expose-gc --max-semi-space-size=4 "$program" "$@"
+# shellcheck disable=SC2086 # two words or none
+exec "$node" --expose-gc --max-semi-space-size=4 $loops "$program" "$@"
