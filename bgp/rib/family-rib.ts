@@ -148,6 +148,8 @@ export class FamilyRib {
     this.prefixes.onOpen((from, to) => {
       this.bestAttribute.fill(-1, from, to);
       this.selected.fill(NO_PATH, from, to);
+      // Counted up from what stands there: to be written before it is read (src/core/assembly/fields.ts, touch).
+      this.holders.fill(0, from, to);
     });
   }
 

@@ -15,7 +15,7 @@ import {
   valueStart,
 } from './attribute-summary';
 import { forgetForm } from './exports';
-import { at, get, pointer, put, set } from './fields';
+import { at, get, pointer, put, set, touch } from './fields';
 import { allocate, attributeFreed, attributeOverReleased, growAttributes, release } from './host';
 import {
   ATTRIBUTE_ARENA,
@@ -253,6 +253,7 @@ function growSlots(attributes: usize): void {
   const oldEnd = old + ((<usize>get(attributes, ATTRIBUTE_SLOT_MASK) + 1) << 3);
   const octets = (oldEnd - old) << 1;
   const slots = allocate(octets);
+  touch(slots, octets);
   const mask = <i32>(octets >>> 3) - 1;
   for (let from = old; from < oldEnd; from += 8) {
     if (load<i32>(from, 4) === 0) continue;

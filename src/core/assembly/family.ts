@@ -266,7 +266,7 @@ function decideBatch(family: usize, from: i32, to: i32): void {
         chosen = latestSet;
         taken++;
       } else {
-        chosen = selectSet(family, best, bySteps ? 1 : 0);
+        chosen = best < 0 ? NO_PATH : selectSet(family, best, bySteps ? 1 : 0);
         if (hop >= 0) {
           if (taken > 0) retainSet(family, latestSet, taken);
           taken = 0;

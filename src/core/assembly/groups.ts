@@ -3,12 +3,13 @@
  * members read.
  */
 import { exportedForm } from './exports';
-import { at, get, pointer, put, set } from './fields';
+import { at, get, pointer, put, set, touch } from './fields';
 import { exportForm, growLog, senderChanged } from './host';
 import {
   FAMILY_BEST_ATTRIBUTE,
   FAMILY_BEST_PEER,
   FAMILY_HELD_BACK,
+  FAMILY_PREFIXES,
   GROUP_EXPORT,
   GROUP_FAMILY,
   GROUP_FURTHEST,
@@ -21,7 +22,9 @@ import {
   GROUP_POSITION,
   GROUP_SHARED_FROM,
   GROUP_SHARED_TO,
+  GROUP_TOUCHED,
   NOT_EXPORTED,
+  PREFIX_OPENED,
   UNKNOWN_FORM,
 } from './layout';
 
@@ -120,7 +123,19 @@ function knownForm(group: usize, prefix: i32): i32 {
 }
 
 function keepForm(group: usize, prefix: i32, form: i32): void {
+  if (prefix >= get(group, GROUP_TOUCHED)) touchColumns(group);
   put(pointer(group, GROUP_OUT), prefix, form - UNKNOWN_FORM);
+}
+
+/** Takes memory for the entries of all prefix ids that are open; those of a group that is never told anything stay without. */
+function touchColumns(group: usize): void {
+  const from = get(group, GROUP_TOUCHED);
+  const end = get(pointer(pointer(group, GROUP_FAMILY), FAMILY_PREFIXES), PREFIX_OPENED);
+  const first = (<usize>from) << 2;
+  const octets = (<usize>(end - from)) << 2;
+  touch(pointer(group, GROUP_OUT) + first, octets);
+  touch(pointer(group, GROUP_POSITION) + first, octets);
+  set(group, GROUP_TOUCHED, end);
 }
 
 function append(group: usize, prefix: i32): void {

@@ -277,7 +277,9 @@ export const GROUP_SHARED_TO = 9;
 export const GROUP_EXPORT = 10;
 /** the only member's peer id, or NO_PEER */
 export const GROUP_LONE_PEER = 11;
-export const GROUP_FIELDS = 12;
+/** of the columns by prefix id, entries that there is memory for: those before this one */
+export const GROUP_TOUCHED = 12;
+export const GROUP_FIELDS = 13;
 export const NO_PEER = -1;
 
 /** in place of attributes: the path is not announced */

@@ -4,7 +4,7 @@
  * Prefixes of one /16 (IPv6: of one /32, mixed) share a bucket, which is a hash table of its own with linear probing: 2^n slots in one piece of
  * memory, each holding id + 1, or 0 when it is empty. At most three quarters of a bucket's slots are taken.
  */
-import { at, get, pointer, put, set } from './fields';
+import { at, get, pointer, put, set, touch } from './fields';
 import { allocate, openPrefixes, release } from './host';
 import {
   FREE_LENGTH,
@@ -286,6 +286,7 @@ function takePiece(table: usize, bits: i32): usize {
 /** Memory for slots; returns where they begin. */
 function takeChunk(table: usize, octets: usize): usize {
   const chunk = allocate(CHUNK_HEAD + octets);
+  touch(chunk, octets);
   store<usize>(chunk, pointer(table, PREFIX_CHUNKS));
   store<usize>(chunk, CHUNK_HEAD + octets, 4);
   set(table, PREFIX_CHUNKS, <i32>chunk);
