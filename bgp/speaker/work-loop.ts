@@ -16,9 +16,9 @@ const HURRIED_TURNS = 4;
  * little to do at once.
  */
 const FIRST_INPUT_SLICE_MS = 0.5;
-/** What is taken in between two readings of the clock, once code has run for a while: some 100 us of work. Before, a message may be a millisecond. */
-const PIECE_OCTETS = 4096;
-const ONE_MESSAGE = 1;
+/** What is taken in between two readings of the clock: some 100 us of work in short slices, four times that in full ones. */
+const SHORT_PIECE_OCTETS = 4096;
+const PIECE_OCTETS = 16384;
 
 /** Who decides routes. */
 export interface Work {
@@ -87,7 +87,9 @@ export class WorkLoop {
    */
   mayRead(reader: Reader): number {
     this.request();
-    if (!this.#isInputOver()) return this.#inputSliceMs < SLICE_MS ? ONE_MESSAGE : PIECE_OCTETS;
+    if (!this.#isInputOver()) {
+      return Math.min(this.#sliceMs, this.#inputSliceMs) < SLICE_MS ? SHORT_PIECE_OCTETS : PIECE_OCTETS;
+    }
     this.#paused.push(reader);
     return 0;
   }

@@ -42,6 +42,8 @@ const HOLD_TIME_SEC = 240;
 const CONNECT_TIMEOUT_MS = 30_000;
 const RETRY_MS = 100;
 const CHUNK_OCTETS = 1 << 20;
+/** given to the kernel at once */
+const PIECE_OCTETS = 1 << 17;
 
 /** What was waited for had not come in time. */
 export class UnfinishedError extends Error {
@@ -147,8 +149,17 @@ export class BenchSession {
 
   /** Resolves once the last octet is with the kernel. */
   send(octets: Uint8Array): Promise<void> {
-    if (octets.length === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#socket.write(octets, () => resolve()));
+    return new Promise((resolve) => {
+      const sendFrom = (at: number): void => {
+        if (at >= octets.length) resolve();
+        // What has come meanwhile is read before the next piece: a device that reads as fast as it is written to would keep the receiver waiting.
+        else
+          this.#socket.write(octets.subarray(at, at + PIECE_OCTETS), () =>
+            setImmediate(sendFrom, at + PIECE_OCTETS),
+          );
+      };
+      sendFrom(0);
+    });
   }
 
   /** Resolves when `isDone`, looked at after each chunk; rejects when the session falls or, with an UnfinishedError, after `timeoutMs`. */
