@@ -12,7 +12,6 @@ import {
   PREFIX_FIELDS,
   PREFIX_FIRST_FREE,
   PREFIX_LENGTHS,
-  PREFIX_NEXT_FREE,
   PREFIX_OPENED,
   PREFIX_SEED,
   PREFIX_SIZE,
@@ -56,11 +55,10 @@ export class PrefixTable {
   readonly #block: Int32Array<SharedArrayBuffer>;
   readonly #wordsPerPrefix: 1 | 4;
   #capacity: number;
-  /** network address words, `wordsPerPrefix` an id */
+  /** network address words, `wordsPerPrefix` an id; what is free chains (src/core/assembly/layout.ts) */
   #words: Int32Array<SharedArrayBuffer>;
   /** prefix length by id; FREE_LENGTH marks an id that is free again */
   #lengths: Uint8Array<SharedArrayBuffer>;
-  #nextFree: Int32Array<SharedArrayBuffer>;
   readonly #growListeners: GrowListener[] = [];
   readonly #openListeners: OpenListener[] = [];
 
@@ -72,7 +70,6 @@ export class PrefixTable {
     this.#capacity = Math.max(16, initialCapacity);
     this.#words = core.int32(this.#capacity * this.#wordsPerPrefix);
     this.#lengths = core.uint8(this.#capacity);
-    this.#nextFree = core.int32(this.#capacity);
     const block = core.block(PREFIX_FIELDS, { openPrefixes: () => this.#open() });
     this.#block = block;
     this.address = block.byteOffset;
@@ -149,8 +146,7 @@ export class PrefixTable {
   dispose(): void {
     const core = this.#core;
     core.calls.prefixDispose(this.address);
-    for (const column of [this.#words, this.#lengths, this.#nextFree])
-      core.release(column.byteOffset, column.byteLength);
+    for (const column of [this.#words, this.#lengths]) core.release(column.byteOffset, column.byteLength);
     core.releaseBlock(this.#block);
   }
 
@@ -231,7 +227,6 @@ export class PrefixTable {
     this.#capacity = grownCapacity(this.#capacity);
     this.#words = core.moved(this.#words, core.int32(this.#capacity * this.#wordsPerPrefix));
     this.#lengths = core.moved(this.#lengths, core.uint8(this.#capacity));
-    this.#nextFree = core.moved(this.#nextFree, core.int32(this.#capacity));
     this.#publish();
     for (const listener of this.#growListeners) listener(this.#capacity);
   }
@@ -240,7 +235,6 @@ export class PrefixTable {
   #publish(): void {
     this.#block[PREFIX_WORDS] = this.#words.byteOffset;
     this.#block[PREFIX_LENGTHS] = this.#lengths.byteOffset;
-    this.#block[PREFIX_NEXT_FREE] = this.#nextFree.byteOffset;
   }
 }
 

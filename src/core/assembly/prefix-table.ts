@@ -17,7 +17,6 @@ import {
   PREFIX_FIRST_FREE,
   PREFIX_FREE_PIECES,
   PREFIX_LENGTHS,
-  PREFIX_NEXT_FREE,
   PREFIX_OPENED,
   PREFIX_SEED,
   PREFIX_SIZE,
@@ -62,7 +61,7 @@ export function prefixIntern(table: usize, length: i32, w0: i32, w1: i32, w2: i3
   }
   let id = get(table, PREFIX_FIRST_FREE);
   if (id !== NONE) {
-    set(table, PREFIX_FIRST_FREE, at(pointer(table, PREFIX_NEXT_FREE), id));
+    set(table, PREFIX_FIRST_FREE, firstWord(table, id));
   } else {
     id = get(table, PREFIX_USED);
     if (id === get(table, PREFIX_OPENED)) openPrefixes(table);
@@ -104,7 +103,7 @@ export function prefixDelete(table: usize, id: i32): void {
   let hole = homeOfId(table, id, bits);
   while (at(start, hole) !== id + 1) hole = (hole + 1) & mask;
   store<u8>(pointer(table, PREFIX_LENGTHS) + <usize>id, FREE_LENGTH);
-  put(pointer(table, PREFIX_NEXT_FREE), id, get(table, PREFIX_FIRST_FREE));
+  setFirstWord(table, id, get(table, PREFIX_FIRST_FREE));
   set(table, PREFIX_FIRST_FREE, id);
   set(table, PREFIX_SIZE, get(table, PREFIX_SIZE) - 1);
   store<i32>(bucket, shape, 4);
@@ -177,8 +176,13 @@ function slotOf(table: usize, bucket: usize, length: i32, w0: i32, w1: i32, w2: 
   }
 }
 
+/** The first word of a prefix; of a free id the next free one. */
 function firstWord(table: usize, id: i32): i32 {
   return at(pointer(table, PREFIX_WORDS), get(table, PREFIX_WORDS_EACH) === 1 ? id : id << 2);
+}
+
+function setFirstWord(table: usize, id: i32, word: i32): void {
+  put(pointer(table, PREFIX_WORDS), get(table, PREFIX_WORDS_EACH) === 1 ? id : id << 2, word);
 }
 
 function homeOfId(table: usize, id: i32, bits: i32): i32 {
