@@ -75,15 +75,14 @@ export class KernelFollower implements KernelListener {
     const kernel = routes.kernelAt(id);
     const wanted = routes.desired(id);
     const held = perhaps(kernel);
-    if (held >= 0 && held !== target && this.#deps.targets.get(held).metric !== record.metric) {
-      // A second route of ours with another metric: keep the one that is wanted as the route.
-      const keepsOld = wanted >= 0 && this.#deps.targets.get(wanted).metric !== record.metric;
-      routes.addExtra(id, keepsOld ? target : held);
-      if (!keepsOld) routes.kernel[id] = target;
-    } else {
+    const isSecond = held >= 0 && held !== target && this.#deps.targets.get(held).metric !== record.metric;
+    // A second route of ours with another metric: keep the one that is wanted as the route, which has not been met thereby.
+    const keepsOld = isSecond && wanted >= 0 && this.#deps.targets.get(wanted).metric !== record.metric;
+    if (isSecond) routes.addExtra(id, keepsOld ? target : held);
+    if (!keepsOld) {
       routes.kernel[id] = target;
+      routes.set(id, FLAG.SEEN);
     }
-    routes.set(id, FLAG.SEEN);
     if (this.#deps.targets.get(target).isLocal) routes.localIds.add(id);
     if (wanted < 0) {
       this.#deps.doomIfSwept(routes, id);

@@ -11,6 +11,7 @@ import type { RouteTarget, RouteView } from '../../fib/routes/types.ts';
 import { formatPrefix } from '../../src/net/prefix.ts';
 import { eventually } from '../support/eventually.ts';
 import { address, prefix } from '../support/net.ts';
+import type { Netns } from '../support/netns.ts';
 import { RoutesBench, show, twoUplinks } from './routes-support.ts';
 
 describe('fib/routes after changes by others, refusals and losses', () => {
@@ -276,18 +277,24 @@ describe('fib/routes after changes by others, refusals and losses', () => {
     routes.close();
   });
 
-  it('reads everything again when notifications were lost', async () => {
-    const { host } = twoUplinks();
+  /** A watch that a few notifications overrun, and a table on it. */
+  async function shortOfHearing(host: Netns): Promise<{ kernel: KernelWatch; routes: RouteTable }> {
     const kernel = KernelWatch.open({ netns: host.path, bufferBytes: 4096 });
     bench.opened(kernel);
+    const routes = new RouteTable(kernel);
+    await kernel.start();
+    return { kernel, routes };
+  }
+
+  it('reads everything again when notifications were lost', async () => {
+    const { host } = twoUplinks();
+    const { kernel, routes } = await shortOfHearing(host);
     let reads = 0;
     kernel.listen({
       readEnd: () => {
         reads++;
       },
     });
-    const routes = new RouteTable(kernel);
-    await kernel.start();
     const eth0 = kernel.links.byName('eth0')?.ifindex ?? 0;
     const target: RouteTarget = {
       kind: 'unicast',
@@ -305,6 +312,41 @@ describe('fib/routes after changes by others, refusals and losses', () => {
     });
     assert.equal(host.sh('ip route show proto 171').trim().split('\n').length, 256);
     assert.equal(foreignRoutesOfAddress(routes, address('172.16.0.1'))[0]?.owner, 'boot');
+    routes.close();
+  });
+
+  it('does not take for its own route what stands there with another metric after notifications were lost', async () => {
+    const { host } = twoUplinks();
+    const { kernel, routes } = await shortOfHearing(host);
+    const eth0 = kernel.links.byName('eth0')?.ifindex ?? 0;
+    const via = (gateway: string): RouteTarget => ({
+      kind: 'unicast',
+      nextHops: [{ ifindex: eth0, gateway: address(gateway) }],
+    });
+    const replaced = [
+      ['10.9.0.0/16', '192.0.2.2'],
+      ['2001:db8:a::/48', '2001:db8::2'],
+    ] as const;
+    for (const [text, gateway] of replaced) routes.setRoute(prefix(text), 'bgp', via(gateway));
+    for (let i = 0; i < 256; i++) routes.setRoute(prefix(`10.0.${i}.0/24`), 'bgp', via('192.0.2.2'));
+    while (routes.apply(1000).more);
+    // Heard of are the first deletions; ours go after them, and others of our protocol stand in their place.
+    const batch = [
+      ...Array.from({ length: 256 }, (_, i) => `route del 10.0.${i}.0/24`),
+      ...replaced.flatMap(([text, gateway]) => [
+        `route del ${text} metric 1024`,
+        `route add ${text} via ${gateway} dev eth0 metric 512 proto 171`,
+      ]),
+    ];
+    host.run('sh', '-c', `printf '%s\\n' ${batch.map((line) => `'${line}'`).join(' ')} | ip -batch -`);
+    await eventually('all are back', () => {
+      while (routes.apply(100).more);
+      return routeCounts(routes, 'ipv4').installed === 257 && routeCounts(routes, 'ipv6').installed === 1;
+    });
+    for (const [text] of replaced) {
+      const lines = show(host, text.includes(':') ? '-6' : '-4', 'route', 'show', text);
+      assert.deepEqual(lines.match(/metric \d+/g), ['metric 1024'], lines);
+    }
     routes.close();
   });
 });
