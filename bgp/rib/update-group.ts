@@ -15,6 +15,7 @@ import {
   GROUP_MEMBERS,
   GROUP_OUT,
   GROUP_POSITION,
+  GROUP_TOUCHED,
   NO_PEER,
   NOT_EXPORTED,
 } from '../../src/core/assembly/layout.ts';
@@ -99,8 +100,10 @@ export class UpdateGroup {
   /** Makes room for prefix ids up to `capacity`. */
   grow(capacity: number): void {
     const { core } = this.#tables;
-    this.#out = core.moved(this.#out, core.int32(capacity));
-    this.#position = core.moved(this.#position, core.int32(capacity));
+    // Of what was never touched nothing is copied: it would become memory.
+    const touched = this.#block[GROUP_TOUCHED] ?? 0;
+    this.#out = core.moved(this.#out, core.int32(capacity), touched);
+    this.#position = core.moved(this.#position, core.int32(capacity), touched);
     this.#publish();
     for (const member of this.members) member.grow(capacity);
   }

@@ -154,12 +154,13 @@ export class Core {
     return to;
   }
 
-  /** Puts a column's content at the start of a longer one, and gives the old one back. Returns the longer one. */
+  /** Puts a column's content, or its first `count` entries, at the start of a longer one, and gives the old one back. Returns the longer one. */
   moved<Column extends Int32Array | Uint32Array | Uint16Array | Uint8Array | Float32Array | Float64Array>(
     old: Column,
     longer: Column,
+    count = old.length,
   ): Column {
-    longer.set(old);
+    longer.set(old.subarray(0, count));
     this.release(old.byteOffset, old.byteLength);
     return longer;
   }
