@@ -176,6 +176,8 @@ describe('containerd with the CNI plugin', function () {
             (await host.router.tryRunAsync('ping', '-c1', '-W1', address)).status === 0),
       );
     }
+    // It is attached before its process is started, and a start after the kill would fail.
+    await eventually('it runs', async () => /^by-ctr\s.*RUNNING/m.test(await first.ctr('task', 'ls')));
     await first.ctr('task', 'kill', '-s', 'SIGKILL', 'by-ctr');
     const { stdout, stderr } = await running;
     for (const address of view.addresses) assert.ok(stdout.includes(address), stderr);
