@@ -108,9 +108,9 @@ export class UpdateGroup {
     for (const member of this.members) member.grow(capacity);
   }
 
-  /** What is exported of a prefix may be something else; whether it is. */
-  reconsider(prefix: number): boolean {
-    return this.#tables.core.calls.groupReconsider(this.address, prefix) !== 0;
+  /** What is exported of a prefix may be something else. */
+  reconsider(prefix: number): void {
+    this.#tables.core.calls.groupReconsider(this.address, prefix);
   }
 
   /** What a member is to be told of a prefix: an attribute id, or NOT_EXPORTED. */

@@ -90,6 +90,6 @@ export interface CoreCalls {
   takeAway(family: number, input: number, record: number): void;
   takeOld(family: number, input: number, walked: number, beyond: number, limit: number): number;
   takeAnew(family: number, input: number, record: number, effective: number): void;
-  groupReconsider(group: number, prefix: number): number;
+  groupReconsider(group: number, prefix: number): void;
   exportedForm(rules: number, attribute: number, peer: number): number;
 }

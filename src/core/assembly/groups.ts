@@ -23,6 +23,7 @@ import {
   GROUP_SHARED_FROM,
   GROUP_SHARED_TO,
   GROUP_TOUCHED,
+  NO_PEER,
   NOT_EXPORTED,
   PREFIX_OPENED,
   UNKNOWN_FORM,
@@ -81,31 +82,27 @@ export function groupForget(group: usize, prefix: i32): void {
 export function groupForm(group: usize, prefix: i32): i32 {
   const known = knownForm(group, prefix);
   if (known !== UNKNOWN_FORM) return known;
-  const form = bestForm(group, prefix);
+  const form = bestForm(group, prefix, NO_PEER);
   keepForm(group, prefix, form);
   return form;
 }
 
-/** The form in which the best path of a prefix is exported, or NOT_EXPORTED. */
-function bestForm(group: usize, prefix: i32): i32 {
+/** The form in which the best path of a prefix is exported, or NOT_EXPORTED; of a path that comes from `lone` UNKNOWN_FORM, without making one. */
+function bestForm(group: usize, prefix: i32, lone: i32): i32 {
   const family = pointer(group, GROUP_FAMILY);
   const attribute = at(pointer(family, FAMILY_BEST_ATTRIBUTE), prefix);
   if (attribute < 0) return NOT_EXPORTED;
   const heldBack = pointer(family, FAMILY_HELD_BACK);
   if (heldBack !== 0 && load<u8>(heldBack + <usize>prefix) === 1) return NOT_EXPORTED;
-  const rules = pointer(group, GROUP_EXPORT);
-  if (rules === 0) return exportForm(group, prefix);
   const peer = <i32>load<u16>(pointer(family, FAMILY_BEST_PEER) + ((<usize>prefix) << 1));
-  return exportedForm(rules, attribute, peer);
+  if (peer === lone) return UNKNOWN_FORM;
+  const rules = pointer(group, GROUP_EXPORT);
+  return rules === 0 ? exportForm(group, prefix) : exportedForm(rules, attribute, peer);
 }
 
-/** What is exported of a prefix may be something else. 1: it is. */
-export function groupReconsider(group: usize, prefix: i32): i32 {
-  const family = pointer(group, GROUP_FAMILY);
-  const attribute = at(pointer(family, FAMILY_BEST_ATTRIBUTE), prefix);
-  const peer = <i32>load<u16>(pointer(family, FAMILY_BEST_PEER) + ((<usize>prefix) << 1));
-  const isOwn = attribute >= 0 && peer === get(group, GROUP_LONE_PEER);
-  return become(group, prefix, isOwn ? UNKNOWN_FORM : bestForm(group, prefix)) ? 1 : 0;
+/** What is exported of a prefix may be something else. */
+export function groupReconsider(group: usize, prefix: i32): void {
+  become(group, prefix, bestForm(group, prefix, get(group, GROUP_LONE_PEER)));
 }
 
 /** This form is what is exported of a prefix from now on; whether it was not before. */
